@@ -1,0 +1,1 @@
+//! Jute, the alphabet of ZooKeeper's protocol.

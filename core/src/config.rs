@@ -1,0 +1,70 @@
+//! What a server is told at its start, and the settings that all servers share.
+
+use alloc::collections::BTreeSet;
+
+use crate::ids::ServerId;
+use crate::time::Duration;
+
+/// Largest number of bytes in a znode's data unless configured otherwise: 1 MiB, with ZooKeeper's
+/// default of `jute.maxbuffer` rounded up to the whole MiB that its documentation promises.
+pub const DATA_BYTES_MAX_DEFAULT: u32 = 1024 * 1024;
+
+/// The level of the semantics of transactions. A server refuses to execute under a level that it
+/// does not know, so servers of two versions never diverge.
+pub const FEATURE_LEVEL: u32 = 1;
+
+/// Settings that change what a transaction does. They are part of the replicated state: a leader
+/// writes them into the transaction that opens its epoch, and execution reads them from there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The level of the semantics, at most [`FEATURE_LEVEL`].
+    pub feature_level: u32,
+    /// Largest number of bytes in one znode's data.
+    pub data_bytes_max: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            feature_level: FEATURE_LEVEL,
+            data_bytes_max: DATA_BYTES_MAX_DEFAULT,
+        }
+    }
+}
+
+/// What one server is told at its start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Who this server is.
+    pub server: ServerId,
+    /// The servers that vote. One server is an ensemble of one.
+    pub voters: BTreeSet<ServerId>,
+    /// ZooKeeper's `tickTime`: the grain of heartbeats and of the detection of pauses.
+    pub tick: Duration,
+    /// The shortest session time-out that a client can negotiate; ZooKeeper's default is 2 ticks.
+    pub session_timeout_min: Duration,
+    /// The longest session time-out that a client can negotiate; ZooKeeper's default is 20 ticks.
+    pub session_timeout_max: Duration,
+    /// A snapshot is made after about this many transactions (drawn between half of it and all of
+    /// it, so that the servers of an ensemble do not make theirs at the same time).
+    pub snapshot_every: u32,
+    /// What this server proposes as shared settings when it leads.
+    pub settings: Settings,
+}
+
+impl Config {
+    /// A server alone, with ZooKeeper's defaults: tick 2 s, time-outs of 4 s to 40 s, a snapshot
+    /// every 100,000 transactions.
+    pub fn standalone(server: ServerId) -> Config {
+        let tick = Duration::from_secs(2);
+        Config {
+            server,
+            voters: BTreeSet::from([server]),
+            tick,
+            session_timeout_min: tick * 2,
+            session_timeout_max: tick * 20,
+            snapshot_every: 100_000,
+            settings: Settings::default(),
+        }
+    }
+}

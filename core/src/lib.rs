@@ -1,0 +1,36 @@
+//! The machine behind Althing: values in, values out. No I/O, no clock, no threads, no async.
+//!
+//! One server is a [`node::node::Node`]; [`node::node::Node::step`] is its only door. The same type
+//! runs in production on tokio, in the deterministic simulator and in the model checker.
+//!
+//! The floors, from the top; a file imports only from lower floors or from its own folder:
+//!
+//! | floor | what it is |
+//! |---|---|
+//! | [`codec`] | bytes to values and back: the jute alphabet, the client protocol, log and snapshot records |
+//! | [`node`] | one server, whole: requests, replies, a connection's FIFO |
+//! | [`quorum`] | agreement on one sequence of transactions |
+//! | [`store`], [`watch`], [`session`] | what all servers agree on; what this server's clients wait for; who is alive |
+//! | [`tree`] | the znodes |
+//! | [`config`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+#[cfg(test)]
+extern crate std;
+
+pub mod code;
+pub mod codec;
+pub mod config;
+pub mod ids;
+pub mod node;
+pub mod prng;
+pub mod quorum;
+pub mod session;
+pub mod store;
+pub mod time;
+pub mod tree;
+pub mod watch;

@@ -1,0 +1,1 @@
+//! One client's connection: the order of its replies.

@@ -1,0 +1,88 @@
+//! What a server wants done. Every name is an imperative: do it.
+
+use alloc::vec::Vec;
+
+use crate::ids::{ConnectionId, Epoch, ServerId, Ticket};
+use crate::node::event::Event;
+use crate::node::reply::Reply;
+use crate::store::store::Store;
+use crate::store::txn::Entry;
+
+/// What a server must never forget besides its log: the newest epoch that it knows of, and whom it
+/// voted for in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ballot {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Who has this server's vote in that epoch.
+    pub voted_for: Option<ServerId>,
+}
+
+/// One record of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// Replaces the ballot that was saved before.
+    Ballot(Ballot),
+    /// Follows the entry that was saved before; within an epoch the counters are dense.
+    Entry(Entry),
+}
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send this to the client. Replies of one connection leave in the order of their effects.
+    Reply {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What.
+        reply: Reply,
+    },
+    /// Close the connection after what was sent on it before. The shell answers with
+    /// [`crate::node::input::Input::Closed`].
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Append the record to the log, make it durable, and answer with `Saved(ticket)`; or, for want
+    /// of space, with `Refused(ticket)`. Saves that are asked for together may share one sync.
+    Save {
+        /// Names the save in its answer.
+        ticket: Ticket,
+        /// What to append.
+        record: Record,
+    },
+    /// Write this state as a snapshot, off the hot path, and answer with `SnapshotMade`. Log
+    /// segments that hold nothing newer than the snapshot before the last may go.
+    MakeSnapshot {
+        /// The state; a copy-on-write clone. Its position is `store.applied()`.
+        store: Store,
+    },
+    /// Know this; for logs, counters, timelines and checkers. Nothing depends on it.
+    Note(Event),
+}
+
+/// Where [`crate::node::node::Node::step`] writes its effects; the shell keeps one and drains it.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    /// In the order in which they are to be done.
+    pub effects: Vec<Effect>,
+}
+
+impl Outbox {
+    /// An empty one.
+    pub fn new() -> Outbox {
+        Outbox::default()
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(crate) fn note(&mut self, event: Event) {
+        self.effects.push(Effect::Note(event));
+    }
+
+    pub(crate) fn reply(&mut self, connection: ConnectionId, reply: Reply) {
+        self.effects.push(Effect::Reply { connection, reply });
+    }
+}

@@ -1,0 +1,177 @@
+//! Facts that a server lets its surroundings know. Logs, counters, timelines, fault cues and
+//! checkers read this one stream; nothing in the core depends on who does.
+
+use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
+use crate::node::reply::EventKind;
+use crate::store::txn::{Attachment, Ending};
+use crate::time::Duration;
+use crate::tree::path::Path;
+
+/// Why a client's connection was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// No leader is known: nothing can be agreed.
+    NoLeader,
+    /// The client has seen a newer transaction than this server.
+    Behind,
+    /// The session has expired, never existed, or the password is not its own.
+    NoSession,
+    /// The log has no space: the session could not be opened or attached.
+    NoSpace,
+}
+
+/// One fact.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// This server stands for election.
+    Campaigned {
+        /// In which epoch.
+        epoch: Epoch,
+    },
+    /// This server has won.
+    Elected {
+        /// Its epoch.
+        epoch: Epoch,
+        /// Who.
+        leader: ServerId,
+    },
+    /// The epoch's first transaction is executed: the leader serves.
+    EpochOpened {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// A transaction was executed here; the log up to it is durable on a quorum.
+    Executed {
+        /// Its position.
+        zxid: Zxid,
+        /// Of the whole tree after it.
+        digest: u128,
+    },
+    /// A session was opened.
+    SessionOpened {
+        /// Which.
+        session: SessionId,
+        /// Its negotiated time-out.
+        timeout: Duration,
+    },
+    /// A connection of this server is attached to a session.
+    Attached {
+        /// The connection.
+        connection: ConnectionId,
+        /// The session.
+        session: SessionId,
+        /// The attachment.
+        attachment: Attachment,
+    },
+    /// A connection was refused.
+    ConnectionRefused {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A session's client was heard of, so its time-out begins anew.
+    Touched {
+        /// Which.
+        session: SessionId,
+    },
+    /// A session's time-out passed without a heartbeat; its end was proposed.
+    TimedOut {
+        /// Which.
+        session: SessionId,
+    },
+    /// A session has ended; its ephemeral znodes went in the same transaction.
+    SessionClosed {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        ending: Ending,
+        /// How many ephemeral znodes went with it.
+        ephemerals: usize,
+    },
+    /// A write of an attachment that is no longer its session's was refused.
+    SessionMoved {
+        /// Which.
+        session: SessionId,
+    },
+    /// A watch was left.
+    WatchLeft {
+        /// By whom.
+        connection: ConnectionId,
+        /// On what.
+        path: Path,
+    },
+    /// A watch has fired.
+    WatchFired {
+        /// Whose.
+        connection: ConnectionId,
+        /// On what.
+        path: Path,
+        /// Telling what.
+        kind: EventKind,
+    },
+    /// A multi was refused as a whole.
+    MultiRefused {
+        /// Its position.
+        zxid: Zxid,
+    },
+    /// The disk has no space: the writes that waited to become durable were refused.
+    SavesRefused {
+        /// How many transactions were taken back.
+        count: usize,
+    },
+    /// A snapshot was begun.
+    SnapshotBegun {
+        /// The last transaction that it includes.
+        zxid: Zxid,
+    },
+    /// A snapshot is durable.
+    SnapshotMade {
+        /// The last transaction that it includes.
+        zxid: Zxid,
+    },
+    /// A snapshot could not be made.
+    SnapshotRefused {
+        /// The last transaction that it would have included.
+        zxid: Zxid,
+    },
+    /// This process did not run for a while; every session's time-out was moved by as much.
+    Paused {
+        /// How long.
+        gap: Duration,
+    },
+}
+
+impl Event {
+    /// The name by which scenarios and counters know this event.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Campaigned { .. } => "campaigned",
+            Event::Elected { .. } => "elected",
+            Event::EpochOpened { .. } => "epoch-opened",
+            Event::Executed { .. } => "executed",
+            Event::SessionOpened { .. } => "session-opened",
+            Event::Attached { .. } => "attached",
+            Event::ConnectionRefused { .. } => "connection-refused",
+            Event::Touched { .. } => "touched",
+            Event::TimedOut { .. } => "timed-out",
+            Event::SessionClosed {
+                ending: Ending::Closed,
+                ..
+            } => "session-closed",
+            Event::SessionClosed {
+                ending: Ending::Expired,
+                ..
+            } => "session-expired",
+            Event::SessionMoved { .. } => "session-moved",
+            Event::WatchLeft { .. } => "watch-left",
+            Event::WatchFired { .. } => "watch-fired",
+            Event::MultiRefused { .. } => "multi-refused",
+            Event::SavesRefused { .. } => "saves-refused",
+            Event::SnapshotBegun { .. } => "snapshot-begun",
+            Event::SnapshotMade { .. } => "snapshot-made",
+            Event::SnapshotRefused { .. } => "snapshot-refused",
+            Event::Paused { .. } => "paused",
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Randomness: 32 bytes of entropy at birth, everything else is computed.
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::ids::Password;
+
+/// The entropy that a server is born with. From the operating system in production, from the run's
+/// seed in the simulator. Whoever knows it can compute session passwords: it is never logged.
+#[derive(Clone, Copy)]
+pub struct Seed(pub [u8; 32]);
+
+/// A cryptographic generator (ChaCha with 12 rounds), since session passwords are drawn from it.
+#[derive(Clone)]
+pub struct Prng {
+    chacha: ChaCha12Rng,
+}
+
+impl Prng {
+    /// The generator that `seed` determines.
+    pub fn new(seed: Seed) -> Prng {
+        Prng {
+            chacha: ChaCha12Rng::from_seed(seed.0),
+        }
+    }
+
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.chacha.next_u64()
+    }
+
+    /// A number in `0..bound`; the bias, below 2^-32 for bounds that fit 32 bits, does not matter
+    /// for what draws it (jitter).
+    ///
+    /// # Panics
+    /// If `bound` is zero.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        assert!(bound > 0, "a number below zero was asked for");
+        (((self.bits() >> 32) * u64::from(bound)) >> 32) as u32
+    }
+
+    /// A session password.
+    pub fn password(&mut self) -> Password {
+        let mut bytes = [0; 16];
+        self.chacha.fill_bytes(&mut bytes);
+        Password(bytes)
+    }
+}

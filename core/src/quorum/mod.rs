@@ -1,0 +1,3 @@
+//! Agreement on one sequence of transactions.
+
+pub mod replica;

@@ -1,0 +1,1 @@
+//! One server of the ensemble: its log, its ballot, its epoch.

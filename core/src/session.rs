@@ -1,0 +1,1 @@
+//! Who is alive: the heartbeats of sessions, soft state of the leader.

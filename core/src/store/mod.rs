@@ -1,0 +1,4 @@
+//! What all servers agree on: the tree and the sessions, changed by transactions only.
+
+pub mod store;
+pub mod txn;

@@ -1,0 +1,217 @@
+//! The replicated state machine: executes transactions in the order of their positions.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::code::Code;
+use crate::config::Settings;
+use crate::ids::{Password, SessionId, Zxid};
+use crate::store::txn::{Action, Attachment, Entry, Origin, Outcome, Txn};
+use crate::tree::op::Change;
+use crate::tree::tree::{Context, Tree};
+
+/// A session, as all servers agree on it. Its heartbeats are not part of it: they are soft state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// Its secret.
+    pub password: Password,
+    /// Its negotiated time-out.
+    pub timeout_ms: u32,
+    /// The attachment whose writes are executed; those of older ones are refused.
+    pub attachment: Attachment,
+    /// The last write of that attachment that was executed.
+    pub sequence: u64,
+}
+
+/// The state that all servers share. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) applied: Zxid,
+    pub(crate) settings: Settings,
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) tree: Tree,
+}
+
+impl Store {
+    /// The state before the first transaction.
+    pub fn new() -> Store {
+        Store {
+            applied: Zxid::ZERO,
+            settings: Settings::default(),
+            sessions: BTreeMap::new(),
+            tree: Tree::new(),
+        }
+    }
+
+    /// The state that a snapshot holds.
+    pub fn from_parts(
+        applied: Zxid,
+        settings: Settings,
+        sessions: BTreeMap<SessionId, Session>,
+        tree: Tree,
+    ) -> Store {
+        Store {
+            applied,
+            settings,
+            sessions,
+            tree,
+        }
+    }
+
+    /// The last transaction that was executed.
+    pub fn applied(&self) -> Zxid {
+        self.applied
+    }
+
+    /// The shared settings.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// The znodes.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The sessions that are open, in the order of their ids.
+    pub fn sessions(&self) -> &BTreeMap<SessionId, Session> {
+        &self.sessions
+    }
+
+    /// Executes the transaction at its position. What watches may have to tell is appended to
+    /// `changes`. Total: no transaction that decodes can panic, now or at replay.
+    ///
+    /// # Panics
+    /// If `entry` does not follow what was executed before: the caller has lost or repeated a part
+    /// of the log, and to go on would diverge.
+    pub fn execute(&mut self, entry: &Entry, changes: &mut Vec<Change>) -> Outcome {
+        self.assert_follows(entry.zxid);
+        self.applied = entry.zxid;
+        let txn = &*entry.txn;
+        if let Some(origin) = txn.origin
+            && let Err(outcome) = self.admit(origin)
+        {
+            return outcome;
+        }
+        match &txn.action {
+            Action::OpenEpoch {
+                leader: _,
+                settings,
+            } => {
+                self.settings = *settings;
+                Outcome::EpochOpened
+            }
+            Action::OpenSession {
+                password,
+                timeout_ms,
+            } => {
+                let session = SessionId::opened_at(entry.zxid);
+                self.attach(session, *password, *timeout_ms)
+            }
+            Action::Attach {
+                session,
+                password,
+                timeout_ms,
+            } => match self.sessions.get(session) {
+                Some(known) if known.password == *password => {
+                    self.attach(*session, *password, *timeout_ms)
+                }
+                _ => Outcome::NotAttached,
+            },
+            Action::CloseSession { session, ending: _ } => {
+                self.close_session(entry.zxid, *session, changes)
+            }
+            Action::Write(op) => {
+                let context = self.context(entry.zxid, txn);
+                Outcome::Written(self.tree.execute(&context, op, changes))
+            }
+            Action::Multi(ops) => {
+                let context = self.context(entry.zxid, txn);
+                match self.tree.execute_all(&context, ops, changes) {
+                    Ok(done) => Outcome::AllWritten(done),
+                    Err((index, code)) => Outcome::NoneWritten { index, code },
+                }
+            }
+        }
+    }
+
+    fn assert_follows(&self, zxid: Zxid) {
+        let dense = self.applied.next() == Some(zxid);
+        let opens = zxid.epoch() > self.applied.epoch() && zxid.counter() == 0;
+        assert!(dense || opens, "{zxid} does not follow {}", self.applied);
+    }
+
+    /// May this write execute? The session must be there, attached as the write says, and the
+    /// write must be the next one of that attachment.
+    fn admit(&mut self, origin: Origin) -> Result<(), Outcome> {
+        let Some(session) = self.sessions.get_mut(&origin.session) else {
+            return Err(Outcome::Refused(Code::SessionExpired));
+        };
+        if session.attachment != origin.attachment {
+            return Err(Outcome::Refused(Code::SessionMoved));
+        }
+        if origin.sequence <= session.sequence {
+            return Err(Outcome::Repeated);
+        }
+        if origin.sequence != session.sequence + 1 {
+            // A write before this one was lost on its way, so the pipeline of this attachment ends
+            // here: to execute what follows would break the client's order.
+            return Err(Outcome::Refused(Code::SessionMoved));
+        }
+        session.sequence = origin.sequence;
+        Ok(())
+    }
+
+    fn context<'a>(&self, zxid: Zxid, txn: &'a Txn) -> Context<'a> {
+        Context {
+            zxid,
+            wall: txn.wall,
+            session: txn.origin.map(|origin| origin.session),
+            identities: &txn.identities,
+            data_bytes_max: self.settings.data_bytes_max,
+        }
+    }
+
+    fn attach(&mut self, session: SessionId, password: Password, timeout_ms: u32) -> Outcome {
+        let attachment = self.applied;
+        self.sessions.insert(
+            session,
+            Session {
+                password,
+                timeout_ms,
+                attachment,
+                sequence: 0,
+            },
+        );
+        Outcome::Attached {
+            session,
+            password,
+            timeout_ms,
+            attachment,
+        }
+    }
+
+    fn close_session(
+        &mut self,
+        zxid: Zxid,
+        session: SessionId,
+        changes: &mut Vec<Change>,
+    ) -> Outcome {
+        let existed = self.sessions.remove(&session).is_some();
+        let ephemerals = match existed {
+            true => self.tree.delete_ephemerals_of(zxid, session, changes),
+            false => 0,
+        };
+        Outcome::SessionClosed {
+            session,
+            existed,
+            ephemerals,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store::new()
+    }
+}

@@ -1,0 +1,148 @@
+//! Transactions: what is replicated, logged and executed by every server alike.
+//!
+//! A transaction carries everything that its outcome depends on besides the state itself: the wall
+//! time, who asked, a new session's password. Sequence numbers and all outcomes result from its
+//! execution, which is deterministic and total.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::code::Code;
+use crate::config::Settings;
+use crate::ids::{Password, ServerId, SessionId, Zxid};
+use crate::time::WallTime;
+use crate::tree::acl::Identity;
+use crate::tree::op::{Done, Op};
+
+/// One attachment of a connection to a session: the position of the transaction that agreed it.
+/// A write that names an older attachment than the session's executes as `SessionMoved`.
+pub type Attachment = Zxid;
+
+/// Whose write it is, and which one of that attachment. A server numbers the writes of each
+/// attachment from 1 without gaps, so that one that is forwarded twice executes once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Origin {
+    /// The session that asks.
+    pub session: SessionId,
+    /// Through which attachment.
+    pub attachment: Attachment,
+    /// The how manieth write of that attachment.
+    pub sequence: u64,
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// Its client closed it.
+    Closed,
+    /// Its heartbeats stayed away for its time-out.
+    Expired,
+}
+
+/// What a transaction does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// A new leader opens its epoch; always at counter 0.
+    OpenEpoch {
+        /// Who leads.
+        leader: ServerId,
+        /// The shared settings from here on.
+        settings: Settings,
+    },
+    /// Opens a session and attaches the asking connection to it.
+    OpenSession {
+        /// Its secret.
+        password: Password,
+        /// Its negotiated time-out.
+        timeout_ms: u32,
+    },
+    /// Attaches another connection to a session; its password was checked by the proposer and is
+    /// checked again at execution.
+    Attach {
+        /// The session.
+        session: SessionId,
+        /// What the client offered.
+        password: Password,
+        /// The newly negotiated time-out.
+        timeout_ms: u32,
+    },
+    /// Ends a session and deletes its ephemeral znodes.
+    CloseSession {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        ending: Ending,
+    },
+    /// One operation on the tree.
+    Write(Op),
+    /// Several operations, all or none.
+    Multi(Vec<Op>),
+}
+
+/// One transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Txn {
+    /// The wall clock of the proposer, for the Stat of what is created or changed.
+    pub wall: WallTime,
+    /// Whose write it is; `None` for what the servers do of their own accord and for the opening
+    /// and attaching of sessions, which have no attachment yet.
+    pub origin: Option<Origin>,
+    /// As whom the connection had authenticated when it asked; always includes its `ip`.
+    pub identities: Arc<[Identity]>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// A transaction at its position.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The position.
+    pub zxid: Zxid,
+    /// The transaction; shared by the log, the messages and the state machine.
+    pub txn: Arc<Txn>,
+}
+
+/// What came of a transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The epoch is open.
+    EpochOpened,
+    /// A connection is attached to a session, newly opened or found again.
+    Attached {
+        /// The session.
+        session: SessionId,
+        /// Its secret.
+        password: Password,
+        /// Its time-out from here on.
+        timeout_ms: u32,
+        /// The new attachment.
+        attachment: Attachment,
+    },
+    /// There is no such session, or the password is not its own.
+    NotAttached,
+    /// The session is closed.
+    SessionClosed {
+        /// Which.
+        session: SessionId,
+        /// Was it open until now?
+        existed: bool,
+        /// How many ephemeral znodes went with it.
+        ephemerals: usize,
+    },
+    /// One operation was done, or was refused and changed nothing.
+    Written(Result<Done, Code>),
+    /// All operations were done.
+    AllWritten(Vec<Done>),
+    /// None was done, since the one at `index` was refused.
+    NoneWritten {
+        /// Counts from 0.
+        index: usize,
+        /// Why it was refused.
+        code: Code,
+    },
+    /// The whole transaction was refused before any operation was looked at: the session has
+    /// moved (`SessionMoved`) or ended (`SessionExpired`).
+    Refused(Code),
+    /// The transaction executed before, under another position; nothing was done now.
+    Repeated,
+}

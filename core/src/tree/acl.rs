@@ -1,0 +1,303 @@
+//! Who may do what with a znode: access control lists, identities, and the check of one by the other.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+
+use crate::code::Code;
+
+/// Most entries of one access control list.
+pub const ACL_ENTRIES_MAX: usize = 1024;
+
+/// A set of permissions: ZooKeeper's `Perms`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Perms(pub i32);
+
+impl Perms {
+    /// Read the data and list the children.
+    pub const READ: Perms = Perms(1);
+    /// Set the data.
+    pub const WRITE: Perms = Perms(2);
+    /// Create a child.
+    pub const CREATE: Perms = Perms(4);
+    /// Delete a child.
+    pub const DELETE: Perms = Perms(8);
+    /// Set the access control list.
+    pub const ADMIN: Perms = Perms(16);
+    /// All of them.
+    pub const ALL: Perms = Perms(31);
+
+    /// Is any permission of `wanted` in this set?
+    pub const fn intersects(self, wanted: Perms) -> bool {
+        self.0 & wanted.0 != 0
+    }
+}
+
+impl core::ops::BitOr for Perms {
+    type Output = Perms;
+
+    fn bitor(self, other: Perms) -> Perms {
+        Perms(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for Perms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (letter, perm) in [
+            ("c", Perms::CREATE),
+            ("d", Perms::DELETE),
+            ("r", Perms::READ),
+            ("w", Perms::WRITE),
+            ("a", Perms::ADMIN),
+        ] {
+            if self.intersects(perm) {
+                f.write_str(letter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A scheme and an identity within it: `digest` and `user:hash`, `ip` and `10.0.0.1`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Identity {
+    /// How the identity was established.
+    pub scheme: Arc<str>,
+    /// Who it is, in the scheme's notation.
+    pub id: Arc<str>,
+}
+
+impl Identity {
+    /// An identity.
+    pub fn new(scheme: &str, id: &str) -> Identity {
+        Identity {
+            scheme: Arc::from(scheme),
+            id: Arc::from(id),
+        }
+    }
+}
+
+/// One line of an access control list.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AclEntry {
+    /// What is permitted.
+    pub perms: Perms,
+    /// To whom.
+    pub who: Identity,
+}
+
+/// An access control list: whoever matches one entry has its permissions. Cloning counts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Acl(pub Arc<[AclEntry]>);
+
+impl Acl {
+    /// Everything to everybody: ZooKeeper's `OPEN_ACL_UNSAFE`.
+    pub fn open() -> Acl {
+        Acl::of(Perms::ALL, "world", "anyone")
+    }
+
+    /// A list of one entry.
+    pub fn of(perms: Perms, scheme: &str, id: &str) -> Acl {
+        Acl(Arc::from([AclEntry {
+            perms,
+            who: Identity::new(scheme, id),
+        }]))
+    }
+
+    /// Reading to everybody: ZooKeeper's `READ_ACL_UNSAFE`.
+    pub fn read_only() -> Acl {
+        Acl::of(Perms::READ, "world", "anyone")
+    }
+
+    /// May somebody with these identities do something of `wanted`?
+    pub fn permits(&self, wanted: Perms, identities: &[Identity]) -> bool {
+        self.0.iter().any(|entry| {
+            entry.perms.intersects(wanted)
+                && (is_anyone(&entry.who) || identities.iter().any(|who| matches(&entry.who, who)))
+        })
+    }
+
+    /// The list as it is stored: `auth` entries become the asker's own identities, entries that
+    /// stand twice are dropped.
+    ///
+    /// # Errors
+    /// `InvalidACL` if the list is empty or too long, a scheme is not known, an id is not valid
+    /// within its scheme, or there is an `auth` entry and the asker has authenticated as nobody.
+    pub fn expanded(&self, asker: &[Identity]) -> Result<Acl, Code> {
+        if self.0.is_empty() || self.0.len() > ACL_ENTRIES_MAX {
+            return Err(Code::InvalidACL);
+        }
+        let mut entries: Vec<AclEntry> = Vec::with_capacity(self.0.len());
+        let mut add = |entry: AclEntry| {
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        };
+        for entry in self.0.iter() {
+            match &*entry.who.scheme {
+                "world" if &*entry.who.id == "anyone" => add(entry.clone()),
+                "digest" if is_digest(&entry.who.id) => add(entry.clone()),
+                "ip" if Network::parse(&entry.who.id).is_some() => add(entry.clone()),
+                "auth" => {
+                    let mut known = asker.iter().filter(|who| &*who.scheme != "ip").peekable();
+                    if known.peek().is_none() {
+                        return Err(Code::InvalidACL);
+                    }
+                    known.for_each(|who| {
+                        add(AclEntry {
+                            perms: entry.perms,
+                            who: who.clone(),
+                        });
+                    });
+                }
+                _ => return Err(Code::InvalidACL),
+            }
+        }
+        if entries.len() > ACL_ENTRIES_MAX {
+            return Err(Code::InvalidACL);
+        }
+        Ok(Acl(Arc::from(entries)))
+    }
+
+    /// The list without the hashes of digest identities (`user:x`): what somebody sees who may
+    /// read the znode but not administer it.
+    pub fn redacted(&self) -> Acl {
+        Acl(self
+            .0
+            .iter()
+            .map(|entry| match entry.who.id.split_once(':') {
+                Some((user, _)) if &*entry.who.scheme == "digest" => {
+                    let mut id = String::with_capacity(user.len() + 2);
+                    id.push_str(user);
+                    id.push_str(":x");
+                    AclEntry {
+                        perms: entry.perms,
+                        who: Identity::new("digest", &id),
+                    }
+                }
+                _ => entry.clone(),
+            })
+            .collect())
+    }
+}
+
+fn is_anyone(who: &Identity) -> bool {
+    &*who.scheme == "world" && &*who.id == "anyone"
+}
+
+/// ZooKeeper's `isValid` of the digest scheme: exactly one colon.
+fn is_digest(id: &str) -> bool {
+    id.matches(':').count() == 1
+}
+
+fn matches(granted: &Identity, who: &Identity) -> bool {
+    if granted.scheme != who.scheme {
+        return false;
+    }
+    if &*granted.scheme != "ip" {
+        return granted.id == who.id;
+    }
+    match (Network::parse(&granted.id), who.id.parse::<IpAddr>()) {
+        (Some(network), Ok(address)) => network.contains(address),
+        _ => false,
+    }
+}
+
+/// An address, or all addresses that share its first bits (`10.1.0.0/16`).
+struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl Network {
+    fn parse(text: &str) -> Option<Network> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            Some(bits) => bits.parse().ok().filter(|bits| *bits <= most)?,
+            None => most,
+        };
+        Some(Network { address, bits })
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let differing = u32::from(network) ^ u32::from(address);
+                differing.checked_shr(32 - self.bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let differing = u128::from(network) ^ u128::from(address);
+                differing.checked_shr(128 - self.bits).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn world_digest_and_ip() {
+        let alice = Identity::new("digest", "alice:hash");
+        let near = Identity::new("ip", "10.1.2.3");
+        assert!(Acl::open().permits(Perms::ADMIN, &[]));
+        assert!(!Acl::read_only().permits(Perms::WRITE, &[]));
+        let hers = Acl::of(Perms::ALL, "digest", "alice:hash");
+        assert!(hers.permits(Perms::READ, core::slice::from_ref(&alice)));
+        assert!(!hers.permits(Perms::READ, core::slice::from_ref(&near)));
+        for (granted, expected) in [
+            ("10.1.2.3", true),
+            ("10.1.0.0/16", true),
+            ("10.2.0.0/16", false),
+            ("0.0.0.0/0", true),
+            ("::/0", false),
+            ("10.1.2.3/33", false),
+        ] {
+            let acl = Acl::of(Perms::ALL, "ip", granted);
+            assert_eq!(
+                acl.permits(Perms::READ, core::slice::from_ref(&near)),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn auth_expands_to_the_asker() {
+        let asker = vec![
+            Identity::new("ip", "10.1.2.3"),
+            Identity::new("digest", "alice:hash"),
+        ];
+        let asked = Acl::of(Perms::ALL, "auth", "");
+        assert_eq!(
+            asked.expanded(&asker),
+            Ok(Acl::of(Perms::ALL, "digest", "alice:hash"))
+        );
+        assert_eq!(asked.expanded(&asker[..1]), Err(Code::InvalidACL));
+        assert_eq!(Acl(Arc::from([])).expanded(&asker), Err(Code::InvalidACL));
+        assert_eq!(
+            Acl::of(Perms::ALL, "none", "x").expanded(&[]),
+            Err(Code::InvalidACL)
+        );
+        assert_eq!(
+            Acl::of(Perms::ALL, "digest", "x").expanded(&[]),
+            Err(Code::InvalidACL)
+        );
+    }
+
+    #[test]
+    fn redaction_hides_hashes_only() {
+        let acl = Acl::of(Perms::ALL, "digest", "alice:hash");
+        assert_eq!(acl.redacted(), Acl::of(Perms::ALL, "digest", "alice:x"));
+        assert_eq!(Acl::open().redacted(), Acl::open());
+    }
+}

@@ -1,0 +1,137 @@
+//! What can be asked of the tree: one change of it, and what came of it.
+
+use crate::ids::Zxid;
+use crate::tree::acl::Acl;
+use crate::tree::data::Data;
+use crate::tree::path::{Path, Place};
+use crate::tree::stat::Stat;
+
+/// The version that matches every version.
+pub const ANY_VERSION: i32 = -1;
+
+/// Whose znode it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lifetime {
+    /// It stays until it is deleted.
+    Persistent,
+    /// It goes with the session that created it.
+    Ephemeral,
+}
+
+/// How the name comes about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Naming {
+    /// As the client gave it.
+    Exact,
+    /// The client's beginning, followed by the parent's count of creations with at least ten digits.
+    Sequential,
+}
+
+/// What the reply to a create tells: ZooKeeper's `create` and `create2`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Telling {
+    /// The path.
+    Path,
+    /// The path and the Stat.
+    PathAndStat,
+}
+
+/// A znode to be created.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Create {
+    /// Where; complete if the naming is exact, the beginning of the name if it is sequential.
+    pub place: Place,
+    /// With which data; `None` is ZooKeeper's null, which differs from no bytes on the wire only.
+    pub data: Option<Data>,
+    /// With which access control list, as the client sent it.
+    pub acl: Acl,
+    /// Persistent or ephemeral.
+    pub lifetime: Lifetime,
+    /// Exact or sequential.
+    pub naming: Naming,
+    /// What the reply tells.
+    pub telling: Telling,
+}
+
+/// One change of the tree, or a check that guards the others of a `multi`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Creates a znode.
+    Create(Create),
+    /// Deletes a znode that has no children.
+    Delete {
+        /// Which.
+        path: Path,
+        /// Only at this version of its data, or [`ANY_VERSION`].
+        version: i32,
+    },
+    /// Replaces a znode's data.
+    SetData {
+        /// Which.
+        path: Path,
+        /// By what.
+        data: Option<Data>,
+        /// Only at this version of its data, or [`ANY_VERSION`].
+        version: i32,
+    },
+    /// Replaces a znode's access control list.
+    SetAcl {
+        /// Which.
+        path: Path,
+        /// By what, as the client sent it.
+        acl: Acl,
+        /// Only at this version of its list, or [`ANY_VERSION`].
+        version: i32,
+    },
+    /// Changes nothing; fails unless the znode's data is at this version.
+    Check {
+        /// Which.
+        path: Path,
+        /// The version, or [`ANY_VERSION`] if it only has to be there.
+        version: i32,
+    },
+}
+
+/// What came of an [`Op`] that succeeded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Done {
+    /// A znode was created.
+    Created {
+        /// Its path, completed with the sequence number if there is one.
+        path: Path,
+        /// Its Stat.
+        stat: Stat,
+        /// What the reply tells.
+        telling: Telling,
+    },
+    /// A znode was deleted.
+    Deleted,
+    /// Data was set.
+    DataSet(Stat),
+    /// An access control list was set.
+    AclSet(Stat),
+    /// The check held.
+    Checked,
+}
+
+/// A change of the tree as watches see it, in the order in which ZooKeeper fires them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// The transaction.
+    pub zxid: Zxid,
+    /// The znode.
+    pub path: Path,
+    /// What happened to it.
+    pub kind: ChangeKind,
+}
+
+/// What happened to a znode.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ChangeKind {
+    /// It was created (and its parent has one child more).
+    Created,
+    /// It was deleted (and its parent has one child less).
+    Deleted,
+    /// Its data was set.
+    DataSet,
+}

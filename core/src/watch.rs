@@ -1,0 +1,1 @@
+//! What this server's clients wait for.

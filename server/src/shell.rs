@@ -1,0 +1,56 @@
+//! Where the worlds differ, files aside: clock, tasks, sockets, and who looks on.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use althing_core::node::effect::Effect;
+use althing_core::node::input::Input;
+use althing_core::prng::Seed;
+use althing_core::time::{Instant, Now};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// What a task is for; production gives those that block threads of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Steps the node; there is one.
+    Drive,
+    /// Appends to the log and syncs it; there is one, and it blocks.
+    Log,
+    /// Writes snapshots; there is one, and it blocks.
+    Snapshot,
+    /// Accepts connections; there is one.
+    Accept,
+    /// Serves one client.
+    Connection,
+}
+
+/// One world. A handle: cloning it is cheap and all clones are the same world.
+pub trait Shell: Clone + Send + Sync + 'static {
+    /// A client's connection, as a stream of bytes in both directions.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Both clocks of this server, read together.
+    fn now(&self) -> Now;
+
+    /// Ends when this server's monotonic clock has reached `until`, or a little later.
+    fn sleep_until(&self, until: Instant) -> impl Future<Output = ()> + Send;
+
+    /// Runs `task` beside the others. It is dropped, wherever it is, when the server is killed.
+    fn spawn(&self, what: Task, task: impl Future<Output = ()> + Send + 'static);
+
+    /// Waits for the next client.
+    ///
+    /// # Errors
+    /// What the operating system says; the caller waits a little and tries again.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// The node's 32 bytes of entropy.
+    fn entropy(&self) -> Seed;
+
+    /// Sees every input before it is stepped. Production does nothing here.
+    fn observe_input(&self, now: Now, input: &Input);
+
+    /// Sees every effect before it is performed. Production logs and counts the notes.
+    fn observe_effect(&self, now: Now, effect: &Effect);
+}

@@ -1,0 +1,11 @@
+//! The world in which Althing is tried: seeds, faults, checkers, verdicts.
+
+#[cfg(not(madsim))]
+compile_error!(
+    "althing-sim needs `--cfg madsim`, which .cargo/config.toml sets for this workspace. A RUSTFLAGS \
+     variable overrides that file: unset it, or add `--cfg madsim` to it."
+);
+
+pub mod history;
+pub mod plan;
+pub mod span;
