@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::codec::malformed::Malformed;
-use crate::node::effect::Record;
+use crate::quorum::log::Record;
 
 /// The version of this format; stands at the head of every log segment.
 pub const RECORD_VERSION: u32 = 1;

@@ -2,30 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::ids::{ConnectionId, Epoch, ServerId, Ticket};
+use crate::ids::{ConnectionId, Ticket};
 use crate::node::event::Event;
 use crate::node::reply::Reply;
+use crate::quorum::log::Record;
 use crate::store::store::Store;
-use crate::store::txn::Entry;
-
-/// What a server must never forget besides its log: the newest epoch that it knows of, and whom it
-/// voted for in it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Ballot {
-    /// The epoch.
-    pub epoch: Epoch,
-    /// Who has this server's vote in that epoch.
-    pub voted_for: Option<ServerId>,
-}
-
-/// One record of the log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Record {
-    /// Replaces the ballot that was saved before.
-    Ballot(Ballot),
-    /// Follows the entry that was saved before; within an epoch the counters are dense.
-    Entry(Entry),
-}
 
 /// One thing to do.
 #[derive(Clone, Debug)]

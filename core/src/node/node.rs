@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 
 use crate::config::{Config, Settings};
 use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
-use crate::node::effect::{Ballot, Outbox};
+use crate::node::effect::Outbox;
 use crate::node::input::{Input, Timer};
 use crate::prng::Seed;
+use crate::quorum::log::Ballot;
 use crate::store::store::Store;
 use crate::store::txn::Entry;
 use crate::time::{Instant, Now};

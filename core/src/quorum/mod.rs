@@ -1,3 +1,4 @@
 //! Agreement on one sequence of transactions.
 
+pub mod log;
 pub mod replica;
