@@ -1,6 +1,7 @@
 //! What happened in a run, as its checkers and its timeline read it: what clients saw on the wire,
 //! what servers said of themselves, what the story's players did, what went wrong and when.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub enum What {
         link: LinkId,
         /// To which server.
         server: ServerId,
+        /// The client's address as the server sees it: its `ip` identity.
+        address: IpAddr,
     },
     /// A client saw its stream end, or dropped it.
     LinkEnded {
