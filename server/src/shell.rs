@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
+use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
 use althing_core::time::{Instant, Now};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +24,15 @@ pub enum Task {
     Accept,
     /// Serves one client.
     Connection,
+}
+
+/// The file descriptors of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Descriptors {
+    /// How many are open.
+    pub open: u64,
+    /// How many may be open.
+    pub max: u64,
 }
 
 /// One world. A handle: cloning it is cheap and all clones are the same world.
@@ -48,8 +58,20 @@ pub trait Shell: Clone + Send + Sync + 'static {
     /// The node's 32 bytes of entropy.
     fn entropy(&self) -> Seed;
 
+    /// How many file descriptors the process has open, and may have; `None` where there are none.
+    fn descriptors(&self) -> Option<Descriptors> {
+        None
+    }
+
+    /// Sees what the storage found, before the node is built of it.
+    fn observe_recovered(&self, recovered: &Recovered);
+
     /// Sees every input before it is stepped. Production does nothing here.
     fn observe_input(&self, now: Now, input: &Input);
+
+    /// Sees the node after every step, before its effects are performed. Production does nothing
+    /// here, the simulator checks it.
+    fn observe_node(&self, now: Now, node: &Node);
 
     /// Sees every effect before it is performed. Production logs and counts the notes.
     fn observe_effect(&self, now: Now, effect: &Effect);
