@@ -2,7 +2,14 @@
 //! never a panic.
 
 pub mod client;
-pub mod jute;
+mod compact;
+mod cursor;
+mod jute;
 pub mod malformed;
+mod op;
+mod opcode;
 pub mod record;
+mod reply;
+mod request;
 pub mod snapshot;
+mod value;

@@ -1,17 +1,66 @@
 //! The records of the log. The storage frames them with a length and a checksum.
+//!
+//! The format is our own: a byte says which record, which action, which operation it is, and its
+//! fields follow in their order. Whatever decodes can be executed; and every record has exactly
+//! one spelling.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::codec::compact;
+use crate::codec::cursor::Cursor;
 use crate::codec::malformed::Malformed;
-use crate::quorum::log::Record;
+use crate::codec::op;
+use crate::config::Settings;
+use crate::ids::{Epoch, Password, ServerId, SessionId, Zxid};
+use crate::quorum::log::{Ballot, Record};
+use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
+use crate::time::WallTime;
 
 /// The version of this format; stands at the head of every log segment.
 pub const RECORD_VERSION: u32 = 1;
 
+const BALLOT: u8 = 1;
+const ENTRY: u8 = 2;
+
+const NO_ORIGIN: u8 = 0;
+const ORIGIN: u8 = 1;
+
+const OPEN_EPOCH: u8 = 1;
+const OPEN_SESSION: u8 = 2;
+const ATTACH: u8 = 3;
+const CLOSE_SESSION: u8 = 4;
+const WRITE: u8 = 5;
+const MULTI: u8 = 6;
+
+const CLOSED: u8 = 1;
+const EXPIRED: u8 = 2;
+
+/// Stands for nobody; no server has this number.
+const NO_VOTE: u8 = 0;
+
 /// Appends a record.
+///
+/// # Panics
+/// If it names the server 0, or an epoch beyond [`Epoch::MAX`]: there are none.
 pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
-    let _ = (record, out);
-    todo!()
+    match record {
+        Record::Ballot(ballot) => {
+            out.push(BALLOT);
+            assert!(ballot.epoch <= Epoch::MAX, "no such epoch");
+            compact::put_number(out, ballot.epoch.0.into());
+            match ballot.voted_for {
+                Some(server) => put_server(out, server),
+                None => out.push(NO_VOTE),
+            }
+        }
+        Record::Entry(entry) => {
+            out.push(ENTRY);
+            assert!(entry.zxid.epoch() <= Epoch::MAX, "no such epoch");
+            compact::put_number(out, entry.zxid.0);
+            put_txn(out, &entry.txn);
+        }
+    }
 }
 
 /// Reads a record that fills `bytes`.
@@ -19,6 +68,196 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
 /// # Errors
 /// If `bytes` are not one record.
 pub fn decode_record(bytes: &[u8]) -> Result<Record, Malformed> {
-    let _ = bytes;
-    todo!()
+    let input = &mut Cursor::new(bytes);
+    let at = input.malformed("record");
+    let record = match compact::byte(input, "record")? {
+        BALLOT => Record::Ballot(ballot(input)?),
+        ENTRY => Record::Entry(Entry {
+            zxid: zxid(input)?,
+            txn: Arc::new(txn(input)?),
+        }),
+        _ => return Err(at),
+    };
+    input.end("end of the record")?;
+    Ok(record)
+}
+
+fn ballot(input: &mut Cursor<'_>) -> Result<Ballot, Malformed> {
+    let at = input.malformed("epoch");
+    let epoch = Epoch(compact::number32(input, "epoch")?);
+    if epoch > Epoch::MAX {
+        return Err(at);
+    }
+    let voted_for = match compact::byte(input, "vote")? {
+        NO_VOTE => None,
+        server => Some(ServerId(server)),
+    };
+    Ok(Ballot { epoch, voted_for })
+}
+
+/// A position that a leader can have proposed.
+fn zxid(input: &mut Cursor<'_>) -> Result<Zxid, Malformed> {
+    let at = input.malformed("zxid");
+    let zxid = Zxid(compact::number(input, "zxid")?);
+    match zxid.epoch() <= Epoch::MAX {
+        true => Ok(zxid),
+        false => Err(at),
+    }
+}
+
+fn put_txn(out: &mut Vec<u8>, txn: &Txn) {
+    compact::put_signed(out, txn.wall.0);
+    match txn.origin {
+        None => out.push(NO_ORIGIN),
+        Some(origin) => {
+            out.push(ORIGIN);
+            compact::put_signed(out, origin.session.0);
+            compact::put_number(out, origin.attachment.0);
+            compact::put_number(out, origin.sequence);
+        }
+    }
+    compact::put_count(out, txn.identities.len());
+    for identity in txn.identities.iter() {
+        op::put_identity(out, identity);
+    }
+    put_action(out, &txn.action);
+}
+
+fn txn(input: &mut Cursor<'_>) -> Result<Txn, Malformed> {
+    let wall = WallTime(compact::signed(input, "wall time")?);
+    let at = input.malformed("origin");
+    let origin = match compact::byte(input, "origin")? {
+        NO_ORIGIN => None,
+        ORIGIN => Some(Origin {
+            session: session(input)?,
+            attachment: Zxid(compact::number(input, "attachment")?),
+            sequence: compact::number(input, "sequence")?,
+        }),
+        _ => return Err(at),
+    };
+    let count = compact::count(input, op::IDENTITY_BYTES_MIN, "identities")?;
+    let mut identities = Vec::with_capacity(count);
+    for _ in 0..count {
+        identities.push(op::identity(input)?);
+    }
+    Ok(Txn {
+        wall,
+        origin,
+        identities: Arc::from(identities),
+        action: action(input)?,
+    })
+}
+
+fn put_action(out: &mut Vec<u8>, action: &Action) {
+    match action {
+        Action::OpenEpoch { leader, settings } => {
+            out.push(OPEN_EPOCH);
+            put_server(out, *leader);
+            compact::put_number(out, settings.feature_level.into());
+            compact::put_number(out, settings.data_bytes_max.into());
+        }
+        Action::OpenSession {
+            password,
+            timeout_ms,
+        } => {
+            out.push(OPEN_SESSION);
+            out.extend_from_slice(&password.0);
+            compact::put_number(out, (*timeout_ms).into());
+        }
+        Action::Attach {
+            session,
+            password,
+            timeout_ms,
+        } => {
+            out.push(ATTACH);
+            compact::put_signed(out, session.0);
+            out.extend_from_slice(&password.0);
+            compact::put_number(out, (*timeout_ms).into());
+        }
+        Action::CloseSession { session, ending } => {
+            out.push(CLOSE_SESSION);
+            compact::put_signed(out, session.0);
+            out.push(match ending {
+                Ending::Closed => CLOSED,
+                Ending::Expired => EXPIRED,
+            });
+        }
+        Action::Write(op) => {
+            out.push(WRITE);
+            op::put_op(out, op);
+        }
+        Action::Multi(ops) => {
+            out.push(MULTI);
+            compact::put_count(out, ops.len());
+            for op in ops {
+                op::put_op(out, op);
+            }
+        }
+    }
+}
+
+fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
+    let at = input.malformed("action");
+    Ok(match compact::byte(input, "action")? {
+        OPEN_EPOCH => Action::OpenEpoch {
+            leader: server(input)?,
+            settings: Settings {
+                feature_level: compact::number32(input, "feature level")?,
+                data_bytes_max: compact::number32(input, "limit of data")?,
+            },
+        },
+        OPEN_SESSION => Action::OpenSession {
+            password: password(input)?,
+            timeout_ms: compact::number32(input, "time-out")?,
+        },
+        ATTACH => Action::Attach {
+            session: session(input)?,
+            password: password(input)?,
+            timeout_ms: compact::number32(input, "time-out")?,
+        },
+        CLOSE_SESSION => Action::CloseSession {
+            session: session(input)?,
+            ending: ending(input)?,
+        },
+        WRITE => Action::Write(op::op(input)?),
+        MULTI => {
+            let count = compact::count(input, op::OP_BYTES_MIN, "operations")?;
+            let mut ops = Vec::with_capacity(count);
+            for _ in 0..count {
+                ops.push(op::op(input)?);
+            }
+            Action::Multi(ops)
+        }
+        _ => return Err(at),
+    })
+}
+
+fn put_server(out: &mut Vec<u8>, server: ServerId) {
+    assert!(server.0 != 0, "no server has the number 0");
+    out.push(server.0);
+}
+
+fn server(input: &mut Cursor<'_>) -> Result<ServerId, Malformed> {
+    let at = input.malformed("server");
+    match compact::byte(input, "server")? {
+        0 => Err(at),
+        server => Ok(ServerId(server)),
+    }
+}
+
+fn session(input: &mut Cursor<'_>) -> Result<SessionId, Malformed> {
+    compact::signed(input, "session").map(SessionId)
+}
+
+fn password(input: &mut Cursor<'_>) -> Result<Password, Malformed> {
+    input.array("password").map(Password)
+}
+
+fn ending(input: &mut Cursor<'_>) -> Result<Ending, Malformed> {
+    let at = input.malformed("ending");
+    match compact::byte(input, "ending")? {
+        CLOSED => Ok(Ending::Closed),
+        EXPIRED => Ok(Ending::Expired),
+        _ => Err(at),
+    }
 }

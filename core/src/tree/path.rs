@@ -225,15 +225,18 @@ impl Place {
         &self.name
     }
 
+    /// As the client wrote it, in pieces: whoever writes it down needs no copy of the whole.
+    pub fn pieces(&self) -> [&str; 3] {
+        let parent = match self.parent.is_root() {
+            true => "",
+            false => self.parent.as_str(),
+        };
+        [parent, "/", &self.name]
+    }
+
     /// As the client wrote it.
     pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(self.parent.as_str().len() + 1 + self.name.len());
-        if !self.parent.is_root() {
-            text.push_str(self.parent.as_str());
-        }
-        text.push('/');
-        text.push_str(&self.name);
-        text
+        self.pieces().concat()
     }
 }
 
