@@ -9,3 +9,4 @@ compile_error!(
 pub mod history;
 pub mod plan;
 pub mod span;
+pub mod stream;

@@ -1,6 +1,8 @@
 //! The plan of one run, as data: what a person writes, what a seed draws and what shrinking leaves
 //! share this grammar. A plan is itself a valid scenario.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::span::Span;
@@ -9,7 +11,8 @@ use crate::span::Span;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// The scenario's name: its file's, without `.toml`.
+    /// The scenario's name: its file's, without `.toml`. A file may leave it out.
+    #[serde(default)]
     pub name: String,
     /// How many servers there are.
     #[serde(default = "one")]
@@ -18,6 +21,13 @@ pub struct Plan {
     pub lasts: Span,
     /// The second act: all is healed, and the goals must be reached within it.
     pub settles: Span,
+    /// What must have happened at least once over the seeds of a campaign, by name of event,
+    /// mark or fault; a campaign that misses one is vacuous.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reaches: Vec<String>,
+    /// What the verdict expects of the service.
+    #[serde(default)]
+    pub expects: Expects,
     /// Which story the clients play, with its figures.
     pub workload: Workload,
     /// The network's weather between clients and servers.
@@ -32,13 +42,6 @@ pub struct Plan {
     /// The faults, in the order in which they were written or drawn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
-    /// What must have happened at least once over the seeds of a campaign, by name of event or
-    /// mark; a campaign that misses one is vacuous.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reaches: Vec<String>,
-    /// What the verdict expects of the service.
-    #[serde(default)]
-    pub expects: Expects,
 }
 
 fn one() -> u8 {
@@ -59,7 +62,7 @@ pub enum Expects {
 
 /// A story that clients play; each has a module of its own under `workload/`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "story", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Workload {
     /// Owners keep the tree of services up to date; readers keep cached copies and never poll.
     ServiceTree {
@@ -173,7 +176,7 @@ pub struct Fault {
 
 /// When a fault falls.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(try_from = "CueKeys", into = "CueKeys")]
 pub enum Cue {
     /// At this time of the run.
     At {
@@ -185,10 +188,8 @@ pub enum Cue {
         /// The name of an event of a server or of a mark of the workload.
         on: String,
         /// The how manieth time; counts from 1.
-        #[serde(default = "first")]
         nth: u32,
         /// How long after it.
-        #[serde(default)]
         after: Span,
     },
     /// When the fault that stands before this one in the plan has fallen.
@@ -198,19 +199,98 @@ pub enum Cue {
     },
 }
 
-fn first() -> u32 {
-    1
+/// The keys of a cue as they are written.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CueKeys {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nth: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    then: Option<Span>,
 }
 
-/// Who is struck: a server, or a client by the name that its story gives it.
+impl TryFrom<CueKeys> for Cue {
+    type Error = &'static str;
+
+    fn try_from(keys: CueKeys) -> Result<Cue, Self::Error> {
+        let plain = keys.nth.is_none() && keys.after.is_none();
+        match (keys.at, keys.on, keys.then) {
+            (Some(at), None, None) if plain => Ok(Cue::At { at }),
+            (None, None, Some(then)) if plain => Ok(Cue::Then { then }),
+            (None, Some(on), None) => Ok(Cue::On {
+                on,
+                nth: keys.nth.unwrap_or(1),
+                after: keys.after.unwrap_or_default(),
+            }),
+            (None, None, None) => Err("a cue needs one of `at`, `on` and `then`"),
+            (_, None, _) if !plain => Err("`nth` and `after` belong to a cue with `on`"),
+            _ => Err("a cue has only one of `at`, `on` and `then`"),
+        }
+    }
+}
+
+impl From<Cue> for CueKeys {
+    fn from(cue: Cue) -> CueKeys {
+        match cue {
+            Cue::At { at } => CueKeys {
+                at: Some(at),
+                ..CueKeys::default()
+            },
+            Cue::On { on, nth, after } => CueKeys {
+                on: Some(on),
+                nth: (nth != 1).then_some(nth),
+                after: (after != Span::default()).then_some(after),
+                ..CueKeys::default()
+            },
+            Cue::Then { then } => CueKeys {
+                then: Some(then),
+                ..CueKeys::default()
+            },
+        }
+    }
+}
+
+/// Who is struck: a server, or a client by the name that its story gives it. Written `"server-1"`
+/// or `"slave-2"`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(from = "String", into = "String")]
 pub enum Who {
     /// The server with this number, from 1.
     Server(u8),
     /// The client with this name, for example `slave-2`; stories may give names to parts, such as
     /// `master`, which is whoever plays that part when the fault falls.
     Client(String),
+}
+
+impl From<String> for Who {
+    fn from(name: String) -> Who {
+        let number = name.strip_prefix("server-").map(str::parse);
+        match number {
+            Some(Ok(number)) => Who::Server(number),
+            _ => Who::Client(name),
+        }
+    }
+}
+
+impl From<Who> for String {
+    fn from(who: Who) -> String {
+        who.to_string()
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Server(number) => write!(f, "server-{number}"),
+            Who::Client(name) => f.write_str(name),
+        }
+    }
 }
 
 /// What can go wrong.
@@ -223,6 +303,7 @@ pub enum FaultKind {
         /// Whose.
         who: Who,
         /// Until it is started again; for ever if it is left out (servers start for the second act).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Span>,
     },
     /// The machine loses power: what was not synced is lost, kept or torn, piece by piece.
@@ -230,6 +311,7 @@ pub enum FaultKind {
         /// Which server.
         server: u8,
         /// Until it is started again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Span>,
     },
     /// The process does not run for a while: a long garbage collection, a stopped machine.
@@ -284,6 +366,7 @@ pub enum FaultKind {
         /// Which server's.
         server: u8,
         /// Until the server, which stops itself, is started again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Span>,
     },
     /// Bits of a file flip while the server is down: it is killed, damaged, and started again.
