@@ -1,5 +1,7 @@
 //! Randomness: 32 bytes of entropy at birth, everything else is computed.
 
+use core::fmt;
+
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -14,6 +16,13 @@ pub struct Seed(pub [u8; 32]);
 #[derive(Clone)]
 pub struct Prng {
     chacha: ChaCha12Rng,
+}
+
+/// Shows nothing of the state: whoever knows it can compute session passwords.
+impl fmt::Debug for Prng {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Prng(..)")
+    }
 }
 
 impl Prng {

@@ -1,1 +1,114 @@
-//! One client's connection: the order of its replies.
+//! One client's connection: who it is, and the order of its replies.
+//!
+//! Replies leave in the order of the requests. A write waits for agreement; what was asked after it
+//! waits behind it, so a read sees every write that the same client asked for before it.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::net::IpAddr;
+
+use alloc::string::ToString;
+
+use crate::code::Code;
+use crate::ids::{SessionId, Xid};
+use crate::node::reply::Response;
+use crate::node::request::{ConnectRequest, Read, Request, SetWatches};
+use crate::store::txn::Attachment;
+use crate::tree::acl::Identity;
+use crate::tree::path::Path;
+
+/// How far a connection has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Its first frame waits for the server to serve, or for its session to be agreed.
+    Connecting {
+        /// The first frame.
+        request: ConnectRequest,
+        /// What the client asked for before it was told its session.
+        backlog: VecDeque<(Xid, Request)>,
+    },
+    /// It speaks for a session.
+    Attached {
+        /// The session.
+        session: SessionId,
+        /// The attachment that its writes name.
+        attachment: Attachment,
+        /// The number of its last write that was proposed.
+        sequence: u64,
+    },
+    /// It is about to be closed: nothing that it still asks is answered.
+    Closing,
+}
+
+/// A request whose turn has not come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Pending {
+    pub xid: Xid,
+    pub what: Waiting,
+}
+
+/// What a pending request waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Waiting {
+    /// Its transaction.
+    Txn,
+    /// The requests before it; then it reads, as who the client was when it asked.
+    Read(Read, Arc<[Identity]>),
+    /// The requests before it; then what everybody was told is done here, too.
+    Sync(Path),
+    /// The requests before it; then the watches are set.
+    SetWatches(SetWatches),
+    /// The requests before it; its answer is known.
+    Answered(Result<Response, Code>),
+    /// The requests before it; it is refused and the connection closed.
+    Failed(Code),
+}
+
+/// One client's connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Connection {
+    pub address: IpAddr,
+    /// As whom it has authenticated so far, its address first.
+    pub identities: Arc<[Identity]>,
+    pub phase: Phase,
+    /// In the order of the requests.
+    pub queue: VecDeque<Pending>,
+}
+
+impl Connection {
+    pub fn new(address: IpAddr, request: ConnectRequest) -> Connection {
+        let address = address.to_canonical();
+        Connection {
+            address,
+            identities: Arc::from([Identity::new("ip", &address.to_string())]),
+            phase: Phase::Connecting {
+                request,
+                backlog: VecDeque::new(),
+            },
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// The session that it speaks for, if it is attached to one.
+    pub fn session(&self) -> Option<SessionId> {
+        match self.phase {
+            Phase::Attached { session, .. } => Some(session),
+            Phase::Connecting { .. } | Phase::Closing => None,
+        }
+    }
+
+    /// Takes on an identity besides those that it has.
+    pub fn add_identity(&mut self, identity: Identity) {
+        if !self.identities.contains(&identity) {
+            self.identities = self.identities.iter().cloned().chain([identity]).collect();
+        }
+    }
+
+    /// Requests that are not answered yet.
+    pub fn outstanding(&self) -> usize {
+        match &self.phase {
+            Phase::Connecting { backlog, .. } => backlog.len() + 1,
+            Phase::Attached { .. } | Phase::Closing => self.queue.len(),
+        }
+    }
+}

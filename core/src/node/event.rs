@@ -2,10 +2,10 @@
 //! checkers read this one stream; nothing in the core depends on who does.
 
 use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
-use crate::node::reply::EventKind;
 use crate::store::txn::{Attachment, Ending};
 use crate::time::Duration;
 use crate::tree::path::Path;
+use crate::watch::EventKind;
 
 /// Why a client's connection was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,6 +10,7 @@ use crate::tree::data::Data;
 use crate::tree::op::Done;
 use crate::tree::path::Path;
 use crate::tree::stat::Stat;
+pub use crate::watch::{EventKind, WatchEvent};
 
 /// The answer to a [`crate::node::request::ConnectRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,45 +24,6 @@ pub struct ConnectResponse {
     /// Is this server in read-only mode? `None` leaves the field out, for clients that did not
     /// send theirs.
     pub read_only: Option<bool>,
-}
-
-/// What a watch tells: ZooKeeper's event types.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(i32)]
-pub enum EventKind {
-    /// The znode was created.
-    NodeCreated = 1,
-    /// The znode was deleted.
-    NodeDeleted = 2,
-    /// The znode's data changed.
-    NodeDataChanged = 3,
-    /// A child of the znode was created or deleted.
-    NodeChildrenChanged = 4,
-}
-
-impl EventKind {
-    /// The kind with this number on the wire, if it is one that a server sends.
-    pub const fn from_number(number: i32) -> Option<EventKind> {
-        match number {
-            1 => Some(EventKind::NodeCreated),
-            2 => Some(EventKind::NodeDeleted),
-            3 => Some(EventKind::NodeDataChanged),
-            4 => Some(EventKind::NodeChildrenChanged),
-            _ => None,
-        }
-    }
-}
-
-/// A watch has fired.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WatchEvent {
-    /// The transaction that fired it; for a watch that was set again after the change, the newest
-    /// transaction that this server had executed.
-    pub zxid: Zxid,
-    /// What happened.
-    pub kind: EventKind,
-    /// To which znode.
-    pub path: Path,
 }
 
 /// The body of a reply to a request that succeeded.

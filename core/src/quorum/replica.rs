@@ -6,12 +6,12 @@
 //! the vote, opens its epoch, and a transaction is agreed when its own disk has it.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{Epoch, ServerId, Ticket, Zxid};
 use crate::quorum::log::{Ballot, Record};
 use crate::store::txn::{Entry, Txn};
-use alloc::sync::Arc;
 
 /// What part a server plays in the agreement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +71,8 @@ pub struct Replica {
     tickets: u64,
     /// Saves that are not yet answered, in the order of their tickets.
     saving: VecDeque<(Ticket, Saving)>,
+    /// A save was refused, and there are answers to later ones still to come: refusals, too.
+    refusing: bool,
 }
 
 impl Replica {
@@ -106,6 +108,7 @@ impl Replica {
             incarnation,
             tickets: 0,
             saving: VecDeque::new(),
+            refusing: false,
         }
     }
 
@@ -219,10 +222,14 @@ impl Replica {
         let Some(saving) = self.answered(ticket) else {
             return Progress::Nothing;
         };
+        assert!(
+            !self.refusing,
+            "a save after a refused one cannot have succeeded"
+        );
         match saving {
             Saving::Ballot(epoch) if epoch == self.ballot.epoch && self.part == Part::Candidate => {
                 self.votes.insert(self.server);
-                if self.is_quorum(&self.votes) {
+                if self.is_quorum(|server| self.votes.contains(server)) {
                     self.part = Part::Leader;
                     return Progress::Won(epoch);
                 }
@@ -243,6 +250,7 @@ impl Replica {
         let Some(saving) = self.answered(ticket) else {
             return Vec::new();
         };
+        self.refusing = !self.saving.is_empty();
         match saving {
             Saving::Ballot(_) => {
                 self.step_down();
@@ -265,10 +273,15 @@ impl Replica {
         }
     }
 
-    /// Are there saves whose answers are still to come? After a refusal nothing new is appended
-    /// until all of them, refused too, are in.
-    pub fn is_saving(&self) -> bool {
-        !self.saving.is_empty()
+    /// May a transaction be proposed? After a refusal not before every save that was asked for
+    /// has its answer: what is appended must follow what the storage kept.
+    pub fn can_propose(&self) -> bool {
+        self.part == Part::Leader && self.last.epoch() == self.ballot.epoch && !self.refusing
+    }
+
+    /// May this server stand for election?
+    pub fn can_campaign(&self) -> bool {
+        self.part == Part::Looking && !self.refusing
     }
 
     fn answered(&mut self, ticket: Ticket) -> Option<Saving> {
@@ -290,17 +303,15 @@ impl Replica {
         if self.part != Part::Leader {
             return Progress::Nothing;
         }
-        let mut positions: Vec<Zxid> = self.durable.values().copied().collect();
-        positions.sort_unstable_by(|a, b| b.cmp(a));
-        let agreed = positions.into_iter().find(|position| {
-            let have_it: BTreeSet<ServerId> = self
-                .durable
-                .iter()
-                .filter(|(_, z)| *z >= position)
-                .map(|(s, _)| *s)
-                .collect();
-            self.is_quorum(&have_it)
-        });
+        let has = |server: &ServerId, zxid: Zxid| {
+            self.durable
+                .get(server)
+                .is_some_and(|durable| *durable >= zxid)
+        };
+        let positions = self.durable.values().copied();
+        let agreed = positions
+            .filter(|zxid| self.is_quorum(|server| has(server, *zxid)))
+            .max();
         match agreed {
             // Older epochs are agreed only through an entry of the leader's own epoch (Raft 5.4.2).
             Some(zxid) if zxid.epoch() == self.ballot.epoch && zxid > self.committed => {
@@ -312,8 +323,8 @@ impl Replica {
     }
 
     /// A predicate over sets of servers, never a count: joint configurations and weights fit in.
-    fn is_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
-        self.voters.intersection(servers).count() * 2 > self.voters.len()
+    fn is_quorum(&self, has: impl Fn(&ServerId) -> bool) -> bool {
+        self.voters.iter().filter(|server| has(server)).count() * 2 > self.voters.len()
     }
 
     /// The next entry that is agreed and was not taken yet.

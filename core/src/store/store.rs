@@ -3,6 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::code::Code;
 use crate::config::Settings;
 use crate::ids::{Password, SessionId, Zxid};
@@ -76,6 +78,23 @@ impl Store {
     /// The sessions that are open, in the order of their ids.
     pub fn sessions(&self) -> &BTreeMap<SessionId, Session> {
         &self.sessions
+    }
+
+    /// A digest of the whole state: equal on servers that have executed the same transactions.
+    pub fn digest(&self) -> u128 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.applied.0.to_le_bytes());
+        hash.update(&self.settings.feature_level.to_le_bytes());
+        hash.update(&self.settings.data_bytes_max.to_le_bytes());
+        for (id, session) in &self.sessions {
+            hash.update(&id.0.to_le_bytes());
+            hash.update(&session.password.0);
+            hash.update(&session.timeout_ms.to_le_bytes());
+            hash.update(&session.attachment.0.to_le_bytes());
+            hash.update(&session.sequence.to_le_bytes());
+        }
+        hash.update(&self.tree.digest().to_le_bytes());
+        hash.digest128()
     }
 
     /// Executes the transaction at its position. What watches may have to tell is appended to

@@ -1,0 +1,305 @@
+//! Requests and their answers: what is asked on a connection, and what is read for it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::code::Code;
+use crate::ids::{ConnectionId, Xid, Zxid};
+use crate::node::auth::authenticate;
+use crate::node::connection::{Pending, Phase, Waiting};
+use crate::node::effect::{Effect, Outbox};
+use crate::node::event::Event;
+use crate::node::node::Node;
+use crate::node::proposal::{Held, Waiter};
+use crate::node::reply::{Reply, Response};
+use crate::node::request::{Listing, Read, Request, SetWatches, Watching};
+use crate::store::txn::{Action, Ending};
+use crate::time::Now;
+use crate::tree::acl::Identity;
+use crate::tree::path::Path;
+use crate::watch::{EventKind, WatchEvent, WatchKind};
+
+impl Node {
+    /// A client asked for something.
+    pub(super) fn asked(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        xid: Xid,
+        request: Request,
+        out: &mut Outbox,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let session = match &mut connection.phase {
+            Phase::Closing => return,
+            Phase::Connecting { backlog, .. } => {
+                backlog.push_back((xid, request));
+                return;
+            }
+            Phase::Attached { session, .. } => *session,
+        };
+        if self.heartbeats.touch(session, now.clock) {
+            out.note(Event::Touched { session });
+        }
+        let identities = connection.identities.clone();
+        let (what, action) = match request {
+            Request::Write(op) => (Waiting::Txn, Some(Action::Write(op))),
+            Request::Multi(ops) => (Waiting::Txn, Some(Action::Multi(ops))),
+            Request::CloseSession => {
+                let action = Action::CloseSession {
+                    session,
+                    ending: Ending::Closed,
+                };
+                (Waiting::Txn, Some(action))
+            }
+            Request::Read(read) => (Waiting::Read(read, identities.clone()), None),
+            Request::Sync { path } => (Waiting::Sync(path), None),
+            Request::Ping => (Waiting::Answered(Ok(Response::Empty)), None),
+            Request::SetWatches(watches) => (Waiting::SetWatches(watches), None),
+            Request::Refused(code) => (Waiting::Answered(Err(code)), None),
+            Request::Unknown { .. } => (Waiting::Answered(Err(Code::Unimplemented)), None),
+            Request::Auth { scheme, credential } => {
+                // What is asked after this is asked as the new identity, whenever its turn comes.
+                let what = match authenticate(&scheme, &credential) {
+                    Ok(identity) => {
+                        identity
+                            .into_iter()
+                            .for_each(|who| connection.add_identity(who));
+                        Waiting::Answered(Ok(Response::Empty))
+                    }
+                    Err(code) => Waiting::Failed(code),
+                };
+                (what, None)
+            }
+        };
+        connection.queue.push_back(Pending { xid, what });
+        match action {
+            Some(action) => {
+                let waiter = Waiter::Writing(id);
+                self.submit(
+                    now,
+                    Held {
+                        waiter,
+                        identities,
+                        action,
+                    },
+                    out,
+                );
+            }
+            None => self.answer_ready(id, out),
+        }
+    }
+
+    /// Answers what no longer waits for a transaction, in order.
+    pub(super) fn answer_ready(&mut self, id: ConnectionId, out: &mut Outbox) {
+        while let Some(connection) = self.connections.get_mut(&id)
+            && connection
+                .queue
+                .front()
+                .is_some_and(|pending| pending.what != Waiting::Txn)
+            && let Some(Pending { xid, what }) = connection.queue.pop_front()
+        {
+            let zxid = self.store.applied();
+            let result = match what {
+                Waiting::Txn => unreachable!("a write is answered by its transaction"),
+                Waiting::Read(read, identities) => self.read(id, &read, &identities, out),
+                // Alone, a server has executed everything that anybody was told is done.
+                Waiting::Sync(path) => Ok(Response::Synced { path }),
+                Waiting::SetWatches(watches) => {
+                    self.set_watches(id, watches, out);
+                    Ok(Response::Empty)
+                }
+                Waiting::Answered(result) => result,
+                Waiting::Failed(code) => {
+                    out.reply(
+                        id,
+                        Reply::Answer {
+                            xid,
+                            zxid,
+                            result: Err(code),
+                        },
+                    );
+                    self.close_connection(id, out);
+                    return;
+                }
+            };
+            out.reply(id, Reply::Answer { xid, zxid, result });
+        }
+    }
+
+    /// Answers the oldest write that waits on this connection, and what waited behind it.
+    pub(super) fn finish_write(
+        &mut self,
+        id: ConnectionId,
+        zxid: Zxid,
+        result: Result<Response, Code>,
+        out: &mut Outbox,
+    ) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if connection.phase == Phase::Closing {
+            return;
+        }
+        let pending = connection
+            .queue
+            .pop_front()
+            .expect("a write waits for its transaction");
+        assert!(
+            pending.what == Waiting::Txn,
+            "the oldest request waits for a transaction"
+        );
+        out.reply(
+            id,
+            Reply::Answer {
+                xid: pending.xid,
+                zxid,
+                result,
+            },
+        );
+        self.answer_ready(id, out);
+    }
+
+    /// Closes a connection after what was sent on it.
+    pub(super) fn close_connection(&mut self, id: ConnectionId, out: &mut Outbox) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if let Some(session) = connection.session()
+            && self.attached.get(&session) == Some(&id)
+        {
+            self.attached.remove(&session);
+        }
+        connection.phase = Phase::Closing;
+        connection.queue.clear();
+        self.watches.forget(id);
+        out.push(Effect::Close { connection: id });
+    }
+
+    fn read(
+        &mut self,
+        id: ConnectionId,
+        read: &Read,
+        identities: &[Identity],
+        out: &mut Outbox,
+    ) -> Result<Response, Code> {
+        let tree = self.store.tree();
+        match read {
+            Read::Exists { path, watching } => {
+                let stat = tree.stat(path.as_str());
+                self.leave_watch(id, path, WatchKind::Data, *watching, out);
+                stat.map(Response::Exists).ok_or(Code::NoNode)
+            }
+            Read::GetData { path, watching } => {
+                let (data, stat) = tree.data(path.as_str(), identities)?;
+                self.leave_watch(id, path, WatchKind::Data, *watching, out);
+                Ok(Response::Data { data, stat })
+            }
+            Read::GetChildren {
+                path,
+                watching,
+                listing,
+            } => {
+                let (names, stat) = tree.children(path.as_str(), identities)?;
+                self.leave_watch(id, path, WatchKind::Child, *watching, out);
+                let stat = (*listing == Listing::NamesAndStat).then_some(stat);
+                Ok(Response::Children { names, stat })
+            }
+            Read::GetAcl { path } => {
+                let (acl, stat) = tree.acl(path.as_str(), identities)?;
+                Ok(Response::Acl { acl, stat })
+            }
+        }
+    }
+
+    fn leave_watch(
+        &mut self,
+        connection: ConnectionId,
+        path: &Path,
+        kind: WatchKind,
+        watching: Watching,
+        out: &mut Outbox,
+    ) {
+        if watching == Watching::Once {
+            self.watches.leave(connection, path, kind);
+            out.note(Event::WatchLeft {
+                connection,
+                path: path.clone(),
+            });
+        }
+    }
+
+    /// Sets watches again after a reconnect. Those whose znode changed since the client saw it last
+    /// fire at once and are not set.
+    fn set_watches(&mut self, id: ConnectionId, watches: SetWatches, out: &mut Outbox) {
+        let SetWatches {
+            relative_zxid,
+            data,
+            exist,
+            child,
+        } = watches;
+        let tree = self.store.tree();
+        let stat = |path: &Path| tree.stat(path.as_str());
+        let mut verdicts: Vec<(Path, WatchKind, Option<EventKind>)> = Vec::new();
+        for path in data {
+            let event = match stat(&path) {
+                None => Some(EventKind::NodeDeleted),
+                Some(stat) => (stat.mzxid > relative_zxid).then_some(EventKind::NodeDataChanged),
+            };
+            verdicts.push((path, WatchKind::Data, event));
+        }
+        for path in exist {
+            let event = stat(&path).map(|_| EventKind::NodeCreated);
+            verdicts.push((path, WatchKind::Data, event));
+        }
+        for path in child {
+            let event = match stat(&path) {
+                None => Some(EventKind::NodeDeleted),
+                Some(stat) => {
+                    (stat.pzxid > relative_zxid).then_some(EventKind::NodeChildrenChanged)
+                }
+            };
+            verdicts.push((path, WatchKind::Child, event));
+        }
+        let zxid = self.store.applied();
+        for (path, watch, event) in verdicts {
+            match event {
+                Some(kind) => self.tell(id, WatchEvent { zxid, kind, path }, out),
+                None => self.leave_watch(id, &path, watch, Watching::Once, out),
+            }
+        }
+    }
+
+    /// Tells a connection of a change that it watched for.
+    pub(super) fn tell(&mut self, connection: ConnectionId, event: WatchEvent, out: &mut Outbox) {
+        let (path, kind) = (event.path.clone(), event.kind);
+        out.reply(connection, Reply::Event(event));
+        out.note(Event::WatchFired {
+            connection,
+            path,
+            kind,
+        });
+    }
+
+    /// What the client asked for before it was told its session.
+    pub(super) fn asked_early(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        backlog: impl IntoIterator<Item = (Xid, Request)>,
+        out: &mut Outbox,
+    ) {
+        for (xid, request) in backlog {
+            self.asked(now, id, xid, request, out);
+        }
+    }
+
+    /// As whom a connection asks.
+    pub(super) fn identities_of(&self, id: ConnectionId) -> Arc<[Identity]> {
+        self.connections
+            .get(&id)
+            .map_or_else(|| Arc::from([]), |known| known.identities.clone())
+    }
+}

@@ -1,0 +1,118 @@
+//! Figures for operators: what the four-letter words show.
+
+use crate::config::Settings;
+use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
+use crate::node::node::Node;
+use crate::quorum::replica::Part;
+use crate::tree::path::Path;
+use crate::watch::WatchKind;
+
+/// What part a server plays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It looks for a leader.
+    Looking,
+    /// It leads an ensemble of one.
+    Standalone,
+    /// It leads.
+    Leader,
+}
+
+/// What `srvr` and `mntr` show.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Status {
+    /// Who.
+    pub server: ServerId,
+    /// As what.
+    pub role: Role,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// The last transaction that was executed.
+    pub applied: Zxid,
+    /// The shared settings.
+    pub settings: Settings,
+    /// Znodes.
+    pub znodes: usize,
+    /// Bytes of paths and data.
+    pub tree_bytes: u64,
+    /// Ephemeral znodes.
+    pub ephemerals: usize,
+    /// Sessions of the whole ensemble.
+    pub sessions: usize,
+    /// Connections of this server.
+    pub connections: usize,
+    /// Watches of this server: single registrations.
+    pub watches: usize,
+    /// Znodes of this server that are watched.
+    pub watched_paths: usize,
+    /// Connections of this server that watch.
+    pub watching_connections: usize,
+    /// Requests that are not yet answered.
+    pub outstanding: usize,
+    /// The tree's digest.
+    pub digest: u128,
+}
+
+/// One connection, as `cons` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectionStatus {
+    /// Which.
+    pub connection: ConnectionId,
+    /// Its session, once attached.
+    pub session: Option<SessionId>,
+    /// Its session's time-out in milliseconds.
+    pub timeout_ms: u32,
+    /// Requests that are not yet answered.
+    pub outstanding: usize,
+}
+
+impl Node {
+    /// Figures for operators.
+    pub fn status(&self) -> Status {
+        let tree = self.store.tree();
+        Status {
+            server: self.config.server,
+            role: match self.replica.part() {
+                Part::Looking | Part::Candidate => Role::Looking,
+                Part::Leader if self.config.voters.len() == 1 => Role::Standalone,
+                Part::Leader => Role::Leader,
+            },
+            epoch: self.replica.epoch(),
+            applied: self.store.applied(),
+            settings: self.store.settings(),
+            znodes: tree.count(),
+            tree_bytes: tree.bytes(),
+            ephemerals: tree.ephemeral_count(),
+            sessions: self.store.sessions().len(),
+            connections: self.connections.len(),
+            watches: self.watches.count(),
+            watched_paths: self.watches.path_count(),
+            watching_connections: self.watches.connection_count(),
+            outstanding: self
+                .connections
+                .values()
+                .map(|known| known.outstanding())
+                .sum(),
+            digest: tree.digest(),
+        }
+    }
+
+    /// This server's connections, in the order of their ids.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionStatus> {
+        self.connections.iter().map(|(connection, known)| {
+            let session = known.session();
+            let of_store = session.and_then(|session| self.store.sessions().get(&session));
+            ConnectionStatus {
+                connection: *connection,
+                session,
+                timeout_ms: of_store.map_or(0, |session| session.timeout_ms),
+                outstanding: known.outstanding(),
+            }
+        })
+    }
+
+    /// Every watch of this server, in the order of the connections.
+    pub fn watches(&self) -> impl Iterator<Item = (ConnectionId, &Path, WatchKind)> {
+        self.watches.all()
+    }
+}
