@@ -5,4 +5,6 @@
 //! [`connection`], [`storage`]. What only production runs: [`tokio_shell`], [`os_disk`], [`main`].
 
 pub mod disk;
+pub mod os_disk;
 pub mod shell;
+pub mod storage;

@@ -1,0 +1,85 @@
+//! Why the storage gave up. Every message names the file and says what an operator can do.
+
+use std::io;
+
+use althing_core::ids::Zxid;
+use thiserror::Error;
+
+/// The storage gave up: the server stops, or does not start. Nothing of it is ever tried again by
+/// itself.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    /// The operating system refused something.
+    #[error(
+        "{file}: cannot {doing}: {source}. The server stops, since it cannot know what is durable; \
+         check the disk, then start it again"
+    )]
+    Io {
+        /// The file; `.` for the data directory itself.
+        file: String,
+        /// What was being done.
+        doing: &'static str,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Bytes that were durable are no longer what they were.
+    #[error("{file}: damaged at byte {offset}: {what}. {remedy}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Where the damage begins.
+        offset: u64,
+        /// What was expected there, and what was found.
+        what: String,
+        /// What an operator can do.
+        remedy: String,
+    },
+    /// The file was written by another version of this program.
+    #[error(
+        "{file}: its {format} format has version {found}, this program knows version {known}. \
+         Start the version of the program that wrote it"
+    )]
+    Unsupported {
+        /// The file.
+        file: String,
+        /// Which of the formats in it.
+        format: &'static str,
+        /// The version in the file.
+        found: u32,
+        /// The version that this program knows.
+        known: u32,
+    },
+    /// A part of the log is not there.
+    #[error(
+        "{file}: a part of the log is missing: what follows {expected_after} was expected, but \
+         {found}. Put the missing files back, or restore the data directory from a backup"
+    )]
+    Gap {
+        /// The file in which, or after which, it was noticed.
+        file: String,
+        /// The last position that is there.
+        expected_after: Zxid,
+        /// What is there instead.
+        found: String,
+    },
+}
+
+impl StorageError {
+    /// Turns what the operating system says about `file` into an error; for `map_err`.
+    pub fn io(file: &str, doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
+        let file = file.to_owned();
+        move |source| StorageError::Io {
+            file,
+            doing,
+            source,
+        }
+    }
+}
+
+/// Is this want of space, which passes, and no failure?
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}

@@ -1,0 +1,88 @@
+//! What the files of a data directory are called.
+//!
+//! - `log.<position>`: a segment of the log. The position, 16 hexadecimal digits, is the one that
+//!   its first entry follows, so the names alone tell which segment holds what.
+//! - `snapshot.<position>`: the state after the transaction at that position.
+//! - `temporary.snapshot.<position>`: a snapshot that is being written.
+//! - `damaged.snapshot.<position>`: a snapshot that was replaced by an older one and the log.
+//!
+//! All other files are left alone.
+
+use althing_core::ids::Zxid;
+
+/// The segment whose entries follow `base`.
+pub fn segment(base: Zxid) -> String {
+    format!("log.{:016x}", base.0)
+}
+
+/// The snapshot at `zxid`.
+pub fn snapshot(zxid: Zxid) -> String {
+    format!("snapshot.{:016x}", zxid.0)
+}
+
+/// The snapshot at `zxid` while it is written.
+pub fn temporary(zxid: Zxid) -> String {
+    format!("temporary.{}", snapshot(zxid))
+}
+
+/// The snapshot at `zxid` when it is out of use.
+pub fn damaged(zxid: Zxid) -> String {
+    format!("damaged.{}", snapshot(zxid))
+}
+
+/// A file of the storage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Name {
+    /// A segment of the log and the position that it follows.
+    Segment(Zxid),
+    /// A snapshot and its position.
+    Snapshot(Zxid),
+    /// A left-over of a snapshot that was never finished.
+    Temporary,
+}
+
+impl Name {
+    /// What the file of this name is; `None` if it is not one of the storage's.
+    pub fn parse(name: &str) -> Option<Name> {
+        if name.starts_with("temporary.") {
+            return Some(Name::Temporary);
+        }
+        let (kind, position) = name.split_once('.')?;
+        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if position.len() != 16 || !position.bytes().all(lower) {
+            return None;
+        }
+        let position = Zxid(u64::from_str_radix(position, 16).ok()?);
+        match kind {
+            "log" => Some(Name::Segment(position)),
+            "snapshot" => Some(Name::Snapshot(position)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        let zxid = Zxid(0x0000_0012_89ab_cdef);
+        assert_eq!(segment(zxid), "log.0000001289abcdef");
+        assert_eq!(Name::parse(&segment(zxid)), Some(Name::Segment(zxid)));
+        assert_eq!(Name::parse(&snapshot(zxid)), Some(Name::Snapshot(zxid)));
+        assert_eq!(Name::parse(&temporary(zxid)), Some(Name::Temporary));
+        for other in [
+            &*damaged(zxid),
+            "lock",
+            "log",
+            "log.",
+            "log.12",
+            "log.0000001289ABCDEF",
+            "log.+000001289abcdef",
+            "snapshot.0000001289abcdef.old",
+        ] {
+            assert_eq!(Name::parse(other), None, "{other}");
+        }
+    }
+}
