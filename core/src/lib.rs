@@ -31,6 +31,8 @@ pub mod prng;
 pub mod quorum;
 pub mod session;
 pub mod store;
+#[cfg(test)]
+mod strategies;
 pub mod time;
 pub mod tree;
 pub mod watch;

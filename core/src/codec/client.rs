@@ -210,3 +210,6 @@ pub fn decode_reply(frame: &[u8], request: Option<&Request>) -> Result<Reply, Ma
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,3 +261,89 @@ fn ending(input: &mut Cursor<'_>) -> Result<Ending, Malformed> {
         _ => Err(at),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec as many;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::strategies;
+    use crate::tree::acl::Identity;
+    use crate::tree::op::Op;
+    use crate::tree::path::Path;
+
+    fn encoded(record: &Record) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_record(record, &mut out);
+        out
+    }
+
+    /// A change of these bytes is a change of the format: then the version must change too.
+    #[test]
+    fn the_format() {
+        let ballot = Record::Ballot(Ballot {
+            epoch: Epoch(300),
+            voted_for: Some(ServerId(3)),
+        });
+        assert_eq!(encoded(&ballot), [1, 0xac, 2, 3]);
+        let entry = Record::Entry(Entry {
+            zxid: Zxid(5),
+            txn: Arc::new(Txn {
+                wall: WallTime(-1),
+                origin: Some(Origin {
+                    session: SessionId(1),
+                    attachment: Zxid(2),
+                    sequence: 3,
+                }),
+                identities: Arc::from([Identity::new("ip", "::1")]),
+                action: Action::Write(Op::Delete {
+                    path: Path::parse("/a").unwrap(),
+                    version: -1,
+                }),
+            }),
+        });
+        assert_eq!(
+            encoded(&entry),
+            b"\x02\x05\x01\x01\x02\x02\x03\x01\x02ip\x03::1\x05\x02\x02/a\x01"
+        );
+        assert_eq!(RECORD_VERSION, 1);
+    }
+
+    #[test]
+    fn no_second_spelling() {
+        assert!(decode_record(&[1, 5, 0]).is_ok());
+        assert!(decode_record(&[1, 0x85, 0, 0]).is_err(), "a longer 5");
+        assert!(decode_record(&[1, 5, 0, 0]).is_err(), "a byte too many");
+        assert!(decode_record(&[1, 0xff, 0xff, 0xff, 0xff, 7, 0]).is_ok());
+        let beyond = [1, 0x80, 0x80, 0x80, 0x80, 8, 0];
+        assert!(decode_record(&beyond).is_err(), "an epoch of 2^31");
+    }
+
+    fn same_bytes_again(bytes: &[u8]) -> Result<(), TestCaseError> {
+        if let Ok(record) = decode_record(bytes) {
+            prop_assert_eq!(encoded(&record), bytes);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back(record in strategies::record()) {
+            prop_assert_eq!(decode_record(&encoded(&record)), Ok(record));
+        }
+
+        #[test]
+        fn noise_never_panics(bytes in many(any::<u8>(), 0..100)) {
+            same_bytes_again(&bytes)?;
+        }
+
+        /// What still decodes after damage is spelled exactly so.
+        #[test]
+        fn damage_never_panics(
+            bytes in strategies::damaged(strategies::record().prop_map(|record| encoded(&record))),
+        ) {
+            same_bytes_again(&bytes)?;
+        }
+    }
+}

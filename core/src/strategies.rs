@@ -1,0 +1,428 @@
+//! Random values of every kind that is read or written, for the property tests of this crate.
+//!
+//! `PROPTEST_CASES` multiplies the cases of all these tests; the millions that a release is tried
+//! with are `PROPTEST_CASES=2000000 cargo test --release -p althing-core`.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use proptest::collection::vec as many;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::code::Code;
+use crate::config::Settings;
+use crate::ids::{Epoch, Password, ServerId, SessionId, Xid, Zxid};
+use crate::node::reply::{ConnectResponse, EventKind, Reply, Response, WatchEvent};
+use crate::node::request::{ConnectRequest, Listing, Read, Request, SetWatches, Watching};
+use crate::quorum::log::{Ballot, Record};
+use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
+use crate::time::WallTime;
+use crate::tree::acl::{Acl, AclEntry, Identity, Perms};
+use crate::tree::data::Data;
+use crate::tree::op::{Create, Done, Lifetime, Naming, Op, Telling};
+use crate::tree::path::{Path, Place};
+use crate::tree::stat::Stat;
+
+/// An element of a path: mostly one of three, so that operations meet on the same znodes.
+fn element() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => select(vec!["a", "b", "c"]).prop_map(String::from),
+        1 => "[a-zżó .0-9_-]{1,8}".prop_filter("dots", |text| text != "." && text != ".."),
+    ]
+}
+
+pub(crate) fn path() -> impl Strategy<Value = Path> {
+    many(element(), 0..4).prop_map(|elements| {
+        elements
+            .iter()
+            .fold(Path::root(), |path, name| path.child(name).unwrap())
+    })
+}
+
+fn place(naming: Naming) -> BoxedStrategy<Place> {
+    match naming {
+        Naming::Exact => (path(), element())
+            .prop_map(|(parent, name)| Place::exact(parent.child(&name).unwrap().as_str()).unwrap())
+            .boxed(),
+        Naming::Sequential => (path(), prop_oneof![Just(String::new()), element()])
+            .prop_map(|(parent, name)| {
+                let slash = if parent.is_root() { "" } else { "/" };
+                Place::prefix(&[parent.as_str(), slash, &name].concat()).unwrap()
+            })
+            .boxed(),
+    }
+}
+
+pub(crate) fn data() -> impl Strategy<Value = Option<Data>> {
+    option::of(prop_oneof![
+        8 => many(any::<u8>(), 0..40),
+        1 => many(any::<u8>(), 100..400),
+    ])
+    .prop_map(|bytes| bytes.map(Data::from))
+}
+
+pub(crate) fn identity() -> impl Strategy<Value = Identity> {
+    prop_oneof![
+        Just(Identity::new("digest", "alice:hash")),
+        Just(Identity::new("ip", "10.1.2.3")),
+        Just(Identity::new("ip", "::1")),
+        (".{0,6}", ".{0,12}").prop_map(|(scheme, id)| Identity::new(&scheme, &id)),
+    ]
+}
+
+pub(crate) fn acl() -> impl Strategy<Value = Acl> {
+    let who = prop_oneof![
+        3 => Just(Identity::new("world", "anyone")),
+        1 => Just(Identity::new("auth", "")),
+        1 => Just(Identity::new("ip", "10.0.0.0/8")),
+        1 => Just(Identity::new("ip", "::/0")),
+        2 => identity(),
+    ];
+    let perms = prop_oneof![4 => Just(31), 4 => 0..32, 1 => any::<i32>()].prop_map(Perms);
+    let entries = (perms, who).prop_map(|(perms, who)| AclEntry { perms, who });
+    prop_oneof![
+        2 => Just(Acl::open()),
+        1 => many(entries, 0..4).prop_map(|entries| Acl(Arc::from(entries))),
+    ]
+}
+
+fn version() -> impl Strategy<Value = i32> {
+    prop_oneof![4 => Just(-1), 4 => 0..3, 1 => any::<i32>()]
+}
+
+fn telling() -> impl Strategy<Value = Telling> {
+    select(vec![Telling::Path, Telling::PathAndStat])
+}
+
+fn create() -> impl Strategy<Value = Create> {
+    select(vec![Naming::Exact, Naming::Sequential])
+        .prop_flat_map(|naming| (Just(naming), place(naming)))
+        .prop_flat_map(|(naming, place)| {
+            let lifetime = select(vec![Lifetime::Persistent, Lifetime::Ephemeral]);
+            (data(), acl(), lifetime, telling()).prop_map(move |(data, acl, lifetime, telling)| {
+                Create {
+                    place: place.clone(),
+                    data,
+                    acl,
+                    lifetime,
+                    naming,
+                    telling,
+                }
+            })
+        })
+}
+
+pub(crate) fn op() -> impl Strategy<Value = Op> {
+    let set_acl = (path(), acl(), version());
+    prop_oneof![
+        6 => op_in_multi(),
+        1 => set_acl.prop_map(|(path, acl, version)| Op::SetAcl { path, acl, version }),
+    ]
+}
+
+/// One of the operations that a client can put into a multi.
+pub(crate) fn op_in_multi() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => create().prop_map(Op::Create),
+        1 => (path(), version()).prop_map(|(path, version)| Op::Delete { path, version }),
+        1 => (path(), data(), version())
+            .prop_map(|(path, data, version)| Op::SetData { path, data, version }),
+        1 => (path(), version()).prop_map(|(path, version)| Op::Check { path, version }),
+    ]
+}
+
+fn read() -> impl Strategy<Value = Read> {
+    let watching = || select(vec![Watching::No, Watching::Once]);
+    let listing = select(vec![Listing::Names, Listing::NamesAndStat]);
+    prop_oneof![
+        (path(), watching()).prop_map(|(path, watching)| Read::Exists { path, watching }),
+        (path(), watching()).prop_map(|(path, watching)| Read::GetData { path, watching }),
+        (path(), watching(), listing).prop_map(|(path, watching, listing)| Read::GetChildren {
+            path,
+            watching,
+            listing
+        }),
+        path().prop_map(|path| Read::GetAcl { path }),
+    ]
+}
+
+fn set_watches() -> impl Strategy<Value = SetWatches> {
+    let paths = || many(path(), 0..4);
+    (zxid(), paths(), paths(), paths()).prop_map(|(relative_zxid, data, exist, child)| SetWatches {
+        relative_zxid,
+        data,
+        exist,
+        child,
+    })
+}
+
+/// A request that a client can send.
+pub(crate) fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        4 => op().prop_map(Request::Write),
+        2 => many(op_in_multi(), 0..6).prop_map(Request::Multi),
+        4 => read().prop_map(Request::Read),
+        1 => path().prop_map(|path| Request::Sync { path }),
+        1 => Just(Request::Ping),
+        1 => ("[a-z]{0,9}", many(any::<u8>(), 0..30)).prop_map(|(scheme, credential)| {
+            Request::Auth { scheme, credential: Data::from(credential) }
+        }),
+        1 => set_watches().prop_map(Request::SetWatches),
+        1 => Just(Request::CloseSession),
+        1 => (200..i32::MAX).prop_map(|opcode| Request::Unknown { opcode }),
+    ]
+}
+
+pub(crate) fn zxid() -> impl Strategy<Value = Zxid> {
+    (0..=Epoch::MAX.0, any::<u32>()).prop_map(|(epoch, counter)| Zxid::new(Epoch(epoch), counter))
+}
+
+/// Any Stat that can stand on the wire.
+pub(crate) fn stat() -> impl Strategy<Value = Stat> {
+    let zxid = || any::<u64>().prop_map(Zxid);
+    let wall = || any::<i64>().prop_map(WallTime);
+    let whence = (zxid(), zxid(), wall(), wall(), zxid());
+    (whence, any::<[i32; 5]>(), any::<i64>()).prop_map(|(whence, numbers, ephemeral_owner)| {
+        let (czxid, mzxid, ctime, mtime, pzxid) = whence;
+        let [version, cversion, aversion, data_length, num_children] = numbers;
+        Stat {
+            czxid,
+            mzxid,
+            ctime,
+            mtime,
+            version,
+            cversion,
+            aversion,
+            ephemeral_owner,
+            data_length,
+            num_children,
+            pzxid,
+        }
+    })
+}
+
+fn code() -> impl Strategy<Value = Code> {
+    select(Code::ALL)
+}
+
+/// What can come of `op`, as it stands on the wire: there a plain create has no Stat.
+fn done(op: &Op) -> BoxedStrategy<Done> {
+    match op {
+        Op::Create(Create { telling, .. }) => {
+            let telling = *telling;
+            (path(), stat())
+                .prop_map(move |(path, stat)| Done::Created {
+                    path,
+                    stat: match telling {
+                        Telling::Path => Stat::default(),
+                        Telling::PathAndStat => stat,
+                    },
+                    telling,
+                })
+                .boxed()
+        }
+        Op::Delete { .. } => Just(Done::Deleted).boxed(),
+        Op::SetData { .. } => stat().prop_map(Done::DataSet).boxed(),
+        Op::SetAcl { .. } => stat().prop_map(Done::AclSet).boxed(),
+        Op::Check { .. } => Just(Done::Checked).boxed(),
+    }
+}
+
+fn response_to_multi(ops: &[Op]) -> BoxedStrategy<Response> {
+    let count = ops.len();
+    let all: Vec<_> = ops.iter().map(done).collect();
+    let all = all.prop_map(Response::AllDone);
+    if count == 0 {
+        return all.boxed();
+    }
+    let none = (0..count, code());
+    let none = none.prop_map(move |(index, code)| Response::NoneDone { count, index, code });
+    prop_oneof![all, none].boxed()
+}
+
+fn response_to_read(read: &Read) -> BoxedStrategy<Response> {
+    match read {
+        Read::Exists { .. } => stat().prop_map(Response::Exists).boxed(),
+        Read::GetData { .. } => (data(), stat())
+            .prop_map(|(data, stat)| Response::Data { data, stat })
+            .boxed(),
+        Read::GetChildren { listing, .. } => {
+            let stat = match listing {
+                Listing::Names => Just(None).boxed(),
+                Listing::NamesAndStat => stat().prop_map(Some).boxed(),
+            };
+            (many(element().prop_map(Arc::from), 0..5), stat)
+                .prop_map(|(names, stat)| Response::Children { names, stat })
+                .boxed()
+        }
+        Read::GetAcl { .. } => (acl(), stat())
+            .prop_map(|(acl, stat)| Response::Acl { acl, stat })
+            .boxed(),
+    }
+}
+
+fn response(request: &Request) -> BoxedStrategy<Response> {
+    match request {
+        Request::Write(op) => done(op).prop_map(Response::Done).boxed(),
+        Request::Multi(ops) => response_to_multi(ops),
+        Request::Read(read) => response_to_read(read),
+        Request::Sync { path } => Just(Response::Synced { path: path.clone() }).boxed(),
+        _ => Just(Response::Empty).boxed(),
+    }
+}
+
+/// A request and an answer that a server can give to it.
+pub(crate) fn exchange() -> impl Strategy<Value = (Request, Reply)> {
+    request().prop_flat_map(|request| {
+        let result = prop_oneof![
+            4 => response(&request).prop_map(Ok),
+            1 => code().prop_map(Err),
+        ];
+        let xid = any::<i32>()
+            .prop_map(Xid)
+            .prop_filter("events have it", |xid| *xid != Xid::NOTIFICATION);
+        let answer = (xid, any::<u64>().prop_map(Zxid), result);
+        let answer = answer.prop_map(|(xid, zxid, result)| Reply::Answer { xid, zxid, result });
+        (Just(request), answer)
+    })
+}
+
+pub(crate) fn watch_event() -> impl Strategy<Value = WatchEvent> {
+    let kind = (1..=4).prop_map(|number| EventKind::from_number(number).unwrap());
+    (any::<u64>().prop_map(Zxid), kind, path()).prop_map(|(zxid, kind, path)| WatchEvent {
+        zxid,
+        kind,
+        path,
+    })
+}
+
+fn session() -> impl Strategy<Value = SessionId> {
+    prop_oneof![
+        zxid().prop_map(SessionId::opened_at),
+        any::<i64>().prop_map(SessionId)
+    ]
+}
+
+fn password() -> impl Strategy<Value = Password> {
+    any::<[u8; 16]>().prop_map(Password)
+}
+
+/// A session's name that is not zero, and its secret.
+fn credentials() -> impl Strategy<Value = (Option<SessionId>, Password)> {
+    let known = (session(), password()).prop_filter("zero is none", |(id, _)| id.0 != 0);
+    prop_oneof![
+        Just((None, Password::NONE)),
+        known.prop_map(|(id, password)| (Some(id), password)),
+    ]
+}
+
+pub(crate) fn connect_request() -> impl Strategy<Value = ConnectRequest> {
+    let numbers = (any::<i32>(), any::<u64>().prop_map(Zxid), any::<i32>());
+    (numbers, credentials(), any::<Option<bool>>()).prop_map(
+        |((protocol_version, last_zxid_seen, timeout_ms), (session, password), read_only)| {
+            ConnectRequest {
+                protocol_version,
+                last_zxid_seen,
+                timeout_ms,
+                session,
+                password,
+                read_only,
+            }
+        },
+    )
+}
+
+pub(crate) fn connect_response() -> impl Strategy<Value = ConnectResponse> {
+    (any::<i32>(), credentials(), any::<Option<bool>>()).prop_map(
+        |(timeout_ms, (session, password), read_only)| ConnectResponse {
+            timeout_ms,
+            session,
+            password,
+            read_only,
+        },
+    )
+}
+
+fn server() -> impl Strategy<Value = ServerId> {
+    (1..=u8::MAX).prop_map(ServerId)
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let settings =
+        (any::<u32>(), any::<u32>()).prop_map(|(feature_level, data_bytes_max)| Settings {
+            feature_level,
+            data_bytes_max,
+        });
+    let ending = select(vec![Ending::Closed, Ending::Expired]);
+    prop_oneof![
+        1 => (server(), settings)
+            .prop_map(|(leader, settings)| Action::OpenEpoch { leader, settings }),
+        1 => (password(), any::<u32>())
+            .prop_map(|(password, timeout_ms)| Action::OpenSession { password, timeout_ms }),
+        1 => (session(), password(), any::<u32>()).prop_map(|(session, password, timeout_ms)| {
+            Action::Attach { session, password, timeout_ms }
+        }),
+        1 => (session(), ending)
+            .prop_map(|(session, ending)| Action::CloseSession { session, ending }),
+        4 => op().prop_map(Action::Write),
+        2 => many(op(), 0..6).prop_map(Action::Multi),
+    ]
+}
+
+pub(crate) fn txn() -> impl Strategy<Value = Txn> {
+    let origin = (session(), any::<u64>().prop_map(Zxid), any::<u64>());
+    let origin = origin.prop_map(|(session, attachment, sequence)| Origin {
+        session,
+        attachment,
+        sequence,
+    });
+    let wall = any::<i64>().prop_map(WallTime);
+    (wall, option::of(origin), many(identity(), 0..3), action()).prop_map(
+        |(wall, origin, identities, action)| Txn {
+            wall,
+            origin,
+            identities: Arc::from(identities),
+            action,
+        },
+    )
+}
+
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    let ballot = (0..=Epoch::MAX.0, option::of(server()));
+    let ballot = ballot.prop_map(|(epoch, voted_for)| Ballot {
+        epoch: Epoch(epoch),
+        voted_for,
+    });
+    let entry = (zxid(), txn()).prop_map(|(zxid, txn)| Entry {
+        zxid,
+        txn: Arc::new(txn),
+    });
+    prop_oneof![
+        1 => ballot.prop_map(Record::Ballot),
+        6 => entry.prop_map(Record::Entry),
+    ]
+}
+
+/// Bytes that are nearly those of `valid`: cut, lengthened, or with some bytes replaced, so that a
+/// decoder is led deep into a value before it finds the damage.
+pub(crate) fn damaged(valid: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let blow = (any::<prop::sample::Index>(), any::<u8>());
+    let tail = option::of(many(any::<u8>(), 0..9));
+    let cut = option::of(any::<prop::sample::Index>());
+    (valid, many(blow, 0..5), cut, tail).prop_map(|(mut bytes, blows, cut, tail)| {
+        if !bytes.is_empty() {
+            for (index, byte) in blows {
+                *index.get_mut(&mut bytes) = byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+        }
+        bytes.extend(tail.into_iter().flatten());
+        bytes
+    })
+}
