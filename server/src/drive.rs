@@ -1,0 +1,367 @@
+//! Drives the node: steps what happens, does what it wants done.
+//!
+//! In turns: all messages that wait are stepped (up to a limit), each followed by its effects, then
+//! the timers that are due, then every client that was told something is handed its bytes at once.
+//! What waited when a timer came due is stepped before it: a heartbeat that has arrived counts.
+
+use std::future::Future;
+use std::mem;
+use std::pin::{Pin, pin};
+
+use althing_core::ids::ConnectionId;
+use althing_core::node::effect::{Effect, Outbox};
+use althing_core::node::input::{Input, Timer};
+use althing_core::node::node::Node;
+use althing_core::store::store::Store;
+use althing_core::time::{Instant, Now};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
+
+use crate::clients::{Clients, Fate};
+use crate::limits::{BATCH_MAX, STOP_REPLIES_MAX, STOP_SAVES_MAX, TIMERS_MAX};
+use crate::mail::{Asked, Mailbox, Message, View};
+use crate::shell::Shell;
+use crate::statistics::Statistics;
+use crate::storage::error::StorageError;
+use crate::storage::log::LogJob;
+
+/// Steps one node, and does what it wants done.
+pub struct Drive<S: Shell> {
+    shell: S,
+    node: Node,
+    outbox: Outbox,
+    inbox: UnboundedReceiver<Message>,
+    mailbox: Mailbox,
+    clients: Clients,
+    statistics: Statistics,
+    started: Instant,
+    log: UnboundedSender<LogJob>,
+    snapshots: UnboundedSender<Store>,
+    /// Saves that were asked for and are not answered.
+    saving: usize,
+    phase: Phase,
+    /// As long as this is held, clients are accepted.
+    accepting: Option<watch::Sender<()>>,
+}
+
+/// The channels between the drive and the tasks around it.
+pub struct Channels {
+    /// Messages to the drive.
+    pub inbox: UnboundedReceiver<Message>,
+    /// The other end of `inbox`, for what the drive tells itself.
+    pub mailbox: Mailbox,
+    /// To the log.
+    pub log: UnboundedSender<LogJob>,
+    /// To the writer of snapshots.
+    pub snapshots: UnboundedSender<Store>,
+    /// Held as long as clients are accepted.
+    pub accepting: watch::Sender<()>,
+}
+
+/// How far a server is on its way to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Serving,
+    /// No more clients; what is being saved becomes durable and is answered.
+    Saving {
+        until: Instant,
+    },
+    /// The clients take their last replies.
+    Closing {
+        until: Instant,
+    },
+}
+
+/// Why the drive woke.
+enum Wake {
+    Stop,
+    Mail,
+    Alarm,
+}
+
+/// A sleep that is kept for as long as it is early enough: deadlines mostly move away, and to wake
+/// once in vain is cheaper than a new sleep for each turn.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+}
+
+impl Alarm {
+    fn set(&mut self, shell: &impl Shell, at: Option<Instant>) {
+        match (&self.sleep, at) {
+            (_, None) => self.sleep = None,
+            (Some((set, _)), Some(at)) if *set <= at => {}
+            (_, Some(at)) => {
+                let shell = shell.clone();
+                let sleep = Box::pin(async move { shell.sleep_until(at).await });
+                self.sleep = Some((at, sleep));
+            }
+        }
+    }
+
+    async fn rings(&mut self) {
+        match &mut self.sleep {
+            Some((_, sleep)) => sleep.await,
+            None => std::future::pending().await,
+        }
+        self.sleep = None;
+    }
+}
+
+impl<S: Shell> Drive<S> {
+    /// A drive of `node`.
+    pub fn new(shell: S, node: Node, clients: Clients, channels: Channels) -> Drive<S> {
+        let started = shell.now().clock;
+        Drive {
+            shell,
+            node,
+            outbox: Outbox::new(),
+            inbox: channels.inbox,
+            mailbox: channels.mailbox,
+            clients,
+            statistics: Statistics::default(),
+            started,
+            log: channels.log,
+            snapshots: channels.snapshots,
+            saving: 0,
+            phase: Phase::Serving,
+            accepting: Some(channels.accepting),
+        }
+    }
+
+    /// Runs until `stop` ends, and then until nothing is under way any more.
+    ///
+    /// # Errors
+    /// If the storage fails: the server must not go on.
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) -> Result<(), StorageError> {
+        let mut stop = pin!(stop);
+        let mut alarm = Alarm::default();
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        self.fire(self.shell.now());
+        loop {
+            alarm.set(&self.shell, self.wakes_at());
+            let wake = tokio::select! {
+                biased;
+                () = &mut stop, if self.phase == Phase::Serving => Wake::Stop,
+                _ = self.inbox.recv_many(&mut batch, BATCH_MAX) => Wake::Mail,
+                () = alarm.rings() => Wake::Alarm,
+            };
+            if matches!(wake, Wake::Stop) {
+                self.stop();
+            }
+            self.take(&mut batch)?;
+            self.take_what_waits_before_timers(&mut batch)?;
+            self.fire(self.shell.now());
+            self.hand_over();
+            if self.has_ended() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next hour at which something is to be done although nothing happens.
+    fn wakes_at(&self) -> Option<Instant> {
+        let timer = self.earliest().map(|(at, _)| at);
+        let phase = match self.phase {
+            Phase::Serving => None,
+            Phase::Saving { until } | Phase::Closing { until } => Some(until),
+        };
+        [timer, phase].into_iter().flatten().min()
+    }
+
+    fn earliest(&self) -> Option<(Instant, Timer)> {
+        self.node.armed().min()
+    }
+
+    /// Steps a batch of messages, all at one reading of the clocks.
+    fn take(&mut self, batch: &mut Vec<Message>) -> Result<(), StorageError> {
+        let now = self.shell.now();
+        for message in batch.drain(..) {
+            self.take_one(now, message)?;
+        }
+        Ok(())
+    }
+
+    /// If a timer is due, steps the messages that have come by now, and not those that come
+    /// meanwhile: under any load, the timer's turn comes.
+    fn take_what_waits_before_timers(
+        &mut self,
+        batch: &mut Vec<Message>,
+    ) -> Result<(), StorageError> {
+        let now = self.shell.now().clock;
+        if self.earliest().is_none_or(|(at, _)| at > now) {
+            return Ok(());
+        }
+        let mut waiting = self.inbox.len();
+        while waiting > 0 {
+            for _ in 0..waiting.min(BATCH_MAX) {
+                batch.extend(self.inbox.try_recv());
+            }
+            waiting = waiting.saturating_sub(BATCH_MAX);
+            self.take(batch)?;
+            self.hand_over();
+        }
+        Ok(())
+    }
+
+    fn take_one(&mut self, now: Now, message: Message) -> Result<(), StorageError> {
+        match message {
+            Message::Opened {
+                connection,
+                address,
+                request,
+                outbound,
+                received,
+            } => {
+                let statistics = &mut self.statistics;
+                self.clients
+                    .open(connection, address, outbound, received, statistics);
+                let address = address.ip();
+                let opened = Input::Opened {
+                    connection,
+                    address,
+                    request,
+                };
+                self.step(now, opened);
+            }
+            Message::Asked { connection, asked } => {
+                match self.clients.ask(connection, asked, &mut self.statistics) {
+                    Fate::Step(asked) => self.ask(now, connection, asked),
+                    Fate::Wait | Fate::Drop => {}
+                }
+            }
+            Message::HasRead { connection } => {
+                while let Some(asked) = self.clients.next_deferred(connection) {
+                    self.ask(now, connection, asked);
+                }
+            }
+            Message::Gone { connection } => {
+                self.clients.remove(connection);
+                self.step(now, Input::Closed { connection });
+            }
+            Message::Stored(input) => self.stored(now, input),
+            Message::StorageFailed(error) => return Err(error),
+            Message::Query(query) => query(&View {
+                now,
+                started: self.started,
+                node: &self.node,
+                clients: &self.clients,
+                statistics: &self.statistics,
+            }),
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, now: Now, connection: ConnectionId, asked: Asked) {
+        let asked = Input::Asked {
+            connection,
+            xid: asked.xid,
+            request: asked.request,
+        };
+        self.step(now, asked);
+    }
+
+    fn stored(&mut self, now: Now, input: Input) {
+        if let Input::Saved(_) | Input::Refused(_) = input {
+            assert!(self.saving > 0, "an answer to a save that nobody asked for");
+            self.saving -= 1;
+        }
+        // What only older snapshots need may go; and after a refusal the node builds on what the
+        // log has, so the log may take records again.
+        let job = match input {
+            Input::SnapshotMade { zxid } => Some(LogJob::Prune { up_to: zxid }),
+            Input::Refused(_) => Some(LogJob::Resume),
+            _ => None,
+        };
+        self.shell.observe_input(now, &input);
+        self.node.step(now, input, &mut self.outbox);
+        job.into_iter().for_each(|job| self.to_log(job));
+        self.perform(now);
+    }
+
+    fn step(&mut self, now: Now, input: Input) {
+        self.shell.observe_input(now, &input);
+        self.node.step(now, input, &mut self.outbox);
+        self.perform(now);
+    }
+
+    /// Does what the last step wants done.
+    fn perform(&mut self, now: Now) {
+        self.shell.observe_node(now, &self.node);
+        let mut effects = mem::take(&mut self.outbox.effects);
+        for effect in effects.drain(..) {
+            self.shell.observe_effect(now, &effect);
+            match effect {
+                Effect::Reply { connection, reply } => {
+                    let statistics = &mut self.statistics;
+                    self.clients
+                        .reply(connection, &reply, now.clock, statistics);
+                }
+                Effect::Close { connection } => self.clients.close(connection),
+                Effect::Save { ticket, record } => {
+                    self.saving += 1;
+                    self.to_log(LogJob::Save { ticket, record });
+                }
+                // A writer that has ended has told so: the message is on its way.
+                Effect::MakeSnapshot { store } => drop(self.snapshots.send(store)),
+                Effect::Note(_) => {}
+            }
+        }
+        // Its allocation serves the next step.
+        self.outbox.effects = effects;
+    }
+
+    fn to_log(&mut self, job: LogJob) {
+        // A log that has ended has told so: the message is on its way.
+        let _ = self.log.send(job);
+    }
+
+    /// Steps the timers that are due.
+    fn fire(&mut self, now: Now) {
+        for _ in 0..TIMERS_MAX {
+            match self.earliest() {
+                Some((at, timer)) if at <= now.clock => self.step(now, Input::Timeout(timer)),
+                _ => return,
+            }
+        }
+    }
+
+    fn hand_over(&mut self) {
+        for connection in self.clients.hand_over() {
+            self.mailbox.send(Message::HasRead { connection });
+        }
+    }
+
+    fn stop(&mut self) {
+        tracing::info!(clients = self.clients.count(), "the server stops");
+        self.accepting = None;
+        self.phase = Phase::Saving {
+            until: self.shell.now().clock.after(STOP_SAVES_MAX),
+        };
+    }
+
+    /// Goes on with the stop, if there is one; true when nothing is left to do.
+    fn has_ended(&mut self) -> bool {
+        let now = self.shell.now().clock;
+        if let Phase::Saving { until } = self.phase {
+            if self.saving > 0 && now < until {
+                return false;
+            }
+            if self.saving > 0 {
+                tracing::warn!(
+                    saving = self.saving,
+                    "stopped without waiting for all saves"
+                );
+            }
+            self.clients.close_all();
+            self.hand_over();
+            self.phase = Phase::Closing {
+                until: now.after(STOP_REPLIES_MAX),
+            };
+        }
+        match self.phase {
+            Phase::Serving | Phase::Saving { .. } => false,
+            Phase::Closing { until } => self.clients.count() == 0 || now >= until,
+        }
+    }
+}

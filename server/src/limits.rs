@@ -1,0 +1,84 @@
+//! The limits of a server towards its clients, each with its reason.
+
+use althing_core::config::DATA_BYTES_MAX_DEFAULT;
+use althing_core::time::Duration;
+
+/// What an operator, a test or a scenario may choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Connections in all; ZooKeeper's `maxCnxns`. 0 is no limit.
+    pub connections_max: usize,
+    /// Connections from one address; ZooKeeper's `maxClientCnxns`. 0, our default, is no limit:
+    /// behind one address may be a whole data centre (NAT) or a machine with many clients, and
+    /// ZooKeeper's own default of 60 is known above all for the outages that it caused.
+    pub connections_per_address_max: usize,
+    /// The largest frame from a client, without its length.
+    pub frame_bytes_max: usize,
+    /// A client that connects must have sent its first frame within this time.
+    pub handshake_max: Duration,
+    /// A client is not read from while it has so many unanswered requests; ZooKeeper's
+    /// `globalOutstandingLimit`, here per client so that one cannot starve the others.
+    pub unanswered_max: usize,
+    /// A client is not read from while its unanswered requests have so many bytes.
+    pub unanswered_bytes_max: usize,
+    /// A client's further requests wait while it has left so many bytes of replies unread.
+    pub unread_bytes_soft: usize,
+    /// A client is dropped when watch events would make its unread bytes more than this; answers
+    /// cannot, since its requests wait above `unread_bytes_soft`.
+    pub unread_bytes_max: usize,
+    /// A client that has replies to read and reads nothing at all for this long is dropped.
+    pub write_stall_max: Duration,
+}
+
+/// Connections in all: more than most ensembles ever see, and some hundred MiB of buffers at most.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
+
+/// What a frame has beside a znode's data: path, ACL, headers; and several small operations in one
+/// `multi`.
+pub const FRAME_SLACK_BYTES: usize = 64 * 1024;
+
+/// The first frame has 45 bytes from all known clients; later ones may add to it.
+pub const CONNECT_FRAME_BYTES_MAX: usize = 1024;
+
+/// How long a closed connection is still read from (and what comes thrown away), so that the last
+/// reply is not lost to a reset because requests were on their way.
+pub const LINGER_MAX: Duration = Duration::from_millis(500);
+
+/// How long the accepting waits after the operating system has refused, for example because there
+/// are no file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Messages that the drive takes before it hands the replies to the connections: enough to share
+/// the cost of waking, few enough that nobody waits long for a neighbour.
+pub const BATCH_MAX: usize = 1024;
+
+/// Timers that are stepped in one go; those beyond it come right after the next batch.
+pub const TIMERS_MAX: usize = 1024;
+
+/// How long a four-letter word waits for the drive.
+pub const QUERY_MAX: Duration = Duration::from_secs(5);
+
+/// How long a graceful stop waits for the saves that are under way.
+pub const STOP_SAVES_MAX: Duration = Duration::from_secs(10);
+
+/// How long a graceful stop waits for clients to take their last replies.
+pub const STOP_REPLIES_MAX: Duration = Duration::from_secs(1);
+
+/// A buffer that has grown beyond this is given back when it is empty; one that has not is kept.
+pub const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: CONNECTIONS_MAX_DEFAULT,
+            connections_per_address_max: 0,
+            frame_bytes_max: DATA_BYTES_MAX_DEFAULT as usize + FRAME_SLACK_BYTES,
+            handshake_max: Duration::from_secs(10),
+            unanswered_max: 1000,
+            unanswered_bytes_max: 4 * 1024 * 1024,
+            unread_bytes_soft: 1024 * 1024,
+            unread_bytes_max: 16 * 1024 * 1024,
+            write_stall_max: Duration::from_secs(30),
+        }
+    }
+}

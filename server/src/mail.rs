@@ -1,0 +1,106 @@
+//! What the drive is sent by the tasks around it, through one channel, so that there is one order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use althing_core::ids::{ConnectionId, Xid};
+use althing_core::node::input::Input;
+use althing_core::node::node::Node;
+use althing_core::node::request::{ConnectRequest, Request};
+use althing_core::time::{Instant, Now};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::clients::Clients;
+use crate::outbound::Outbound;
+use crate::statistics::Statistics;
+use crate::storage::error::StorageError;
+
+/// What a [`Query`] may look at.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// When it looks.
+    pub now: Now,
+    /// When the server began to serve.
+    pub started: Instant,
+    /// The node, between two steps.
+    pub node: &'a Node,
+    /// This server's clients.
+    pub clients: &'a Clients,
+    /// Counters since the start.
+    pub statistics: &'a Statistics,
+}
+
+/// Looks at the node between two steps, and is quick.
+pub type Query = Box<dyn FnOnce(&View<'_>) + Send>;
+
+/// A client's request, with what the drive must know about it.
+#[derive(Debug)]
+pub struct Asked {
+    /// The client's number for it.
+    pub xid: Xid,
+    /// What.
+    pub request: Request,
+    /// The length of its frame.
+    pub bytes: usize,
+    /// When it was read.
+    pub received: Instant,
+}
+
+/// One message.
+pub enum Message {
+    /// A client has sent its first frame.
+    Opened {
+        /// The new connection.
+        connection: ConnectionId,
+        /// Where it comes from.
+        address: SocketAddr,
+        /// The first frame.
+        request: ConnectRequest,
+        /// Where its replies go.
+        outbound: Arc<Outbound>,
+        /// When the frame was read.
+        received: Instant,
+    },
+    /// A client asks.
+    Asked {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What.
+        asked: Asked,
+    },
+    /// A client has read replies for which its further requests waited.
+    HasRead {
+        /// On which connection.
+        connection: ConnectionId,
+    },
+    /// An opened connection has ended; the last message about it.
+    Gone {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The storage answers.
+    Stored(Input),
+    /// The storage has failed, and has ended.
+    StorageFailed(StorageError),
+    /// Somebody wants to look.
+    Query(Query),
+}
+
+/// Sends to the drive. The channel has no limit of its own: each connection keeps to the limit of
+/// its unanswered requests, the number of connections is limited, and the storage only answers.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    sender: UnboundedSender<Message>,
+}
+
+impl Mailbox {
+    /// Sends into the channel of `sender`.
+    pub fn new(sender: UnboundedSender<Message>) -> Mailbox {
+        Mailbox { sender }
+    }
+
+    /// Sends; to a drive that has ended, messages mean nothing and are dropped.
+    pub fn send(&self, message: Message) {
+        let _ = self.sender.send(message);
+    }
+}

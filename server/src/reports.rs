@@ -1,0 +1,249 @@
+//! The answers to four-letter words. Their layout is ZooKeeper's, down to the tabs, since scripts
+//! parse it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+
+use althing_core::ids::{ConnectionId, SessionId};
+use althing_core::node::status::Role;
+use althing_core::time::Instant;
+
+use crate::clients::Client;
+use crate::four_letter::Described;
+use crate::limits::Limits;
+use crate::mail::View;
+use crate::shell::Descriptors;
+use crate::statistics::Statistics;
+
+/// What [`Role`] is called there.
+fn mode(role: Role) -> &'static str {
+    match role {
+        Role::Looking => "looking",
+        Role::Standalone => "standalone",
+        Role::Leader => "leader",
+    }
+}
+
+/// `srvr`: the server in short. `connections` counts the one that asks too, as there.
+pub fn srvr(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
+    writeln!(out, "Zookeeper version: {version}")?;
+    figures(view, connections, out)
+}
+
+/// `stat`: the server and its clients in short.
+pub fn stat(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
+    writeln!(out, "Zookeeper version: {version}")?;
+    writeln!(out, "Clients:")?;
+    for (_, client) in view.clients.iter() {
+        writeln!(out, " {})", queued(client))?;
+    }
+    writeln!(out)?;
+    figures(view, connections, out)
+}
+
+fn figures(view: &View<'_>, connections: usize, out: &mut String) -> fmt::Result {
+    let status = view.node.status();
+    let Statistics { received, sent, .. } = view.statistics;
+    writeln!(out, "Latency min/avg/max: {}", latencies(view.statistics))?;
+    writeln!(out, "Received: {received}")?;
+    writeln!(out, "Sent: {sent}")?;
+    writeln!(out, "Connections: {connections}")?;
+    writeln!(out, "Outstanding: {}", outstanding(view))?;
+    writeln!(out, "Zxid: {:#x}", status.applied.to_wire())?;
+    writeln!(out, "Mode: {}", mode(status.role))?;
+    writeln!(out, "Node count: {}", status.znodes)
+}
+
+fn latencies(of: &Statistics) -> String {
+    let (min, mean, max) = (
+        of.latency_min_ms(),
+        of.latency_mean_ms(),
+        of.latency_max_ms(),
+    );
+    format!("{min}/{mean:.4}/{max}")
+}
+
+fn outstanding(view: &View<'_>) -> usize {
+    view.clients
+        .iter()
+        .map(|(_, client)| client.outstanding())
+        .sum()
+}
+
+/// The beginning of a client's line, without the closing parenthesis.
+fn queued(client: &Client) -> String {
+    let Statistics { received, sent, .. } = client.statistics;
+    let (address, queued) = (client.address, client.outstanding());
+    format!("/{address}[1](queued={queued},recved={received},sent={sent}")
+}
+
+/// `cons`: the clients at length.
+pub fn cons(view: &View<'_>, out: &mut String) -> fmt::Result {
+    let sessions: BTreeMap<ConnectionId, (i64, u32)> = view
+        .node
+        .connections()
+        .map(|known| {
+            let session = known.session.map_or(0, |session| session.0);
+            (known.connection, (session, known.timeout_ms))
+        })
+        .collect();
+    let wall_ms = |at: Instant| {
+        let ago_ms = view.now.clock.since(at).as_millis();
+        view.now.wall.0 - i64::try_from(ago_ms).unwrap_or(i64::MAX)
+    };
+    for (connection, client) in view.clients.iter() {
+        let (session, timeout_ms) = sessions.get(&connection).copied().unwrap_or((0, 0));
+        write!(out, " {}", queued(client))?;
+        write!(out, ",sid={session:#x},lop={}", client.last_operation)?;
+        write!(out, ",est={},to={timeout_ms}", wall_ms(client.since))?;
+        let zxid = client.last_zxid.to_wire();
+        write!(out, ",lcxid={:#x},lzxid={zxid:#x}", client.last_xid.0)?;
+        write!(out, ",lresp={}", wall_ms(client.last_answer))?;
+        write!(out, ",llat={}", client.last_latency_ms)?;
+        let of = &client.statistics;
+        let mean_ms = of.latency_mean_ms() as u64;
+        write!(out, ",minlat={},avglat={mean_ms}", of.latency_min_ms())?;
+        writeln!(out, ",maxlat={})", of.latency_max_ms())?;
+    }
+    writeln!(out)
+}
+
+/// `mntr`: the server in keys and values.
+pub fn mntr(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
+    let status = view.node.status();
+    let counted = view.statistics;
+    let uptime_ms = view.now.clock.since(view.started).as_millis();
+    let mut pair = |key: &str, value: &dyn fmt::Display| writeln!(out, "zk_{key}\t{value}");
+    pair("version", &version)?;
+    pair("server_state", &mode(status.role))?;
+    pair("uptime", &uptime_ms)?;
+    pair("min_latency", &counted.latency_min_ms())?;
+    pair(
+        "avg_latency",
+        &format_args!("{:.4}", counted.latency_mean_ms()),
+    )?;
+    pair("max_latency", &counted.latency_max_ms())?;
+    pair("packets_received", &counted.received)?;
+    pair("packets_sent", &counted.sent)?;
+    pair("num_alive_connections", &connections)?;
+    pair("outstanding_requests", &outstanding(view))?;
+    pair("znode_count", &status.znodes)?;
+    pair("watch_count", &status.watches)?;
+    pair("ephemerals_count", &status.ephemerals)?;
+    pair("approximate_data_size", &status.tree_bytes)?;
+    pair("global_sessions", &status.sessions)?;
+    pair("connections_opened", &counted.opened)?;
+    pair("connections_cut", &counted.cut)
+}
+
+/// The end of `mntr` where there are file descriptors.
+pub fn descriptors(descriptors: Option<Descriptors>, out: &mut String) -> fmt::Result {
+    let Some(Descriptors { open, max }) = descriptors else {
+        return Ok(());
+    };
+    writeln!(out, "zk_open_file_descriptor_count\t{open}")?;
+    writeln!(out, "zk_max_file_descriptor_count\t{max}")
+}
+
+/// `isro`: may clients write here?
+pub fn isro(view: &View<'_>, out: &mut String) -> fmt::Result {
+    match view.node.status().role {
+        Role::Looking => out.write_str("null"),
+        Role::Standalone | Role::Leader => out.write_str("rw"),
+    }
+}
+
+/// `conf`: the configuration.
+pub fn conf(described: &Described, limits: &Limits, out: &mut String) -> fmt::Result {
+    let config = &described.config;
+    writeln!(out, "clientPort={}", described.listen.port())?;
+    writeln!(out, "clientPortAddress={}", described.listen.ip())?;
+    writeln!(out, "secureClientPort=-1")?;
+    writeln!(out, "dataDir={}", described.data_dir)?;
+    writeln!(out, "dataLogDir={}", described.data_dir)?;
+    writeln!(out, "tickTime={}", config.tick.as_millis())?;
+    writeln!(out, "maxCnxns={}", limits.connections_max)?;
+    writeln!(out, "maxClientCnxns={}", limits.connections_per_address_max)?;
+    let (min, max) = (config.session_timeout_min, config.session_timeout_max);
+    writeln!(out, "minSessionTimeout={}", min.as_millis())?;
+    writeln!(out, "maxSessionTimeout={}", max.as_millis())?;
+    writeln!(out, "snapCount={}", config.snapshot_every)?;
+    writeln!(out, "jute.maxbuffer={}", limits.frame_bytes_max)?;
+    writeln!(out, "serverId={}", config.server)
+}
+
+/// `envi`: the process. Clients look for the version in it.
+pub fn envi(version: &str, described: &Described, out: &mut String) -> fmt::Result {
+    writeln!(out, "Environment:")?;
+    writeln!(out, "zookeeper.version={version}")?;
+    writeln!(out, "os.name={}", std::env::consts::OS)?;
+    writeln!(out, "os.arch={}", std::env::consts::ARCH)?;
+    writeln!(out, "data.dir={}", described.data_dir)
+}
+
+/// `dump`: sessions and ephemeral znodes.
+pub fn dump(view: &View<'_>, out: &mut String) -> fmt::Result {
+    let store = view.node.store();
+    let sessions = store.sessions();
+    writeln!(out, "SessionTracker dump:")?;
+    writeln!(out, "Global Sessions({}):", sessions.len())?;
+    for (id, session) in sessions {
+        writeln!(out, "{id}\t{}ms", session.timeout_ms)?;
+    }
+    writeln!(out, "ephemeral nodes dump:")?;
+    let owners: Vec<_> = store.tree().ephemerals().collect();
+    writeln!(out, "Sessions with Ephemerals ({}):", owners.len())?;
+    for (session, paths) in owners {
+        writeln!(out, "{session}:")?;
+        for path in paths {
+            writeln!(out, "\t{path}")?;
+        }
+    }
+    Ok(())
+}
+
+/// `wchs`: watches in short.
+pub fn wchs(view: &View<'_>, out: &mut String) -> fmt::Result {
+    let status = view.node.status();
+    let (connections, paths) = (status.watching_connections, status.watched_paths);
+    writeln!(out, "{connections} connections watching {paths} paths")?;
+    writeln!(out, "Total watches:{}", status.watches)
+}
+
+/// `wchc`: watches by session.
+pub fn wchc(view: &View<'_>, out: &mut String) -> fmt::Result {
+    grouped(watches(view), out)
+}
+
+/// `wchp`: watches by path.
+pub fn wchp(view: &View<'_>, out: &mut String) -> fmt::Result {
+    grouped(watches(view).map(|(session, path)| (path, session)), out)
+}
+
+fn watches(view: &View<'_>) -> impl Iterator<Item = (String, String)> {
+    let sessions: BTreeMap<ConnectionId, SessionId> = view
+        .node
+        .connections()
+        .filter_map(|known| Some((known.connection, known.session?)))
+        .collect();
+    view.node
+        .watches()
+        .filter_map(move |(connection, path, _)| {
+            let session = sessions.get(&connection)?;
+            Some((session.to_string(), path.to_string()))
+        })
+}
+
+fn grouped(pairs: impl Iterator<Item = (String, String)>, out: &mut String) -> fmt::Result {
+    let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (head, member) in pairs {
+        groups.entry(head).or_default().insert(member);
+    }
+    for (head, members) in groups {
+        writeln!(out, "{head}")?;
+        for member in members {
+            writeln!(out, "\t{member}")?;
+        }
+    }
+    writeln!(out)
+}

@@ -1,0 +1,119 @@
+//! One server, put together: the same in every world.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use althing_core::config::Config;
+use althing_core::node::input::Input;
+use althing_core::node::node::Node;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::accept::Accept;
+use crate::admission::Admission;
+use crate::clients::Clients;
+use crate::disk::Disk;
+use crate::drive::{Channels, Drive};
+use crate::four_letter::{Described, FourLetters};
+use crate::limits::Limits;
+use crate::mail::{Mailbox, Message};
+use crate::shell::{Shell, Task};
+use crate::storage::error::StorageError;
+use crate::storage::settings::StorageSettings;
+use crate::storage::storage;
+
+/// What a server is told at its start.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// For the node.
+    pub config: Config,
+    /// Towards clients.
+    pub limits: Limits,
+    /// For the files.
+    pub storage: StorageSettings,
+    /// What operators are shown about it.
+    pub described: Described,
+}
+
+/// Why a server could not start, or had to stop.
+#[derive(Debug, Error)]
+pub enum Fatal {
+    /// The storage gave up.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The log has failed after the last client was served.
+    #[error("the log failed while the server stopped")]
+    Stopping,
+}
+
+/// Serves clients until `stop` ends, and then until what was under way is done: what is in the log
+/// is durable and every client that read has its replies.
+///
+/// # Errors
+/// If the data directory cannot be opened, or the storage fails: nobody can know what is durable
+/// then, so the server ends at once and is to be started again.
+pub async fn serve<S: Shell, D: Disk>(
+    setup: Setup,
+    shell: S,
+    disk: D,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), Fatal> {
+    let opened = storage::open(disk, setup.storage).await?;
+    shell.observe_recovered(&opened.recovered);
+
+    let (to_drive, inbox) = mpsc::unbounded_channel();
+    let (to_log, log_jobs) = mpsc::unbounded_channel();
+    let (to_snapshots, snapshot_jobs) = mpsc::unbounded_channel();
+    let (accepting, serving) = watch::channel(());
+    let mailbox = Mailbox::new(to_drive);
+
+    let (log_done, log_ended) = oneshot::channel();
+    let answer = answer_to(&mailbox);
+    let told = mailbox.clone();
+    shell.spawn(Task::Log, async move {
+        match opened.log.run(log_jobs, answer).await {
+            // Nobody waits for it if the drive has ended by an error.
+            Ok(()) => drop(log_done.send(())),
+            Err(error) => fail(&told, error),
+        }
+    });
+    let answer = answer_to(&mailbox);
+    let told = mailbox.clone();
+    shell.spawn(Task::Snapshot, async move {
+        if let Err(error) = opened.snapshots.run(snapshot_jobs, answer).await {
+            fail(&told, error);
+        }
+    });
+
+    let node = Node::new(setup.config, opened.recovered, shell.entropy());
+    let admission = Admission::default();
+    let accept = Accept {
+        shell: shell.clone(),
+        limits: setup.limits,
+        admission: admission.clone(),
+        mailbox: mailbox.clone(),
+        four_letters: Arc::new(FourLetters::new(setup.described, setup.limits, admission)),
+    };
+    let channels = Channels {
+        inbox,
+        mailbox,
+        log: to_log,
+        snapshots: to_snapshots,
+        accepting,
+    };
+    let drive = Drive::new(shell.clone(), node, Clients::new(setup.limits), channels);
+    shell.spawn(Task::Accept, accept.run(serving));
+    drive.run(stop).await?;
+    // The drive has let go of the log's channel, so the log ends when it has done what is in it.
+    log_ended.await.map_err(|_| Fatal::Stopping)
+}
+
+fn answer_to(mailbox: &Mailbox) -> impl FnMut(Input) + Send + use<> {
+    let mailbox = mailbox.clone();
+    move |input| mailbox.send(Message::Stored(input))
+}
+
+fn fail(mailbox: &Mailbox, error: StorageError) {
+    tracing::error!("{error}");
+    mailbox.send(Message::StorageFailed(error));
+}
