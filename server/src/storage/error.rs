@@ -76,8 +76,42 @@ impl StorageError {
     }
 }
 
+/// What an operator can do about damage to what was durable.
+pub const RESTORE: &str = "The server does not start, since what was acknowledged would be lost. \
+    Restore the data directory from a backup, or move it away to start empty";
+
+/// What ended an attempt to write.
+#[derive(Debug)]
+pub enum Failure {
+    /// Want of space, before any sync: the attempt is taken back, and the server goes on.
+    Full,
+    /// The storage gives up.
+    Fatal(StorageError),
+}
+
+impl Failure {
+    /// As [`StorageError::io`], but want of space is told apart.
+    pub fn io(file: &str, doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
+        let file = file.to_owned();
+        move |source| match is_full(&source) {
+            true => Failure::Full,
+            false => Failure::Fatal(StorageError::Io {
+                file,
+                doing,
+                source,
+            }),
+        }
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Failure {
+        Failure::Fatal(error)
+    }
+}
+
 /// Is this want of space, which passes, and no failure?
-pub fn is_full(error: &io::Error) -> bool {
+fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
