@@ -35,3 +35,34 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 /// The runtime of ordinary programs: tokio's tasks, timers and TCP.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
+
+impl Runtime for Tokio {
+    type Stream = tokio::net::TcpStream;
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Detached: the task ends by itself when those who use it are gone.
+        drop(tokio::spawn(task));
+    }
+
+    async fn sleep(&self, delay: Duration) {
+        tokio::time::sleep(delay).await;
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<Self::Stream> {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        // Requests are small and wait for their answers.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn random(&self) -> u64 {
+        // The standard library's only source that the operating system seeds.
+        let state = std::hash::RandomState::new();
+        std::hash::Hasher::finish(&std::hash::BuildHasher::build_hasher(&state))
+    }
+
+    fn now(&self) -> Duration {
+        static ORIGIN: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
+        ORIGIN.get_or_init(tokio::time::Instant::now).elapsed()
+    }
+}

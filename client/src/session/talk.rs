@@ -1,0 +1,380 @@
+//! The protocol of one connection, without the connection: what is to be sent, what an arrived frame
+//! means, when silence has lasted too long.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use althing_core::code::Code;
+use althing_core::codec::client::{decode_reply, encode_request, peek_xid};
+use althing_core::codec::malformed::Malformed;
+use althing_core::ids::{Xid, Zxid};
+use althing_core::node::reply::{Reply, Response};
+use althing_core::node::request::Request;
+use althing_core::tree::data::Data;
+use tokio::sync::oneshot;
+
+use crate::config::{AUTHS_MAX, FRAME_BYTES_MAX, PING_INTERVAL_MAX, REQUESTS_IN_FLIGHT_MAX};
+use crate::error::ClientError;
+use crate::session::command::Command;
+use crate::session::lasting::Lasting;
+use crate::session::shared::Shared;
+use crate::watcher::WatchResult;
+
+type Answer = oneshot::Sender<Result<Response, ClientError>>;
+
+/// Why a connection ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// It broke, or has to be given up; the session goes on elsewhere.
+    Lost(&'static str),
+    /// The server broke the protocol; the session goes on elsewhere.
+    Malformed(Malformed),
+    /// The server says that the session is over.
+    Expired,
+    /// The server has closed the session as it was asked to.
+    Closed,
+    /// An identity that the session had was refused: it cannot go on as it was.
+    AuthFailed,
+}
+
+impl From<Malformed> for Ending {
+    fn from(malformed: Malformed) -> Ending {
+        Ending::Malformed(malformed)
+    }
+}
+
+/// A request that was sent and not answered.
+struct Flight {
+    xid: Xid,
+    request: Request,
+    sent: Duration,
+    purpose: Purpose,
+}
+
+/// What a request is for.
+enum Purpose {
+    /// A handle asked.
+    Asked {
+        answer: Answer,
+        watch: Option<oneshot::Sender<WatchResult>>,
+    },
+    /// To close the session.
+    Closing,
+}
+
+/// An identity that was sent and not answered.
+struct AuthFlight {
+    scheme: String,
+    credential: Data,
+    sent: Duration,
+    /// `None` if it is sent again after a reconnect.
+    answer: Option<Answer>,
+}
+
+/// One connection of a session.
+pub(crate) struct Talk<'a> {
+    lasting: &'a mut Lasting,
+    shared: &'a Shared,
+    /// Answered in this order.
+    flights: VecDeque<Flight>,
+    auth_flights: VecDeque<AuthFlight>,
+    /// When each of the setWatches was sent that are not answered.
+    rearming: VecDeque<Duration>,
+    /// The newest position of an answer.
+    answered: Zxid,
+    /// When the heartbeat was sent that is not answered.
+    pinged: Option<Duration>,
+    /// When something was last sent.
+    spoke: Duration,
+    /// When something was last heard.
+    heard: Duration,
+}
+
+impl<'a> Talk<'a> {
+    /// Begins where the handshake ended: sends what a new connection has to know.
+    pub(crate) fn begin(
+        lasting: &'a mut Lasting,
+        shared: &'a Shared,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) -> Talk<'a> {
+        let mut talk = Talk {
+            answered: lasting.settled,
+            lasting,
+            shared,
+            flights: VecDeque::new(),
+            auth_flights: VecDeque::new(),
+            rearming: VecDeque::new(),
+            pinged: None,
+            spoke: now,
+            heard: now,
+        };
+        for (scheme, credential) in talk.lasting.auths.clone() {
+            talk.send_auth(scheme, credential, None, now, out);
+        }
+        for batch in talk.lasting.watches.set_again(talk.lasting.settled) {
+            encode_request(Xid::SET_WATCHES, &Request::SetWatches(batch), out);
+            talk.rearming.push_back(now);
+        }
+        talk.publish_watches();
+        talk
+    }
+
+    /// May another request be sent?
+    pub(crate) fn has_room(&self) -> bool {
+        self.flights.len() + self.auth_flights.len() < REQUESTS_IN_FLIGHT_MAX
+    }
+
+    /// Sends what a handle asks.
+    pub(crate) fn ask(&mut self, command: Command, now: Duration, out: &mut Vec<u8>) {
+        let Command {
+            request,
+            watch,
+            answer,
+        } = command;
+        if let Request::Auth { scheme, credential } = request {
+            if self.lasting.auths.len() + self.auth_flights.len() >= AUTHS_MAX {
+                reply(answer, Err(ClientError::TooManyIdentities));
+            } else {
+                self.send_auth(scheme, credential, Some(answer), now, out);
+            }
+            return;
+        }
+        let begin = out.len();
+        let xid = self.lasting.next_xid();
+        encode_request(xid, &request, out);
+        let frame_bytes = out.len() - begin;
+        if frame_bytes > FRAME_BYTES_MAX {
+            out.truncate(begin);
+            reply(answer, Err(ClientError::TooLarge { frame_bytes }));
+            return;
+        }
+        self.spoke = now;
+        self.flights.push_back(Flight {
+            xid,
+            request,
+            sent: now,
+            purpose: Purpose::Asked { answer, watch },
+        });
+    }
+
+    /// Asks the server to close the session.
+    pub(crate) fn close(&mut self, now: Duration, out: &mut Vec<u8>) {
+        let xid = self.lasting.next_xid();
+        encode_request(xid, &Request::CloseSession, out);
+        self.spoke = now;
+        self.flights.push_back(Flight {
+            xid,
+            request: Request::CloseSession,
+            sent: now,
+            purpose: Purpose::Closing,
+        });
+    }
+
+    /// Sends a heartbeat if one is due; tells if the silence has lasted too long.
+    pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<u8>) -> Result<(), Ending> {
+        if now >= self.heard + self.lasting.silence_max() {
+            return Err(Ending::Lost("the server is silent"));
+        }
+        if self.pinged.is_none() && now >= self.spoke + self.ping_interval() {
+            encode_request(Xid::PING, &Request::Ping, out);
+            self.pinged = Some(now);
+            self.spoke = now;
+        }
+        Ok(())
+    }
+
+    /// When [`Talk::tick`] is due.
+    pub(crate) fn deadline(&self) -> Duration {
+        let silence = self.heard + self.lasting.silence_max();
+        match self.pinged {
+            Some(_) => silence,
+            None => silence.min(self.spoke + self.ping_interval()),
+        }
+    }
+
+    /// Takes a frame from the server.
+    pub(crate) fn hear(&mut self, frame: &[u8], now: Duration) -> Result<(), Ending> {
+        self.heard = now;
+        match peek_xid(frame)? {
+            Xid::NOTIFICATION => self.hear_event(frame),
+            Xid::PING => {
+                let (zxid, _) = decode_answer(frame, &Request::Ping)?;
+                let sent = self.pinged.take().ok_or(out_of_order())?;
+                self.note_answer(zxid, sent);
+                Ok(())
+            }
+            Xid::AUTH => self.hear_auth(frame),
+            Xid::SET_WATCHES => self.hear_rearmed(frame),
+            xid => self.hear_answer(xid, frame),
+        }
+    }
+
+    /// Fails what was sent and not answered. Tells when the server was last heard.
+    pub(crate) fn end(self) -> Duration {
+        for flight in self.flights {
+            if let Purpose::Asked { answer, .. } = flight.purpose {
+                reply(answer, Err(ClientError::ConnectionLoss));
+            }
+        }
+        for answer in self.auth_flights.into_iter().filter_map(|auth| auth.answer) {
+            reply(answer, Err(ClientError::ConnectionLoss));
+        }
+        self.heard
+    }
+
+    fn ping_interval(&self) -> Duration {
+        PING_INTERVAL_MAX.min(self.lasting.timeout / 3)
+    }
+
+    fn send_auth(
+        &mut self,
+        scheme: String,
+        credential: Data,
+        answer: Option<Answer>,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) {
+        let request = Request::Auth {
+            scheme: scheme.clone(),
+            credential: credential.clone(),
+        };
+        encode_request(Xid::AUTH, &request, out);
+        self.spoke = now;
+        self.auth_flights.push_back(AuthFlight {
+            scheme,
+            credential,
+            sent: now,
+            answer,
+        });
+    }
+
+    fn hear_event(&mut self, frame: &[u8]) -> Result<(), Ending> {
+        let Reply::Event(event) = decode_reply(frame, None)? else {
+            return Err(out_of_order().into());
+        };
+        // ZooKeeper before 3.9 sends -1 here.
+        if event.zxid.to_wire() > 0 {
+            self.lasting.seen = self.lasting.seen.max(event.zxid);
+            self.shared.set_last_zxid(self.lasting.seen);
+        }
+        self.lasting.watches.fire(&event);
+        self.publish_watches();
+        Ok(())
+    }
+
+    fn hear_auth(&mut self, frame: &[u8]) -> Result<(), Ending> {
+        let auth = self.auth_flights.pop_front().ok_or(out_of_order())?;
+        let request = Request::Auth {
+            scheme: auth.scheme.clone(),
+            credential: auth.credential.clone(),
+        };
+        let (zxid, result) = decode_answer(frame, &request)?;
+        self.note_answer(zxid, auth.sent);
+        let Some(answer) = auth.answer else {
+            return result.map(drop).map_err(|_| Ending::AuthFailed);
+        };
+        let identity = (auth.scheme, auth.credential);
+        if result.is_ok() && !self.lasting.auths.contains(&identity) {
+            self.lasting.auths.push(identity);
+        }
+        reply(answer, result.map_err(ClientError::Server));
+        Ok(())
+    }
+
+    fn hear_rearmed(&mut self, frame: &[u8]) -> Result<(), Ending> {
+        let sent = self.rearming.pop_front().ok_or(out_of_order())?;
+        let request = Request::SetWatches(Default::default());
+        let (zxid, result) = decode_answer(frame, &request)?;
+        if result.is_err() {
+            return Err(Ending::Lost("the server did not set the watches again"));
+        }
+        self.note_answer(zxid, sent);
+        Ok(())
+    }
+
+    fn hear_answer(&mut self, xid: Xid, frame: &[u8]) -> Result<(), Ending> {
+        if self.flights.front().is_none_or(|flight| flight.xid != xid) {
+            return Err(out_of_order().into());
+        }
+        let flight = self.flights.pop_front().expect("there is a front");
+        let decoded = decode_answer(frame, &flight.request);
+        let (answer, watch) = match flight.purpose {
+            Purpose::Asked { answer, watch } => (answer, watch),
+            Purpose::Closing => {
+                let (_, result) = decoded?;
+                return Err(match result {
+                    Ok(_) => Ending::Closed,
+                    Err(Code::SessionExpired) => Ending::Expired,
+                    Err(_) => Ending::Lost("the server did not close the session"),
+                });
+            }
+        };
+        let (zxid, result) = match decoded {
+            Ok(decoded) => decoded,
+            Err(malformed) => {
+                reply(answer, Err(ClientError::Protocol(malformed)));
+                return Err(malformed.into());
+            }
+        };
+        if result == Err(Code::SessionExpired) {
+            reply(answer, Err(ClientError::SessionExpired));
+            return Err(Ending::Expired);
+        }
+        self.note_answer(zxid, flight.sent);
+        if let Some(watch) = watch {
+            let outcome = result.as_ref().map_err(|code| *code);
+            self.lasting.watches.add(&flight.request, outcome, watch);
+            self.publish_watches();
+        }
+        reply(
+            answer,
+            result.map_err(|code| match code {
+                Code::ConnectionLoss => ClientError::ConnectionLoss,
+                code => ClientError::Server(code),
+            }),
+        );
+        Ok(())
+    }
+
+    /// What every answer tells: how far the server is, and that the session lived when it took the
+    /// request, which was after it was sent.
+    fn note_answer(&mut self, zxid: Zxid, sent: Duration) {
+        // ZooKeeper answers some requests, and all that it refuses early, with 0 or -1.
+        if zxid.to_wire() > 0 {
+            self.answered = self.answered.max(zxid);
+            self.lasting.seen = self.lasting.seen.max(zxid);
+            self.shared.set_last_zxid(self.lasting.seen);
+        }
+        if self.rearming.is_empty() {
+            self.lasting.settled = self.answered;
+        }
+        self.shared.set_proven(sent);
+    }
+
+    fn publish_watches(&self) {
+        self.shared.set_watches(self.lasting.watches.count());
+    }
+}
+
+fn decode_answer(
+    frame: &[u8],
+    request: &Request,
+) -> Result<(Zxid, Result<Response, Code>), Malformed> {
+    match decode_reply(frame, Some(request))? {
+        Reply::Answer { zxid, result, .. } => Ok((zxid, result)),
+        Reply::Event(_) | Reply::Connected(_) => Err(out_of_order()),
+    }
+}
+
+fn out_of_order() -> Malformed {
+    Malformed {
+        what: "answer that nobody waits for",
+        offset: 0,
+    }
+}
+
+/// Who asked may have stopped to wait.
+fn reply(answer: Answer, result: Result<Response, ClientError>) {
+    let _ = answer.send(result);
+}

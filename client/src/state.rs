@@ -1,0 +1,53 @@
+//! How a session fares, and how that is observed.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// How a session fares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionState {
+    /// No server has given the session yet.
+    Connecting,
+    /// A server serves the session.
+    Connected,
+    /// The connection was lost; the session may live on, and the client tries to get back to it.
+    Disconnected {
+        /// When, on the clock of the client's runtime.
+        since: Duration,
+    },
+    /// The session is over. Final.
+    Expired,
+    /// The client was closed. Final.
+    Closed,
+}
+
+impl SessionState {
+    /// Can no other state follow?
+    pub fn is_final(self) -> bool {
+        matches!(self, SessionState::Expired | SessionState::Closed)
+    }
+}
+
+/// The states of a session as they change. A state that ended before anybody looked is skipped, so
+/// a slow observer costs nothing; the final state is never skipped.
+#[derive(Clone, Debug)]
+pub struct StateStream {
+    pub(crate) states: watch::Receiver<SessionState>,
+}
+
+impl StateStream {
+    /// The next state; the first call gives the present one. `None` after the final state. Nothing
+    /// is lost if the call is given up.
+    pub async fn next(&mut self) -> Option<SessionState> {
+        if self.states.changed().await.is_err() {
+            return None;
+        }
+        Some(*self.states.borrow_and_update())
+    }
+
+    /// The present state.
+    pub fn current(&self) -> SessionState {
+        *self.states.borrow()
+    }
+}
