@@ -1,8 +1,20 @@
 //! The znodes: what the replicated state machine keeps for its clients.
 
 pub mod acl;
+mod acls;
 pub mod data;
+mod digest;
+mod ephemerals;
+mod execute;
+mod index;
 pub mod op;
+mod pages;
 pub mod path;
+mod slab;
 pub mod stat;
 pub mod tree;
+#[cfg(test)]
+mod twin;
+mod undo;
+pub(crate) mod walk;
+mod znode;

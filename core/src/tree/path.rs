@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::borrow::Borrow;
-use core::fmt;
+use core::fmt::{self, Write};
 
 /// Longest path in bytes. ZooKeeper has no limit but its frame's; this one bounds what a path can
 /// cost in every table that is keyed by paths.
@@ -105,6 +105,11 @@ impl Path {
         text.push_str(name);
         Path::parse(&text)
     }
+}
+
+/// Is `name` one valid element of a path?
+pub fn is_element(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.chars().any(|c| c == '/' || is_forbidden(c))
 }
 
 /// The path of the parent of the valid path `text`; `None` for the root.
@@ -234,6 +239,18 @@ impl Place {
         [parent, "/", &self.name]
     }
 
+    /// The path, if the name is exact.
+    pub fn path(&self) -> Path {
+        Path(Arc::from(self.to_text()))
+    }
+
+    /// The path, if the name is completed with `number`.
+    pub fn completed(&self, number: u64) -> Path {
+        let mut text = self.to_text();
+        write!(text, "{number:010}").expect("a String takes everything");
+        Path(Arc::from(text))
+    }
+
     /// As the client wrote it.
     pub fn to_text(&self) -> String {
         self.pieces().concat()
@@ -243,6 +260,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
 
     #[test]
     fn the_rules() {
@@ -289,5 +307,21 @@ mod tests {
         assert_eq!(Place::prefix("/").unwrap().parent(), &Path::root());
         assert_eq!(Place::prefix("/q/n-").unwrap().name(), "n-");
         assert!(Place::prefix("/a//").is_err());
+        assert_eq!(Place::exact("/a/b").unwrap().path().as_str(), "/a/b");
+        let place = Place::prefix("/q/n-").unwrap();
+        assert_eq!(place.completed(7).as_str(), "/q/n-0000000007");
+        let longest = format!("/q/n-{}", u64::MAX);
+        assert_eq!(place.completed(u64::MAX).as_str(), longest);
+    }
+
+    #[test]
+    fn elements() {
+        for name in ["", ".", "..", "a/b", "a\0", "b", "a.b", "..."] {
+            assert_eq!(
+                is_element(name),
+                Path::root().child(name).is_ok(),
+                "{name:?}"
+            );
+        }
     }
 }

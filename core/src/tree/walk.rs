@@ -1,0 +1,284 @@
+//! The tree as a list of znodes, parents first and siblings in the order of their creation: how it
+//! is written whole, and made again from what was written.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::ids::{SessionId, Zxid};
+use crate::time::WallTime;
+use crate::tree::acl::Acl;
+use crate::tree::digest::{PathDigest, of_past};
+use crate::tree::path::{PATH_BYTES_MAX, is_element};
+use crate::tree::slab::{SLAB_MAX, Slot};
+use crate::tree::tree::{RESERVED, ROOT, Tree};
+use crate::tree::znode::{Content, Past, Znode};
+
+/// Where a walk stands. It stays valid for as long as the tree is not changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    slot: Slot,
+    depth: u16,
+}
+
+/// One znode, whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Record<'a> {
+    /// The number of its ancestors. A znode is a child of the last one before it that is less deep.
+    pub depth: u16,
+    pub name: &'a str,
+    pub data: Option<&'a [u8]>,
+    /// The number of its ACL, see [`Tree::acl_after`].
+    pub acl: u32,
+    pub owner: Option<SessionId>,
+    pub czxid: Zxid,
+    pub mzxid: Zxid,
+    pub ctime: WallTime,
+    pub mtime: WallTime,
+    pub version: i32,
+    pub aversion: i32,
+    /// How many children were ever created, and the transaction that last created or deleted one.
+    pub past: Option<(u64, Zxid)>,
+}
+
+impl Tree {
+    /// The ACL with the smallest number above `number`, of all that znodes have; numbers are above 0.
+    pub(crate) fn acl_after(&self, number: u32) -> Option<(u32, &Acl)> {
+        self.acls
+            .after(number)
+            .map(|(slot, acl)| (slot.number(), acl))
+    }
+
+    /// Where every walk begins: the root.
+    pub(crate) fn first(&self) -> Position {
+        Position {
+            slot: ROOT,
+            depth: 0,
+        }
+    }
+
+    /// The znode after that at `position`: its oldest child, or the next of the nearest that has one.
+    pub(crate) fn after(&self, position: Position) -> Option<Position> {
+        let Position { slot, mut depth } = position;
+        if let Some(child) = self.family_at(slot).and_then(|family| family.oldest) {
+            depth += 1;
+            return Some(Position { slot: child, depth });
+        }
+        let mut znode = &self.znodes[slot];
+        loop {
+            if let Some(slot) = znode.newer {
+                return Some(Position { slot, depth });
+            }
+            znode = &self.znodes[znode.parent?];
+            depth -= 1;
+        }
+    }
+
+    /// The znode at `position`.
+    pub(crate) fn record(&self, position: Position) -> Record<'_> {
+        let znode = &self.znodes[position.slot];
+        Record {
+            depth: position.depth,
+            name: znode.content.name(),
+            data: znode.content.data(),
+            acl: znode.acl.number(),
+            owner: self.owner_at(position.slot),
+            czxid: znode.czxid,
+            mzxid: znode.mzxid,
+            ctime: znode.ctime,
+            mtime: znode.mtime,
+            version: znode.version,
+            aversion: znode.aversion,
+            past: self
+                .past_at(position.slot)
+                .map(|past| (past.creations, past.pzxid)),
+        }
+    }
+
+    /// Calls `each` with every place and its path, the root's being `/`.
+    pub(super) fn each_path(&self, mut each: impl FnMut(Slot, &str)) {
+        let mut trail = Trail::default();
+        let mut next = Some(self.first());
+        while let Some(position) = next {
+            trail.enter(
+                usize::from(position.depth),
+                self.znodes[position.slot].content.name(),
+            );
+            each(position.slot, trail.path());
+            next = self.after(position);
+        }
+    }
+}
+
+/// The path of the znode at which a walk stands.
+#[derive(Debug, Default)]
+struct Trail {
+    path: String,
+    /// Where in `path` each ancestor's ends, the root's first, and the znode's own last.
+    ends: Vec<usize>,
+}
+
+impl Trail {
+    fn depth(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Goes back up to the parent of a znode at `depth`, and down to that znode.
+    fn enter(&mut self, depth: usize, name: &str) {
+        self.ends.truncate(depth);
+        self.path.truncate(self.ends.last().copied().unwrap_or(0));
+        if depth > 0 {
+            self.path.push('/');
+            self.path.push_str(name);
+        }
+        self.ends.push(self.path.len());
+    }
+
+    fn path(&self) -> &str {
+        match self.path.as_str() {
+            "" => "/",
+            path => path,
+        }
+    }
+}
+
+/// Makes a tree of its records, in the order of a walk. What it is given may be damaged: each
+/// refusal names what was wrong.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    tree: Tree,
+    trail: Trail,
+    /// The places along the trail.
+    slots: Vec<Slot>,
+    /// The numbers of the lists as they were written, ascending, and their places here.
+    acls: Vec<(u32, Slot)>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Builder {
+        Builder {
+            tree: Tree::bare(),
+            trail: Trail::default(),
+            slots: Vec::new(),
+            acls: Vec::new(),
+        }
+    }
+
+    /// Adds an ACL under the number by which records name it; numbers ascend.
+    pub(crate) fn add_acl(&mut self, number: u32, acl: &Acl) -> Result<(), &'static str> {
+        if self.acls.last().is_some_and(|(last, _)| *last >= number) {
+            return Err("order of ACLs");
+        }
+        if self.tree.acls.find(acl).is_some() {
+            return Err("ACL that stands once");
+        }
+        self.acls.push((number, self.tree.acls.take(acl)));
+        Ok(())
+    }
+
+    /// Adds the next znode of the walk.
+    pub(crate) fn add(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
+        let depth = usize::from(record.depth);
+        let parent = self.parent_of(record)?;
+        let at = self
+            .acls
+            .binary_search_by_key(&record.acl, |(number, _)| *number)
+            .map_err(|_| "number of an ACL")?;
+        self.trail.enter(depth, record.name);
+        let path = self.trail.path();
+        if path.len() > PATH_BYTES_MAX {
+            return Err("length of a path");
+        }
+        let tree = &mut self.tree;
+        let hash = tree.hash(path);
+        if tree.find_hashed(hash, path).is_some() {
+            return Err("znode that stands once");
+        }
+        let acl = self.acls[at].1;
+        tree.acls.take_again(acl);
+        let older = parent.and_then(|parent| tree.family_at(parent)?.newest);
+        let slot = tree.attach(
+            hash,
+            Znode {
+                content: Content::new(record.name, record.data),
+                czxid: record.czxid,
+                mzxid: record.mzxid,
+                ctime: record.ctime,
+                mtime: record.mtime,
+                version: record.version,
+                aversion: record.aversion,
+                acl,
+                lease: None,
+                family: None,
+                parent,
+                older,
+                newer: None,
+            },
+        );
+        if let Some(session) = record.owner {
+            tree.znodes[slot].lease = Some(tree.ephemerals.grant(session, slot));
+        }
+        let past = record
+            .past
+            .map(|(creations, pzxid)| Past { creations, pzxid });
+        tree.set_past(slot, past);
+        let digest = PathDigest::of(path);
+        let added = tree
+            .digest_at(slot, digest)
+            .wrapping_add(of_past(digest, past));
+        tree.digest = tree.digest.wrapping_add(added);
+        tree.bytes += (path.len() + record.data.map_or(0, <[u8]>::len)) as u64;
+        self.slots.truncate(depth);
+        self.slots.push(slot);
+        Ok(())
+    }
+
+    /// Finds the parent of the next znode, and judges whether it can have this child.
+    fn parent_of(&self, record: &Record<'_>) -> Result<Option<Slot>, &'static str> {
+        let depth = usize::from(record.depth);
+        if depth == 0 {
+            return match self.tree.count() {
+                0 if record.name.is_empty() && record.owner.is_none() => Ok(None),
+                _ => Err("root that stands first"),
+            };
+        }
+        if depth > self.trail.depth() {
+            return Err("depth of a znode");
+        }
+        if !is_element(record.name) {
+            return Err("name of a znode");
+        }
+        if self.tree.count() >= SLAB_MAX {
+            return Err("number of znodes");
+        }
+        let parent = self.slots[depth - 1];
+        match self.tree.family_at(parent) {
+            Some(family) if u64::from(family.count) < family.past.creations => {}
+            _ => return Err("count of children"),
+        }
+        match self.tree.znodes[parent].lease {
+            None => Ok(Some(parent)),
+            Some(_) => Err("childless ephemeral"),
+        }
+    }
+
+    /// The tree, if it is the one with this count and digest.
+    pub(crate) fn finish(mut self, count: u64, digest: u128) -> Result<Tree, &'static str> {
+        if self.tree.count() as u64 != count {
+            return Err("count of znodes");
+        }
+        if RESERVED
+            .iter()
+            .any(|path| count == 0 || self.tree.find(path).is_none())
+        {
+            return Err("reserved znodes");
+        }
+        // Each list was counted once more than it has users, so that it stayed until here.
+        for (_, slot) in self.acls {
+            self.tree.acls.give_back(slot);
+        }
+        match self.tree.digest() == digest {
+            true => Ok(self.tree),
+            false => Err("digest of the tree"),
+        }
+    }
+}
