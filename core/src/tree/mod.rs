@@ -14,7 +14,7 @@ mod slab;
 pub mod stat;
 pub mod tree;
 #[cfg(test)]
-mod twin;
+pub(crate) mod twin;
 mod undo;
 pub(crate) mod walk;
 mod znode;

@@ -8,7 +8,7 @@ use crate::ids::{SessionId, Zxid};
 use crate::time::WallTime;
 use crate::tree::acl::Acl;
 use crate::tree::digest::{PathDigest, of_past};
-use crate::tree::path::{PATH_BYTES_MAX, is_element};
+use crate::tree::path::{PATH_BYTES_MAX, Path, is_element};
 use crate::tree::slab::{SLAB_MAX, Slot};
 use crate::tree::tree::{RESERVED, ROOT, Tree};
 use crate::tree::znode::{Content, Past, Znode};
@@ -92,6 +92,15 @@ impl Tree {
                 .past_at(position.slot)
                 .map(|past| (past.creations, past.pzxid)),
         }
+    }
+
+    /// The paths of all znodes, in the order of a walk.
+    pub fn paths(&self) -> Vec<Path> {
+        let mut paths = Vec::with_capacity(self.count());
+        self.each_path(|_, path| {
+            paths.push(Path::parse(path).expect("names were checked when they were kept"));
+        });
+        paths
     }
 
     /// Calls `each` with every place and its path, the root's being `/`.
