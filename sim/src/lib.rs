@@ -8,5 +8,8 @@ compile_error!(
 
 pub mod history;
 pub mod plan;
+pub mod random;
+pub mod run;
 pub mod span;
-pub mod stream;
+pub mod workload;
+pub mod world;

@@ -1,0 +1,206 @@
+//! What shall happen when: sleepers to be woken and acts to be done, in true time.
+//!
+//! One task drives it. Compared with the sleeps of the runtime beneath: a sleep that is dropped is
+//! forgotten at once instead of waking its task at its hour, there is no floor of a millisecond,
+//! and an act, such as the arrival of a packet, needs no task of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use madsim::time::{Sleep, TimeHandle};
+
+/// The hour of an entry, and its number among all entries, which orders those of one hour.
+type Key = (Duration, u64);
+
+enum Entry {
+    Wake(Waker),
+    Act(Box<dyn FnOnce() + Send>),
+}
+
+#[derive(Default)]
+struct Entries {
+    due: BTreeMap<Key, Entry>,
+    next_number: u64,
+    /// The earliest hour at which the driver will wake by itself.
+    armed: Option<Duration>,
+    driver: Option<Waker>,
+}
+
+struct Shared {
+    time: TimeHandle,
+    entries: Mutex<Entries>,
+}
+
+/// A handle; all clones are the same agenda.
+#[derive(Clone)]
+pub struct Agenda {
+    shared: Arc<Shared>,
+}
+
+impl Agenda {
+    /// An empty one. Must be called inside the runtime; [`Agenda::drive`] must be spawned.
+    pub fn new() -> Agenda {
+        Agenda {
+            shared: Arc::new(Shared {
+                time: TimeHandle::current(),
+                entries: Mutex::default(),
+            }),
+        }
+    }
+
+    /// True time since the run began.
+    pub fn now(&self) -> Duration {
+        self.shared.time.elapsed()
+    }
+
+    /// Does `act` at `hour`, or at once if that has passed; in the driver's task, never within this
+    /// call.
+    pub fn at(&self, hour: Duration, act: impl FnOnce() + Send + 'static) {
+        self.insert(hour, Entry::Act(Box::new(act)));
+    }
+
+    /// Ends at `hour`.
+    pub fn sleep_until(&self, hour: Duration) -> Alarm {
+        Alarm {
+            agenda: self.clone(),
+            hour,
+            key: None,
+        }
+    }
+
+    /// Ends after `delay`.
+    pub fn sleep(&self, delay: Duration) -> Alarm {
+        self.sleep_until(self.now() + delay)
+    }
+
+    /// Forgets everything, so that nothing that was to happen keeps its owners alive.
+    pub fn clear(&self) {
+        let forgotten = std::mem::take(&mut *self.entries());
+        drop(forgotten);
+    }
+
+    /// Does what is due, for ever.
+    pub async fn drive(self) {
+        let time = &self.shared.time;
+        let origin = time.now_instant() - time.elapsed();
+        let mut sleep = std::pin::pin!(time.sleep_until(origin));
+        // The runtime's timers cannot be taken back: one that is set and no later will do.
+        let mut set = BTreeSet::new();
+        std::future::poll_fn(|context| {
+            self.entries().driver = Some(context.waker().clone());
+            let Some(hour) = self.do_what_is_due() else {
+                return Poll::<()>::Pending;
+            };
+            let now = self.now();
+            while set.first().is_some_and(|hour| *hour <= now) {
+                set.pop_first();
+            }
+            if set.first().is_some_and(|set| *set <= hour) {
+                return Poll::Pending;
+            }
+            Sleep::reset(sleep.as_mut(), origin + hour);
+            match sleep.as_mut().poll(context) {
+                // The clock has moved since: look again.
+                Poll::Ready(()) => context.waker().wake_by_ref(),
+                Poll::Pending => drop(set.insert(hour)),
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The hour for which the driver has to arm itself, if it has to.
+    fn do_what_is_due(&self) -> Option<Duration> {
+        let mut entries = self.entries();
+        // Until this is done, nobody needs to wake the driver.
+        entries.armed = Some(Duration::ZERO);
+        loop {
+            let now = self.now();
+            match entries.due.first_entry() {
+                Some(first) if first.key().0 <= now => {
+                    let entry = first.remove();
+                    drop(entries);
+                    match entry {
+                        Entry::Wake(waker) => waker.wake(),
+                        Entry::Act(act) => act(),
+                    }
+                    entries = self.entries();
+                }
+                Some(first) => {
+                    let hour = first.key().0;
+                    entries.armed = Some(hour);
+                    return Some(hour);
+                }
+                None => {
+                    entries.armed = None;
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn insert(&self, hour: Duration, entry: Entry) -> Key {
+        let mut entries = self.entries();
+        let key = (hour, entries.next_number);
+        entries.next_number += 1;
+        entries.due.insert(key, entry);
+        if entries.armed.is_none_or(|armed| hour < armed) {
+            entries.armed = Some(hour);
+            if let Some(driver) = entries.driver.take() {
+                drop(entries);
+                driver.wake();
+            }
+        }
+        key
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.shared
+            .entries
+            .lock()
+            .expect("no panic within the agenda")
+    }
+}
+
+/// Ends at its hour. See [`Agenda::sleep_until`].
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct Alarm {
+    agenda: Agenda,
+    hour: Duration,
+    key: Option<Key>,
+}
+
+impl Future for Alarm {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.agenda.now() >= self.hour {
+            return Poll::Ready(());
+        }
+        if let Some(key) = self.key {
+            let mut entries = self.agenda.entries();
+            if let Some(Entry::Wake(waker)) = entries.due.get_mut(&key) {
+                waker.clone_from(context.waker());
+                return Poll::Pending;
+            }
+        }
+        let entry = Entry::Wake(context.waker().clone());
+        let key = self.agenda.insert(self.hour, entry);
+        self.key = Some(key);
+        Poll::Pending
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            // Dropped outside the lock: a waker's end can end a task, and with it other alarms.
+            let entry = self.agenda.entries().due.remove(&key);
+            drop(entry);
+        }
+    }
+}

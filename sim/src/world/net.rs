@@ -1,0 +1,752 @@
+//! The network: byte streams between machines as TCP would carry them, and what befalls them.
+//!
+//! Bytes that are written travel as a packet with a delay of their own, in order. A packet that is
+//! lost, or meets a cut, is sent again with back-off; after [`GIVE_UP`] without progress its
+//! sender's end fails. A window bounds what is on the way and not yet read, so a writer waits for
+//! its reader. A killed process resets its streams, if the packet that says so gets through; a
+//! machine without power says nothing, and what it had forgotten is answered by a reset when it is
+//! back. What nobody is told stays half-open.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::plan::{Direction, Weather};
+use crate::random::{Stream, Streams};
+use crate::world::agenda::Agenda;
+
+/// Bytes of one direction of a stream that are written and not yet read: a modest TCP window, so
+/// that slow readers are felt.
+pub const WINDOW_BYTES: usize = 64 * 1024;
+/// The first wait before a packet is sent again: Linux's least.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// The longest wait before a packet is sent again; shorter than Linux's two minutes, since a sender
+/// gives up after [`GIVE_UP`].
+const RETRY_MAX: Duration = Duration::from_secs(3);
+/// The first wait before a connection is asked for again: Linux's.
+const SYN_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// A sender without progress for so long fails: `TCP_USER_TIMEOUT`, as careful programs set it.
+pub const GIVE_UP: Duration = Duration::from_secs(15);
+/// Connections that wait to be accepted; more are not answered, as with a full backlog.
+const BACKLOG_MAX: usize = 128;
+
+/// A machine, by its place in the network.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MachineId(usize);
+
+/// One of the two ends of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Who connected.
+    Client,
+    /// Who accepted.
+    Server,
+}
+
+impl Side {
+    fn other(self) -> Side {
+        match self {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        }
+    }
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Death {
+    /// It is killed: its machine resets its streams.
+    Killed,
+    /// Its machine loses power and says nothing.
+    PowerLost,
+}
+
+struct Machine {
+    powered: bool,
+    /// The connections that wait to be accepted, if a process listens.
+    backlog: Option<VecDeque<u64>>,
+    acceptor: Option<Waker>,
+    /// How many cuts are in force on what it sends, and on what is sent to it.
+    cut_from: u32,
+    cut_to: u32,
+    slower: Duration,
+}
+
+enum Content {
+    Bytes(Vec<u8>),
+    Fin,
+    Reset,
+}
+
+struct Packet {
+    content: Content,
+    arrives: Duration,
+    /// It met a cut when it left, so its first copy will not arrive.
+    lost: bool,
+}
+
+/// One direction of a stream.
+#[derive(Default)]
+struct Pipe {
+    on_the_way: VecDeque<Packet>,
+    bytes: usize,
+    arrived_last: Duration,
+    scheduled: bool,
+    tries: u32,
+    stuck_since: Option<Duration>,
+}
+
+struct End {
+    machine: MachineId,
+    /// Does a process still hold it?
+    held: bool,
+    failed: Option<io::ErrorKind>,
+    finished_writing: bool,
+    finished_reading: bool,
+    inbox: VecDeque<u8>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+struct Connection {
+    /// Client's, then server's.
+    ends: [End; 2],
+    /// What the client sends, then what the server sends.
+    pipes: [Pipe; 2],
+    random: Stream,
+}
+
+struct State {
+    machines: Vec<Machine>,
+    names: Vec<Arc<str>>,
+    connections: BTreeMap<u64, Connection>,
+    connected: u64,
+}
+
+/// A handle; all clones are the same network.
+#[derive(Clone)]
+pub struct Net {
+    agenda: Agenda,
+    streams: Streams,
+    weather: Arc<Weather>,
+    state: Arc<Mutex<State>>,
+}
+
+/// Wakers to be called once the state is no longer locked: they may drop what locks it again.
+#[derive(Default)]
+struct Wakes(Vec<Waker>);
+
+impl Wakes {
+    fn add(&mut self, waker: &mut Option<Waker>) {
+        self.0.extend(waker.take());
+    }
+
+    fn call(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Net {
+    /// A network without machines.
+    pub fn new(agenda: Agenda, streams: Streams, weather: &Weather) -> Net {
+        Net {
+            agenda,
+            streams,
+            weather: Arc::new(weather.clone()),
+            state: Arc::new(Mutex::new(State {
+                machines: Vec::new(),
+                names: Vec::new(),
+                connections: BTreeMap::new(),
+                connected: 0,
+            })),
+        }
+    }
+
+    /// The machine with this name; it comes about, with power and without a listener, when it is
+    /// first asked for.
+    pub fn machine(&self, name: &str) -> MachineId {
+        let mut state = self.state();
+        if let Some(index) = state.names.iter().position(|known| &**known == name) {
+            return MachineId(index);
+        }
+        state.names.push(Arc::from(name));
+        state.machines.push(Machine {
+            powered: true,
+            backlog: None,
+            acceptor: None,
+            cut_from: 0,
+            cut_to: 0,
+            slower: Duration::ZERO,
+        });
+        MachineId(state.machines.len() - 1)
+    }
+
+    /// The machine with this name, if there is one.
+    pub fn find(&self, name: &str) -> Option<MachineId> {
+        let state = self.state();
+        let index = state.names.iter().position(|known| &**known == name)?;
+        Some(MachineId(index))
+    }
+
+    /// A machine's address.
+    pub fn address(&self, machine: MachineId) -> IpAddr {
+        let [high, low] = (machine.0 as u16).to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(10, 0, high, low))
+    }
+
+    /// The machine has power, and a process on it listens.
+    pub fn listen(&self, machine: MachineId) {
+        let mut state = self.state();
+        let machine = state.machine(machine);
+        machine.powered = true;
+        machine.backlog = Some(VecDeque::new());
+    }
+
+    /// The machine has power.
+    pub fn power_on(&self, machine: MachineId) {
+        self.state().machine(machine).powered = true;
+    }
+
+    /// The process on this machine ends, and with it its ends of all streams.
+    pub fn end_process(&self, machine: MachineId, death: Death) {
+        let mut wakes = Wakes::default();
+        let mut state = self.state();
+        let listener = state.machine(machine);
+        listener.backlog = None;
+        wakes.0.extend(listener.acceptor.take());
+        listener.powered = death == Death::Killed;
+        for (number, side) in state.held_by(machine) {
+            let connection = state.connection(number);
+            let end = connection.end(side);
+            end.held = false;
+            end.inbox.clear();
+            let pipe = connection.pipe(side);
+            if pipe.tries > 0 {
+                // The kernel no longer sends again what had not arrived.
+                pipe.clear();
+            }
+            if death == Death::Killed {
+                self.send(&mut state, number, side, Content::Reset);
+            }
+            state.forget_if_over(number);
+        }
+        drop(state);
+        wakes.call();
+    }
+
+    /// Resets all streams of this machine, at both ends.
+    pub fn reset(&self, machine: MachineId) -> usize {
+        let mut wakes = Wakes::default();
+        let mut state = self.state();
+        let held = state.held_by(machine);
+        for (number, side) in &held {
+            let connection = state.connection(*number);
+            connection.fail(*side, io::ErrorKind::ConnectionReset, &mut wakes);
+            connection.fail(side.other(), io::ErrorKind::ConnectionReset, &mut wakes);
+        }
+        drop(state);
+        wakes.call();
+        held.len()
+    }
+
+    /// Cuts a machine off from all others.
+    pub fn cut(&self, machine: MachineId, direction: Direction) {
+        let mut state = self.state();
+        let machine = state.machine(machine);
+        machine.cut_from += u32::from(direction != Direction::To);
+        machine.cut_to += u32::from(direction != Direction::From);
+    }
+
+    /// Takes one cut back.
+    pub fn mend(&self, machine: MachineId, direction: Direction) {
+        let mut state = self.state();
+        let machine = state.machine(machine);
+        machine.cut_from -= u32::from(direction != Direction::To);
+        machine.cut_to -= u32::from(direction != Direction::From);
+    }
+
+    /// Makes every packet from and to a machine take longer.
+    pub fn slow(&self, machine: MachineId, by: Duration) {
+        self.state().machine(machine).slower += by;
+    }
+
+    /// Takes that back.
+    pub fn hasten(&self, machine: MachineId, by: Duration) {
+        self.state().machine(machine).slower -= by;
+    }
+
+    /// Forgets all streams, so that nothing keeps their owners alive.
+    pub fn clear(&self) {
+        let mut state = self.state();
+        let connections = std::mem::take(&mut state.connections);
+        state.machines.clear();
+        drop(state);
+        drop(connections);
+    }
+
+    /// Connects; the number of the new stream, of which the caller holds the client's end.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` if nobody listens there; `TimedOut` if no answer comes.
+    pub async fn connect(&self, from: MachineId, to: MachineId) -> io::Result<u64> {
+        let begun = self.agenda.now();
+        let (mut random, number) = {
+            let mut state = self.state();
+            state.connected += 1;
+            let name = format!("network.{}.{}", state.names[from.0], state.connected);
+            (self.streams.fork(&name), state.connected)
+        };
+        let mut wait = SYN_RETRY_FIRST;
+        loop {
+            let there = self.delay(from, to, &mut random);
+            let back = self.delay(to, from, &mut random);
+            self.agenda.sleep(there).await;
+            match self.answer(from, to) {
+                Answer::Accepted => {
+                    self.establish(number, from, to, &random);
+                    // The caller's end must be given up if it loses patience while the answer is
+                    // still on its way.
+                    let guard = CloseOnDrop { net: self, number };
+                    self.agenda.sleep(back).await;
+                    std::mem::forget(guard);
+                    return Ok(number);
+                }
+                Answer::Refused => {
+                    self.agenda.sleep(back).await;
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+                Answer::None if self.agenda.now() - begun >= GIVE_UP => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Answer::None => {
+                    self.agenda.sleep(wait).await;
+                    wait *= 2;
+                }
+            }
+        }
+    }
+
+    /// The next connection to the process on `machine`, whose server's end the caller holds from
+    /// then on. Pending for ever once the process has ended.
+    pub fn poll_accept(
+        &self,
+        machine: MachineId,
+        context: &mut Context<'_>,
+    ) -> Poll<(u64, SocketAddr)> {
+        let mut state = self.state();
+        let listener = state.machine(machine);
+        match listener.backlog.as_mut().and_then(VecDeque::pop_front) {
+            Some(number) => {
+                let client = state.connection(number).ends[0].machine;
+                let port = 32_768 + (number % 28_000) as u16;
+                Poll::Ready((number, SocketAddr::new(self.address(client), port)))
+            }
+            None => {
+                listener.acceptor = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Reads what has arrived, at most `bytes`; nothing at the end of the stream.
+    pub fn poll_read(
+        &self,
+        number: u64,
+        side: Side,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&mut VecDeque<u8>, &mut Stream),
+    ) -> Poll<io::Result<()>> {
+        let mut state = self.state();
+        let connection = state.connection(number);
+        let Connection { ends, random, .. } = connection;
+        let end = &mut ends[side as usize];
+        if !end.inbox.is_empty() {
+            take(&mut end.inbox, random);
+            let mut wakes = Wakes::default();
+            wakes.add(&mut connection.end(side.other()).writer);
+            drop(state);
+            wakes.call();
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(failed) = end.failed {
+            return Poll::Ready(Err(failed.into()));
+        }
+        if end.finished_reading {
+            return Poll::Ready(Ok(()));
+        }
+        end.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Sends a beginning of `bytes`, as much as the window has room for.
+    pub fn poll_write(
+        &self,
+        number: u64,
+        side: Side,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state();
+        let connection = state.connection(number);
+        let unread = connection.end(side.other()).inbox.len();
+        let room = WINDOW_BYTES.saturating_sub(connection.pipe(side).bytes + unread);
+        let end = connection.end(side);
+        if let Some(failed) = end.failed {
+            return Poll::Ready(Err(failed.into()));
+        }
+        if end.finished_writing {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        if room == 0 {
+            end.writer = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        let sent = room.min(bytes.len());
+        let content = Content::Bytes(bytes[..sent].to_vec());
+        self.send(&mut state, number, side, content);
+        Poll::Ready(Ok(sent))
+    }
+
+    /// Ends what this side writes.
+    pub fn shut_down(&self, number: u64, side: Side) {
+        let mut state = self.state();
+        let end = state.connection(number).end(side);
+        if end.failed.is_none() && !end.finished_writing {
+            end.finished_writing = true;
+            self.send(&mut state, number, side, Content::Fin);
+        }
+    }
+
+    /// The process lets go of its end: the other side reads the end of the stream, or a reset if
+    /// something was left unread.
+    pub fn close(&self, number: u64, side: Side) {
+        let mut state = self.state();
+        let Some(connection) = state.connections.get_mut(&number) else {
+            return;
+        };
+        let end = connection.end(side);
+        if !end.held {
+            return;
+        }
+        end.held = false;
+        let unread = !end.inbox.is_empty();
+        end.inbox.clear();
+        if end.failed.is_none() {
+            match (unread, end.finished_writing) {
+                (true, _) => self.send(&mut state, number, side, Content::Reset),
+                (false, false) => self.send(&mut state, number, side, Content::Fin),
+                (false, true) => {}
+            }
+        }
+        state.forget_if_over(number);
+    }
+
+    fn answer(&self, from: MachineId, to: MachineId) -> Answer {
+        let mut state = self.state();
+        if !state.passes(from, to) || !state.passes(to, from) || !state.machine(to).powered {
+            return Answer::None;
+        }
+        match &state.machine(to).backlog {
+            None => Answer::Refused,
+            Some(backlog) if backlog.len() >= BACKLOG_MAX => Answer::None,
+            Some(_) => Answer::Accepted,
+        }
+    }
+
+    fn establish(&self, number: u64, from: MachineId, to: MachineId, random: &Stream) {
+        let mut wakes = Wakes::default();
+        let mut state = self.state();
+        let connection = Connection {
+            ends: [End::new(from), End::new(to)],
+            pipes: [Pipe::default(), Pipe::default()],
+            random: random.clone(),
+        };
+        state.connections.insert(number, connection);
+        let listener = state.machine(to);
+        let backlog = listener.backlog.as_mut().expect("somebody listens");
+        backlog.push_back(number);
+        wakes.add(&mut listener.acceptor);
+        drop(state);
+        wakes.call();
+    }
+
+    fn delay(&self, from: MachineId, to: MachineId, random: &mut Stream) -> Duration {
+        let state = self.state();
+        let slower = state.machines[from.0].slower + state.machines[to.0].slower;
+        drop(state);
+        self.weather_of(random) + slower
+    }
+
+    fn weather_of(&self, random: &mut Stream) -> Duration {
+        let mut delay = self.weather.delay_min.0 + random.exponential(self.weather.delay_mean.0);
+        let mut retry = RETRY_FIRST;
+        while random.chance(self.weather.loss) && delay < GIVE_UP {
+            delay += retry;
+            retry = (retry * 2).min(RETRY_MAX);
+        }
+        delay
+    }
+
+    fn send(&self, state: &mut State, number: u64, side: Side, content: Content) {
+        let now = self.agenda.now();
+        let (from, to) = state.connection(number).machines(side);
+        let lost = !state.passes(from, to);
+        let slower = state.machine(from).slower + state.machine(to).slower;
+        let connection = state.connection(number);
+        if lost && matches!(content, Content::Reset) {
+            // Nobody sends a reset again.
+            return;
+        }
+        let delay = self.weather_of(&mut connection.random) + slower;
+        let pipe = connection.pipe(side);
+        if let Content::Bytes(bytes) = &content {
+            pipe.bytes += bytes.len();
+        }
+        let arrives = (now + delay).max(pipe.arrived_last);
+        pipe.arrived_last = arrives;
+        pipe.on_the_way.push_back(Packet {
+            content,
+            arrives,
+            lost,
+        });
+        if !pipe.scheduled {
+            pipe.scheduled = true;
+            self.schedule(number, side, arrives);
+        }
+    }
+
+    fn schedule(&self, number: u64, side: Side, at: Duration) {
+        let net = self.clone();
+        self.agenda.at(at, move || net.arrive(number, side));
+    }
+
+    /// What `side` has sent arrives, up to what is still on the way.
+    fn arrive(&self, number: u64, side: Side) {
+        let now = self.agenda.now();
+        let mut wakes = Wakes::default();
+        let mut state = self.state();
+        let Some(connection) = state.connections.get_mut(&number) else {
+            return;
+        };
+        connection.pipe(side).scheduled = false;
+        let (from, to) = connection.machines(side);
+        let passes = state.passes(from, to) && state.machine(to).powered;
+        let connection = state.connection(number);
+        while let Some(packet) = connection.pipes[side as usize].on_the_way.front_mut() {
+            if packet.arrives > now {
+                let at = packet.arrives;
+                connection.pipe(side).scheduled = true;
+                self.schedule(number, side, at);
+                break;
+            }
+            if !passes || std::mem::take(&mut packet.lost) {
+                self.retry(connection, number, side, &mut wakes);
+                break;
+            }
+            if connection.take_in(side, &mut wakes) == TakenIn::ByNobody {
+                self.answer_with_reset(&mut state, number, side);
+                break;
+            }
+        }
+        state.forget_if_over(number);
+        drop(state);
+        wakes.call();
+    }
+
+    /// The first packet of what `side` has sent did not arrive.
+    fn retry(&self, connection: &mut Connection, number: u64, side: Side, wakes: &mut Wakes) {
+        let now = self.agenda.now();
+        let sender_lives = connection.end(side).held;
+        let pipe = connection.pipe(side);
+        let since = *pipe.stuck_since.get_or_insert(now);
+        let resets = matches!(
+            pipe.on_the_way.front(),
+            Some(Packet {
+                content: Content::Reset,
+                ..
+            })
+        );
+        if resets || now - since >= GIVE_UP {
+            pipe.clear();
+            if sender_lives {
+                connection.fail(side, io::ErrorKind::TimedOut, wakes);
+            }
+            return;
+        }
+        let wait = RETRY_FIRST
+            .saturating_mul(1 << pipe.tries.min(8))
+            .min(RETRY_MAX);
+        pipe.tries += 1;
+        pipe.scheduled = true;
+        self.schedule(number, side, now + wait);
+    }
+
+    /// Bytes came for an end that no process holds any more: its machine says so.
+    fn answer_with_reset(&self, state: &mut State, number: u64, side: Side) {
+        state.connection(number).pipe(side).clear();
+        let (sender, receiver) = state.connection(number).machines(side);
+        if !state.passes(receiver, sender) {
+            return;
+        }
+        let slower = state.machine(sender).slower + state.machine(receiver).slower;
+        let connection = state.connection(number);
+        let delay = self.weather_of(&mut connection.random) + slower;
+        let net = self.clone();
+        self.agenda.at(self.agenda.now() + delay, move || {
+            let mut wakes = Wakes::default();
+            let mut state = net.state();
+            if let Some(connection) = state.connections.get_mut(&number) {
+                connection.fail(side, io::ErrorKind::ConnectionReset, &mut wakes);
+            }
+            drop(state);
+            wakes.call();
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic within the network")
+    }
+}
+
+enum Answer {
+    Accepted,
+    Refused,
+    None,
+}
+
+#[derive(PartialEq, Eq)]
+enum TakenIn {
+    ByItsEnd,
+    ByNobody,
+}
+
+struct CloseOnDrop<'a> {
+    net: &'a Net,
+    number: u64,
+}
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.net.close(self.number, Side::Client);
+    }
+}
+
+impl State {
+    fn machine(&mut self, machine: MachineId) -> &mut Machine {
+        &mut self.machines[machine.0]
+    }
+
+    fn connection(&mut self, number: u64) -> &mut Connection {
+        self.connections
+            .get_mut(&number)
+            .expect("a stream is there as long as one of its ends is held")
+    }
+
+    fn passes(&self, from: MachineId, to: MachineId) -> bool {
+        self.machines[from.0].cut_from == 0 && self.machines[to.0].cut_to == 0
+    }
+
+    fn held_by(&self, machine: MachineId) -> Vec<(u64, Side)> {
+        let mut held = Vec::new();
+        for (number, connection) in &self.connections {
+            for side in [Side::Client, Side::Server] {
+                let end = &connection.ends[side as usize];
+                if end.held && end.machine == machine {
+                    held.push((*number, side));
+                }
+            }
+        }
+        held
+    }
+
+    fn forget_if_over(&mut self, number: u64) {
+        if let Some(connection) = self.connections.get(&number) {
+            let held = connection.ends.iter().any(|end| end.held);
+            let moving = connection.pipes.iter().any(|pipe| pipe.scheduled);
+            if !held && !moving {
+                self.connections.remove(&number);
+            }
+        }
+    }
+}
+
+impl End {
+    fn new(machine: MachineId) -> End {
+        End {
+            machine,
+            held: true,
+            failed: None,
+            finished_writing: false,
+            finished_reading: false,
+            inbox: VecDeque::new(),
+            reader: None,
+            writer: None,
+        }
+    }
+}
+
+impl Pipe {
+    fn clear(&mut self) {
+        self.on_the_way.clear();
+        self.bytes = 0;
+        self.tries = 0;
+        self.stuck_since = None;
+    }
+}
+
+impl Connection {
+    fn end(&mut self, side: Side) -> &mut End {
+        &mut self.ends[side as usize]
+    }
+
+    fn pipe(&mut self, side: Side) -> &mut Pipe {
+        &mut self.pipes[side as usize]
+    }
+
+    /// From where to where `side` sends.
+    fn machines(&self, side: Side) -> (MachineId, MachineId) {
+        let from = self.ends[side as usize].machine;
+        let to = self.ends[side.other() as usize].machine;
+        (from, to)
+    }
+
+    fn fail(&mut self, side: Side, kind: io::ErrorKind, wakes: &mut Wakes) {
+        let end = self.end(side);
+        if end.failed.is_none() {
+            end.failed = Some(kind);
+        }
+        wakes.add(&mut end.reader);
+        wakes.add(&mut end.writer);
+        self.pipe(side).clear();
+    }
+
+    /// The other end takes in the first packet of what `side` has sent.
+    fn take_in(&mut self, side: Side, wakes: &mut Wakes) -> TakenIn {
+        let pipe = &mut self.pipes[side as usize];
+        let packet = pipe.on_the_way.pop_front().expect("a packet arrives");
+        pipe.tries = 0;
+        pipe.stuck_since = None;
+        if let Content::Bytes(bytes) = &packet.content {
+            pipe.bytes -= bytes.len();
+        }
+        let end = self.end(side.other());
+        let alive = end.held && end.failed.is_none();
+        match packet.content {
+            Content::Reset => {
+                self.fail(side.other(), io::ErrorKind::ConnectionReset, wakes);
+                return TakenIn::ByItsEnd;
+            }
+            Content::Bytes(_) if !alive => return TakenIn::ByNobody,
+            Content::Bytes(bytes) => end.inbox.extend(bytes),
+            Content::Fin => end.finished_reading = true,
+        }
+        wakes.add(&mut end.reader);
+        TakenIn::ByItsEnd
+    }
+}

@@ -1,0 +1,239 @@
+//! The recorder of a run: its history, its digest, its counts, and the cues that wait for a name.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::history::{History, LinkId, Moment, Received, Sent, Violation, What};
+use crate::world::agenda::Agenda;
+
+/// The cue of the fault with this index was given, at this hour.
+#[derive(Clone, Copy, Debug)]
+pub struct Cued {
+    /// The fault's place in the plan.
+    pub fault: usize,
+    /// When.
+    pub at: Duration,
+}
+
+struct Waiting {
+    name: String,
+    left: u32,
+    fault: usize,
+}
+
+struct Book {
+    history: History,
+    digest: Xxh3,
+    counts: BTreeMap<&'static str, u64>,
+    violations: Vec<Violation>,
+    waiting: Vec<Waiting>,
+    cued: Option<UnboundedSender<Cued>>,
+    links: u64,
+    scratch: String,
+}
+
+/// A handle; all clones write into the same book.
+#[derive(Clone)]
+pub struct Recorder {
+    agenda: Agenda,
+    book: Arc<Mutex<Book>>,
+}
+
+/// What a run leaves behind.
+pub struct Recorded {
+    /// Everything that happened.
+    pub history: History,
+    /// Of everything that happened.
+    pub digest: u128,
+    /// How often what happened, by name of event, mark or fault.
+    pub counts: BTreeMap<String, u64>,
+    /// The rules that the world itself saw broken.
+    pub violations: Vec<Violation>,
+}
+
+impl Recorder {
+    /// An empty one, on the clock of `agenda`.
+    pub fn new(agenda: Agenda) -> Recorder {
+        Recorder {
+            agenda,
+            book: Arc::new(Mutex::new(Book {
+                history: History::default(),
+                digest: Xxh3::new(),
+                counts: BTreeMap::new(),
+                violations: Vec::new(),
+                waiting: Vec::new(),
+                cued: None,
+                links: 0,
+                scratch: String::new(),
+            })),
+        }
+    }
+
+    /// Writes down that `what` happened now.
+    pub fn record(&self, what: What) {
+        self.book().write(self.agenda.now(), what, &[]);
+    }
+
+    /// As [`Recorder::record`], for a frame whose bytes stand for it in the digest.
+    pub fn record_frame(&self, what: What, bytes: &[u8]) {
+        self.book().write(self.agenda.now(), what, bytes);
+    }
+
+    /// Writes down that a rule was broken.
+    pub fn violate(&self, invariant: &'static str, detail: String) {
+        let at = self.agenda.now();
+        let mut book = self.book();
+        book.digest.update(detail.as_bytes());
+        book.violations.push(Violation {
+            invariant,
+            at,
+            detail,
+            session: None,
+        });
+    }
+
+    /// A number for a new stream.
+    pub fn next_link(&self) -> LinkId {
+        let mut book = self.book();
+        book.links += 1;
+        LinkId(book.links)
+    }
+
+    /// Sends the cues of [`Recorder::cue`] there.
+    pub fn send_cues(&self, to: UnboundedSender<Cued>) {
+        self.book().cued = Some(to);
+    }
+
+    /// Cues `fault` when `name` happens for the `nth` time from now on.
+    pub fn cue(&self, fault: usize, name: &str, nth: u32) {
+        self.book().waiting.push(Waiting {
+            name: name.to_owned(),
+            left: nth.max(1),
+            fault,
+        });
+    }
+
+    /// How often `name` has happened.
+    pub fn count(&self, name: &str) -> u64 {
+        self.book().counts.get(name).copied().unwrap_or(0)
+    }
+
+    /// Takes what was recorded.
+    pub fn finish(&self) -> Recorded {
+        let mut book = self.book();
+        book.cued = None;
+        let counts = std::mem::take(&mut book.counts);
+        Recorded {
+            history: std::mem::take(&mut book.history),
+            digest: book.digest.digest128(),
+            counts: counts
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+            violations: std::mem::take(&mut book.violations),
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().expect("no panic within the recorder")
+    }
+}
+
+impl Book {
+    fn write(&mut self, at: Duration, what: What, bytes: &[u8]) {
+        self.digest(at, &what, bytes);
+        if let Some(name) = name_of(&what) {
+            *self.counts.entry(name).or_default() += 1;
+            self.cue_what_waits(at, name);
+        }
+        self.history.moments.push(Moment { at, what });
+    }
+
+    fn cue_what_waits(&mut self, at: Duration, name: &str) {
+        let Some(cued) = &self.cued else { return };
+        for waiting in &mut self.waiting {
+            if waiting.name == name && waiting.left > 0 {
+                waiting.left -= 1;
+                if waiting.left == 0 {
+                    let fault = waiting.fault;
+                    // The director is gone at the end of a run: then nothing falls any more.
+                    let _ended = cued.send(Cued { fault, at });
+                }
+            }
+        }
+        self.waiting.retain(|waiting| waiting.left > 0);
+    }
+
+    /// The digest takes every moment in a notation that does not depend on how this program was
+    /// built: frames by their bytes, transactions by their position, the rest as debug text.
+    fn digest(&mut self, at: Duration, what: &What, bytes: &[u8]) {
+        let nanos = at.as_nanos() as u64;
+        self.digest.update(&nanos.to_le_bytes());
+        let (kind, who, number) = match what {
+            What::Sent { client, link, .. } => (b's', &client[..], link.0),
+            What::Received {
+                client,
+                link,
+                frame,
+            } => {
+                if let Received::Garbage(why) = frame {
+                    self.digest.update(why.as_bytes());
+                }
+                (b'r', &client[..], link.0)
+            }
+            What::Saving { server, zxid, .. } => (b'w', "", zxid.0 ^ u64::from(server.0) << 56),
+            What::Asked { server, connection } => {
+                (b'a', "", connection.0 ^ u64::from(server.0) << 56)
+            }
+            What::Recovered {
+                server,
+                snapshot,
+                entries,
+            } => {
+                self.digest.update(&snapshot.0.to_le_bytes());
+                for entry in entries.iter() {
+                    self.digest.update(&entry.zxid.0.to_le_bytes());
+                }
+                (b'v', "", u64::from(server.0))
+            }
+            other => {
+                self.scratch.clear();
+                write!(self.scratch, "{other:?}").expect("text can always be written");
+                self.digest.update(self.scratch.as_bytes());
+                (b'o', "", 0)
+            }
+        };
+        self.digest.update(&[kind]);
+        self.digest.update(&number.to_le_bytes());
+        self.digest.update(who.as_bytes());
+        self.digest.update(bytes);
+    }
+}
+
+/// The name by which scenarios cue on and count a moment.
+fn name_of(what: &What) -> Option<&'static str> {
+    match what {
+        What::Said { event, .. } => Some(event.name()),
+        What::Mark { name, .. } => Some(name),
+        What::Struck { kind, .. } => Some(kind),
+        What::Stopped { .. } => Some("stopped"),
+        What::Started { .. } => Some("started"),
+        What::Killed { .. } => Some("killed"),
+        What::Recovered { .. } => Some("recovered"),
+        What::LinkOpened { .. } => Some("link-opened"),
+        What::LinkEnded { .. } => Some("link-ended"),
+        What::Guarded {
+            accepted: false, ..
+        } => Some("token-refused"),
+        What::Sent {
+            frame: Sent::Connect(_),
+            ..
+        } => Some("connect-sent"),
+        _ => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! The simulated [`Runtime`]: what the client library needs of its surroundings, on a machine of
+//! the simulated world. Streams that it opens carry a tap.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use althing_client::runtime::Runtime;
+use althing_core::ids::ServerId;
+use madsim::runtime::NodeHandle;
+
+use crate::history::What;
+use crate::random::Stream;
+use crate::world::caught::Caught;
+use crate::world::net::{MachineId, Side};
+use crate::world::stream::SimStream;
+use crate::world::tap::Tap;
+use crate::world::world::World;
+
+/// The shortest sleep, as tokio has it: a loop that sleeps for no time lets time pass.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
+
+/// The runtime of one life of one player.
+#[derive(Clone)]
+pub struct SimRuntime {
+    world: World,
+    client: Arc<str>,
+    machine: MachineId,
+    node: NodeHandle,
+    random: Arc<Mutex<Stream>>,
+}
+
+impl SimRuntime {
+    /// The runtime of `client`'s process on `node`.
+    pub fn new(world: World, client: Arc<str>, node: NodeHandle, random: Stream) -> SimRuntime {
+        SimRuntime {
+            machine: world.net.machine(&client),
+            world,
+            client,
+            node,
+            random: Arc::new(Mutex::new(random)),
+        }
+    }
+}
+
+impl Runtime for SimRuntime {
+    type Stream = SimStream;
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let recorder = self.world.recorder.clone();
+        let client = self.client.clone();
+        self.node.spawn(async move {
+            if let Err(panic) = Caught::new(task).await {
+                recorder.violate("A1 assertion", format!("{client}: {panic}"));
+            }
+        });
+    }
+
+    async fn sleep(&self, delay: Duration) {
+        self.world.agenda.sleep(delay.max(SLEEP_MIN)).await;
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<SimStream> {
+        let (server, machine) = self.look_up(address)?;
+        let net = &self.world.net;
+        let number = net.connect(self.machine, machine).await?;
+        let recorder = &self.world.recorder;
+        let link = recorder.next_link();
+        recorder.record(What::LinkOpened {
+            client: self.client.clone(),
+            link,
+            server,
+            address: net.address(self.machine),
+        });
+        let tap = Tap::new(recorder.clone(), self.client.clone(), link);
+        Ok(SimStream::new(net.clone(), number, Side::Client).tapped(tap))
+    }
+
+    fn random(&self) -> u64 {
+        self.random.lock().expect("drawing does not panic").bits()
+    }
+
+    fn now(&self) -> Duration {
+        self.world.agenda.now()
+    }
+}
+
+impl SimRuntime {
+    fn look_up(&self, address: &str) -> io::Result<(ServerId, MachineId)> {
+        let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no host {address}"));
+        let (host, _port) = address.rsplit_once(':').ok_or_else(unknown)?;
+        let number = host.strip_prefix("server-").ok_or_else(unknown)?;
+        let server = number.parse().map(ServerId).map_err(|_| unknown())?;
+        let machine = self.world.net.find(host).ok_or_else(unknown)?;
+        Ok((server, machine))
+    }
+}

@@ -1,0 +1,34 @@
+//! What everything in a simulated world shares: time, network, randomness, and the record.
+
+use crate::plan::Plan;
+use crate::random::Streams;
+use crate::world::agenda::Agenda;
+use crate::world::net::Net;
+use crate::world::record::Recorder;
+
+/// A handle; all clones are the same world.
+#[derive(Clone)]
+pub struct World {
+    /// Time, and what shall happen when.
+    pub agenda: Agenda,
+    /// What happened.
+    pub recorder: Recorder,
+    /// The network.
+    pub net: Net,
+    /// Randomness.
+    pub streams: Streams,
+}
+
+impl World {
+    /// An empty world with the weather of `plan`. Must be called inside the runtime.
+    pub fn new(plan: &Plan, seed: u64) -> World {
+        let agenda = Agenda::new();
+        let streams = Streams::new(seed);
+        World {
+            recorder: Recorder::new(agenda.clone()),
+            net: Net::new(agenda.clone(), streams, &plan.network),
+            agenda,
+            streams,
+        }
+    }
+}
