@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use althing_core::ids::Zxid;
+
 use crate::error::ClientError;
 
 /// Longest frame in bytes, in both directions: a znode's largest data (1 MiB by default) with room
@@ -27,6 +29,9 @@ pub const SET_WATCHES_BYTES_MAX: usize = 128 * 1024;
 /// Most identities that a client takes on; each is sent again after a reconnect.
 pub const AUTHS_MAX: usize = 64;
 
+/// Most znodes that one cached subtree keeps: each costs two watches.
+pub const SUBTREE_ZNODES_MAX: usize = 10_000;
+
 /// The shortest and longest pauses between two attempts to connect. The shortest spares a server
 /// that refuses; the longest bounds how long after its return a server stays unnoticed.
 pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -48,6 +53,9 @@ pub struct ClientConfig {
     pub session_timeout: Duration,
     /// How long [`crate::client::Client::connect`] tries to get a session before it gives up.
     pub connect_patience: Duration,
+    /// The newest transaction whose effects were seen in an earlier session: no server that is
+    /// behind it is taken, so that time never goes back.
+    pub last_zxid_seen: Zxid,
 }
 
 impl ClientConfig {
@@ -57,6 +65,7 @@ impl ClientConfig {
             servers: servers.into_iter().map(Into::into).collect(),
             session_timeout: Duration::from_secs(10),
             connect_patience: Duration::from_secs(60),
+            last_zxid_seen: Zxid::ZERO,
         }
     }
 

@@ -12,6 +12,9 @@ use crate::runtime::Runtime;
 /// Gives the client of the present session, and opens a new one when that has ended. A handle:
 /// cloning it is cheap, and all clones share the session.
 ///
+/// Each session begins where the one before ended: a server that is behind what was seen is not
+/// taken.
+///
 /// Only what can begin anew in another session should use it: a cached reader, a candidate between
 /// two terms. The holder of a lock must not.
 #[derive(Clone, Debug)]
@@ -57,8 +60,11 @@ impl<R: Runtime> Sessions<R> {
         {
             return Ok(client.clone());
         }
-        *present = None;
-        let client = Client::connect(self.runtime.clone(), self.config.clone()).await?;
+        let mut config = self.config.clone();
+        if let Some(client) = &*present {
+            config.last_zxid_seen = config.last_zxid_seen.max(client.last_zxid());
+        }
+        let client = Client::connect(self.runtime.clone(), config).await?;
         *present = Some(client.clone());
         Ok(client)
     }

@@ -31,12 +31,12 @@ pub(crate) struct Lasting {
 }
 
 impl Lasting {
-    pub(crate) fn new(timeout: Duration) -> Lasting {
+    pub(crate) fn new(timeout: Duration, seen: Zxid) -> Lasting {
         Lasting {
             session: None,
             timeout,
             asked_timeout: timeout,
-            seen: Zxid::ZERO,
+            seen,
             settled: Zxid::ZERO,
             auths: Vec::new(),
             watches: Watches::default(),

@@ -116,7 +116,7 @@ impl<R: Runtime> Session<R> {
             next_server: first,
             shared,
             commands,
-            lasting: Lasting::new(config.session_timeout),
+            lasting: Lasting::new(config.session_timeout, config.last_zxid_seen),
             backoff: Backoff::default(),
         }
     }

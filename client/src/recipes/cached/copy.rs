@@ -1,0 +1,155 @@
+//! The copy behind a cached reader, and the task that keeps it from session to session.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::recipes::cached::subject::Subject;
+use crate::runtime::Runtime;
+use crate::sessions::Sessions;
+use crate::state::{SessionState, StateStream};
+
+/// What a reader's handles see.
+#[derive(Debug)]
+pub(crate) enum View<T> {
+    /// The copy follows.
+    Follows(Arc<T>),
+    /// It does no longer; the last value stays.
+    Failed {
+        last: Option<Arc<T>>,
+        error: ClientError,
+    },
+}
+
+impl<T> View<T> {
+    pub(crate) fn value(&self) -> Option<&Arc<T>> {
+        match self {
+            View::Follows(value) => Some(value),
+            View::Failed { last, .. } => last.as_ref(),
+        }
+    }
+}
+
+/// What is known about the copy beside its value.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    reads: AtomicU64,
+    /// How the session fares in whose watches the copy trusts; none while it is read anew.
+    states: Mutex<Option<StateStream>>,
+}
+
+impl Notes {
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_current(&self) -> bool {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states
+            .as_ref()
+            .is_some_and(|states| states.current() == SessionState::Connected)
+    }
+
+    fn trust(&self, states: Option<StateStream>) {
+        *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
+    }
+}
+
+/// The copy, as the task that keeps it sees it.
+pub(crate) struct Copy<T> {
+    view: watch::Sender<Option<View<T>>>,
+    notes: Arc<Notes>,
+    /// The present session's, until the copy trusts in it.
+    states: Option<StateStream>,
+}
+
+impl<T: PartialEq> Copy<T> {
+    pub(crate) fn new() -> (Copy<T>, watch::Receiver<Option<View<T>>>, Arc<Notes>) {
+        let (view, receiver) = watch::channel(None);
+        let notes = Arc::new(Notes::default());
+        let copy = Copy {
+            view,
+            notes: Arc::clone(&notes),
+            states: None,
+        };
+        (copy, receiver, notes)
+    }
+
+    /// Counts a read that is about to be sent.
+    pub(crate) fn count_read(&self) {
+        self.notes.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Everything was read and is watched; this is how it stands.
+    pub(crate) fn publish(&mut self, value: T) {
+        if let Some(states) = self.states.take() {
+            self.notes.trust(Some(states));
+        }
+        self.view.send_if_modified(|view| {
+            let present = view.as_ref().and_then(View::value);
+            let changes = present.is_none_or(|present| **present != value);
+            if changes {
+                *view = Some(View::Follows(Arc::new(value)));
+            }
+            changes
+        });
+    }
+
+    fn begin<R: Runtime>(&mut self, client: &Client<R>) {
+        self.notes.trust(None);
+        self.states = Some(client.states());
+    }
+
+    fn has_value(&self) -> bool {
+        self.view.borrow().is_some()
+    }
+
+    fn fail(&self, error: ClientError) {
+        self.notes.trust(None);
+        self.view.send_modify(|view| {
+            let last = view.as_ref().and_then(View::value).cloned();
+            *view = Some(View::Failed { last, error });
+        });
+    }
+}
+
+/// Keeps the copy until its last handle is dropped, or it cannot be kept.
+pub(crate) async fn keep<R: Runtime, S: Subject>(
+    sessions: Sessions<R>,
+    subject: S,
+    mut copy: Copy<S::Value>,
+) {
+    let view = copy.view.clone();
+    let error = tokio::select! {
+        biased;
+        () = view.closed() => return,
+        Err(error) = follow(&sessions, &subject, &mut copy) => error,
+    };
+    tracing::info!(%error, "a cached reader gave up");
+    copy.fail(error);
+}
+
+/// Follows from session to session.
+async fn follow<R: Runtime, S: Subject>(
+    sessions: &Sessions<R>,
+    subject: &S,
+    copy: &mut Copy<S::Value>,
+) -> Result<Infallible, ClientError> {
+    loop {
+        let client = match sessions.client().await {
+            Ok(client) => client,
+            // Whoever has a copy can wait for a better one: an attempt takes its time.
+            Err(ClientError::NoServer) if copy.has_value() => continue,
+            Err(error) => return Err(error),
+        };
+        copy.begin(&client);
+        match subject.follow(&client, copy).await {
+            Err(error) if error.ends_session() => {}
+            outcome => return outcome,
+        }
+    }
+}
