@@ -6,10 +6,21 @@ compile_error!(
      variable overrides that file: unset it, or add `--cfg madsim` to it."
 );
 
+pub mod campaign;
+pub mod cast;
+pub mod command;
+pub mod draw;
 pub mod history;
+pub mod library;
 pub mod plan;
 pub mod random;
 pub mod run;
+pub mod scenario;
+pub mod soundness;
 pub mod span;
+pub mod stopwatch;
+pub mod swarm;
+pub mod timeline;
+pub mod verdict;
 pub mod workload;
 pub mod world;

@@ -143,6 +143,30 @@ pub enum Event {
 }
 
 impl Event {
+    /// Every name that [`Event::name`] can return, in the order of this file.
+    pub const NAMES: &'static [&'static str] = &[
+        "campaigned",
+        "elected",
+        "epoch-opened",
+        "executed",
+        "session-opened",
+        "attached",
+        "connection-refused",
+        "touched",
+        "timed-out",
+        "session-closed",
+        "session-expired",
+        "session-moved",
+        "watch-left",
+        "watch-fired",
+        "multi-refused",
+        "saves-refused",
+        "snapshot-begun",
+        "snapshot-made",
+        "snapshot-refused",
+        "paused",
+    ];
+
     /// The name by which scenarios and counters know this event.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,0 +1,102 @@
+//! Who plays in each story, by which names faults can strike them, and which marks they reach.
+//! What a scenario file says of clients and marks is checked against these lists.
+
+use althing_core::node::event::Event;
+
+use crate::plan::Workload;
+use crate::swarm::Kind;
+
+/// What happens in any story besides the events of servers and the marks of the clients, by the
+/// names under which runs count it: the lives of servers, streams of clients, refused tokens.
+pub const MOMENTS: &[&str] = &[
+    "started",
+    "recovered",
+    "stopped",
+    "killed",
+    "connect-sent",
+    "link-opened",
+    "link-ended",
+    "token-refused",
+];
+
+/// Every name on which a fault can be cued, and which a scenario can want to be reached.
+pub fn names(workload: &Workload) -> Vec<&'static str> {
+    let kinds = Kind::ALL.map(Kind::name);
+    [marks(workload), MOMENTS, Event::NAMES, &kinds].concat()
+}
+
+/// The names of the clients of a story that are there from its beginning.
+pub fn clients(workload: &Workload) -> Vec<String> {
+    let numbered =
+        |kind: &'static str, count: u32| (1..=count).map(move |number| format!("{kind}-{number}"));
+    let named = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut clients = Vec::new();
+    match workload {
+        Workload::ServiceTree { readers, .. } => {
+            clients.extend(named(&[
+                "payment-owner",
+                "order-owner",
+                "notification-owner",
+            ]));
+            clients.extend(numbered("app", readers.saturating_sub(1)));
+            clients.extend(named(&["load-balancer"]));
+        }
+        Workload::Shard { slaves, .. } => {
+            clients.extend(named(&["first-master"]));
+            clients.extend(numbered("slave", *slaves));
+            clients.extend(named(&["app-1", "app-2", "load-balancer"]));
+        }
+        Workload::Lock { clients: count, .. } | Workload::Mix { clients: count, .. } => {
+            clients.extend(numbered("client", *count));
+        }
+        Workload::Rollout { readers, .. } => {
+            clients.extend(named(&["operator"]));
+            clients.extend(numbered("reader", *readers));
+        }
+    }
+    clients
+}
+
+/// The parts of a story: names for whoever plays them when a fault falls.
+pub fn parts(workload: &Workload) -> &'static [&'static str] {
+    match workload {
+        Workload::Shard { .. } => &["master"],
+        Workload::Lock { .. } => &["holder"],
+        Workload::ServiceTree { .. } | Workload::Rollout { .. } | Workload::Mix { .. } => &[],
+    }
+}
+
+/// The marks that the clients of a story can reach.
+pub fn marks(workload: &Workload) -> &'static [&'static str] {
+    match workload {
+        Workload::ServiceTree { .. } => &[
+            "tree-built",
+            "tree-changed",
+            "copy-told",
+            "copies-agree",
+            "reader-quiet",
+        ],
+        Workload::Shard { .. } => &[
+            "master-elected",
+            "master-lost",
+            "master-seen",
+            "no-master-seen",
+            "all-told",
+            "everybody-uses-new-master",
+            "stale-write-refused",
+        ],
+        Workload::Lock { .. } => &["lock-granted", "lock-lost", "stale-write-refused"],
+        Workload::Rollout { .. } => &[
+            "rolled-out",
+            "rollout-refused",
+            "check-overtaken",
+            "seen-whole",
+        ],
+        Workload::Mix { .. } => &["multi-done", "session-lost"],
+    }
+}

@@ -1,0 +1,532 @@
+//! The timeline of a run, as text in two columns: when and who on the left, what on the right.
+//! Faults and violations stand out; what only repeats itself is left out unless it is asked for.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use althing_core::ids::ServerId;
+use althing_core::node::event::Event;
+use althing_core::node::reply::{ConnectResponse, Reply, Response};
+use althing_core::node::request::{Read, Request, Watching};
+use althing_core::tree::op::{Create, Done, Lifetime, Naming, Op};
+
+use crate::history::{History, Hold, Received, Sent, Violation, What};
+
+/// Lines that a timeline shows unless it is told otherwise.
+pub const LINES_DEFAULT: usize = 200;
+/// Characters of a line's right column: data can have a megabyte.
+const TEXT_CHARS_MAX: usize = 200;
+/// Characters of a znode's data that are shown.
+const DATA_CHARS_MAX: usize = 40;
+/// The narrowest left column for who.
+const WHO_CHARS_MIN: usize = 10;
+
+/// How much is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// Without heartbeats, saves, and what follows from a line that is there.
+    Story,
+    /// Everything.
+    Everything,
+}
+
+/// Are colours understood where the timeline goes?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Colours {
+    /// No.
+    None,
+    /// Yes: a terminal's.
+    Ansi,
+}
+
+/// What part of a run is shown.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View {
+    /// Nothing before or after.
+    pub window: Option<(Duration, Duration)>,
+    /// Only these clients and servers, beside faults and violations; everybody if it is empty.
+    pub only: Vec<String>,
+    /// At most this many lines; the first and the last stay.
+    pub lines_max: usize,
+    /// How much is told.
+    pub detail: Detail,
+    /// With colours?
+    pub colours: Colours,
+}
+
+/// How much a line should stand out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Weight {
+    /// Shown only with [`Detail::Everything`].
+    Noise,
+    Plain,
+    Mark,
+    Fault,
+    Failure,
+}
+
+struct Line<'a> {
+    at: Duration,
+    who: Cow<'a, str>,
+    weight: Weight,
+    text: String,
+}
+
+/// The timeline of `history`, with the violations where they were seen.
+pub fn draw(history: &History, violations: &[Violation], view: &View) -> String {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut pending: Vec<&Violation> = violations.iter().collect();
+    pending.sort_by_key(|violation| std::cmp::Reverse(violation.at));
+    let failed = |violation: &Violation| Line {
+        at: violation.at,
+        who: Cow::Borrowed(""),
+        weight: Weight::Failure,
+        text: format!("FAIL {}: {}", violation.invariant, violation.detail),
+    };
+    for moment in &history.moments {
+        while let Some(violation) = pending.pop_if(|violation| violation.at < moment.at) {
+            lines.extend(shown(failed(violation), view));
+        }
+        lines.extend(shown(line_of(moment.at, &moment.what), view));
+    }
+    while let Some(violation) = pending.pop() {
+        lines.extend(shown(failed(violation), view));
+    }
+    layout(&lines, view)
+}
+
+fn shown<'a>(line: Line<'a>, view: &View) -> Option<Line<'a>> {
+    let in_window = view
+        .window
+        .is_none_or(|(from, to)| from <= line.at && line.at <= to);
+    let stands_out = matches!(line.weight, Weight::Fault | Weight::Failure);
+    let wanted = view.only.is_empty() || view.only.iter().any(|name| *name == line.who);
+    let told = line.weight != Weight::Noise || view.detail == Detail::Everything;
+    (in_window && told && (wanted || stands_out)).then_some(line)
+}
+
+fn layout(lines: &[Line<'_>], view: &View) -> String {
+    let who_width = lines.iter().map(|line| line.who.chars().count()).max();
+    let who_width = who_width.unwrap_or(0).max(WHO_CHARS_MIN);
+    let mut text = String::new();
+    let (head, tail) = match lines.len() > view.lines_max {
+        true => (view.lines_max / 2, view.lines_max - view.lines_max / 2),
+        false => (lines.len(), 0),
+    };
+    for line in &lines[..head] {
+        write_line(&mut text, line, who_width, view.colours);
+    }
+    if tail > 0 {
+        let left_out = lines.len() - head - tail;
+        writeln!(text, "{:>12}  ... {left_out} lines left out ...", "").expect(TEXT);
+        for line in &lines[lines.len() - tail..] {
+            write_line(&mut text, line, who_width, view.colours);
+        }
+    }
+    text
+}
+
+const TEXT: &str = "text can be written";
+
+fn write_line(text: &mut String, line: &Line<'_>, who_width: usize, colours: Colours) {
+    let (sign, colour) = match line.weight {
+        Weight::Noise => (' ', "2"),
+        Weight::Plain => (' ', ""),
+        Weight::Mark => ('*', "1"),
+        Weight::Fault => ('!', "33"),
+        Weight::Failure => ('✘', "1;31"),
+    };
+    let (begin, end) = match (colours, colour) {
+        (Colours::None, _) | (Colours::Ansi, "") => (String::new(), ""),
+        (Colours::Ansi, colour) => (format!("\x1b[{colour}m"), "\x1b[0m"),
+    };
+    let at = format!("{}.{:06}s", line.at.as_secs(), line.at.subsec_micros());
+    let what = clipped(&line.text, TEXT_CHARS_MAX);
+    let what = match line.weight {
+        // The reason for the whole timeline is told in full.
+        Weight::Failure => Cow::Borrowed(line.text.as_str()),
+        _ => what,
+    };
+    writeln!(
+        text,
+        "{begin}{at:>13} {:<who_width$} {sign} {what}{end}",
+        line.who
+    )
+    .expect(TEXT);
+}
+
+fn clipped(text: &str, chars_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+fn server(id: &ServerId) -> Cow<'static, str> {
+    Cow::Owned(format!("server-{id}"))
+}
+
+fn line_of(at: Duration, what: &What) -> Line<'_> {
+    let (who, weight, text) = told(what);
+    Line {
+        at,
+        who,
+        weight,
+        text,
+    }
+}
+
+fn told(what: &What) -> (Cow<'_, str>, Weight, String) {
+    match what {
+        What::Sent { client, frame, .. } => sent(client, frame),
+        What::Received { client, frame, .. } => received(client, frame),
+        What::LinkOpened { client, server, .. } => {
+            let text = format!("is connected to server-{server}");
+            (Cow::Borrowed(client), Weight::Plain, text)
+        }
+        What::LinkEnded { client, .. } => {
+            let text = "sees its connection end".to_owned();
+            (Cow::Borrowed(client), Weight::Plain, text)
+        }
+        What::Said { server: id, event } => (server(id), weight_of(event), said(event)),
+        What::Mark {
+            client,
+            name,
+            detail,
+        } => {
+            let text = format!("{name} {detail}");
+            (
+                Cow::Borrowed(client),
+                Weight::Mark,
+                text.trim_end().to_owned(),
+            )
+        }
+        What::Held {
+            client,
+            lock,
+            token,
+            hold,
+        } => {
+            let text = match hold {
+                Hold::Begins => format!("holds {lock}, token {token}"),
+                Hold::Ends => format!("holds {lock} no longer, token {token}"),
+            };
+            (Cow::Borrowed(client), Weight::Mark, text)
+        }
+        What::Guarded {
+            client,
+            token,
+            newest,
+            accepted,
+        } => {
+            let (weight, text) = match accepted {
+                true => (Weight::Noise, format!("writes to the store, token {token}")),
+                false => (
+                    Weight::Mark,
+                    format!("is refused by the store: token {token} is older than {newest}"),
+                ),
+            };
+            (Cow::Borrowed(client), weight, text)
+        }
+        other => told_of_servers(other),
+    }
+}
+
+fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
+    match what {
+        What::Started { server: id, life } => {
+            (server(id), Weight::Mark, format!("starts, life {life}"))
+        }
+        What::Recovered {
+            server: id,
+            snapshot,
+            entries,
+        } => {
+            let count = entries.len();
+            let last = entries.last().map_or(*snapshot, |entry| entry.zxid);
+            let text =
+                format!("has recovered up to {last}: snapshot at {snapshot}, then {count} entries");
+            (server(id), Weight::Mark, text)
+        }
+        What::Stopped { server: id, why } => {
+            (server(id), Weight::Mark, format!("stops itself: {why}"))
+        }
+        What::Killed { server: id } => (server(id), Weight::Mark, "is dead".to_owned()),
+        What::Saving {
+            server: id, zxid, ..
+        } => (server(id), Weight::Noise, format!("saves {zxid}")),
+        What::Durable { server: id, zxid } => (
+            server(id),
+            Weight::Noise,
+            format!("has durable up to {zxid}"),
+        ),
+        What::Asked {
+            server: id,
+            connection,
+        } => {
+            let text = format!("takes a frame of {connection}");
+            (server(id), Weight::Noise, text)
+        }
+        What::Struck {
+            index,
+            kind,
+            detail,
+        } => {
+            let text = format!("FAULT {index} {kind}: {detail}");
+            (Cow::Borrowed(""), Weight::Fault, text)
+        }
+        What::Healed { index, kind } => {
+            let text = format!("fault {index} ends: {kind}");
+            (Cow::Borrowed(""), Weight::Fault, text)
+        }
+        What::SecondAct => {
+            let text = "THE SECOND ACT: everything is healed, the goals are due".to_owned();
+            (Cow::Borrowed(""), Weight::Fault, text)
+        }
+        _ => unreachable!("clients' moments are told elsewhere"),
+    }
+}
+
+fn sent<'a>(client: &'a str, frame: &Sent) -> (Cow<'a, str>, Weight, String) {
+    let who = Cow::Borrowed(client);
+    match frame {
+        Sent::Connect(connect) => {
+            let timeout = connect.timeout_ms;
+            let text = match connect.session {
+                Some(session) => format!("-> connect, session {session} again, {timeout}ms"),
+                None => format!("-> connect, new session, {timeout}ms"),
+            };
+            (who, Weight::Plain, text)
+        }
+        Sent::Request { xid, request } => {
+            let text = format!("-> {} {}", asked(request), number(xid.0));
+            (who, weight_of_request(request), text.trim_end().to_owned())
+        }
+    }
+}
+
+fn number(xid: i32) -> String {
+    match xid {
+        ..=0 => String::new(),
+        _ => format!("(#{xid})"),
+    }
+}
+
+fn weight_of_request(request: &Request) -> Weight {
+    match request {
+        Request::Ping => Weight::Noise,
+        _ => Weight::Plain,
+    }
+}
+
+fn received<'a>(client: &'a str, frame: &Received) -> (Cow<'a, str>, Weight, String) {
+    let who = Cow::Borrowed(client);
+    match frame {
+        Received::Connected(connected) => (who, Weight::Plain, greeted(connected)),
+        Received::Reply { reply, request } => {
+            let weight = match request {
+                Some(request) => weight_of_request(request),
+                None => Weight::Plain,
+            };
+            (who, weight, answered(reply, request.as_deref()))
+        }
+        Received::Garbage(why) => (who, Weight::Fault, format!("<- GARBAGE: {why}")),
+    }
+}
+
+fn greeted(connected: &ConnectResponse) -> String {
+    match connected.session {
+        Some(session) if connected.timeout_ms > 0 => {
+            format!(
+                "<- connected, session {session}, {}ms",
+                connected.timeout_ms
+            )
+        }
+        _ => "<- refused: the session has expired".to_owned(),
+    }
+}
+
+fn answered(reply: &Reply, request: Option<&Request>) -> String {
+    match reply {
+        Reply::Connected(connected) => greeted(connected),
+        Reply::Event(event) => {
+            format!("<- event {:?} {} at {}", event.kind, event.path, event.zxid)
+        }
+        Reply::Answer { xid, zxid, result } => {
+            let name = request.map_or("answer", Request::name);
+            let body = match result {
+                Ok(response) => body(response),
+                Err(code) => code.name().to_owned(),
+            };
+            let number = number(xid.0);
+            let text = format!("<- {name} {number} at {zxid}: {body}");
+            text.replace("  ", " ")
+        }
+    }
+}
+
+fn body(response: &Response) -> String {
+    match response {
+        Response::Done(done) => outcome(done),
+        Response::AllDone(dones) => {
+            let outcomes: Vec<String> = dones.iter().map(outcome).collect();
+            format!("[{}]", outcomes.join(", "))
+        }
+        Response::NoneDone { count, index, code } => {
+            format!("none of {count}, since {} at {index}", code.name())
+        }
+        Response::Exists(stat) => format!("version {}", stat.version),
+        Response::Data { data: found, stat } => {
+            format!("{} version {}", data(found.as_deref()), stat.version)
+        }
+        Response::Children { names, .. } => format!("[{}]", names.join(", ")),
+        Response::Acl { .. } | Response::Synced { .. } | Response::Empty => "ok".to_owned(),
+    }
+}
+
+fn outcome(done: &Done) -> String {
+    match done {
+        Done::Created { path, .. } => format!("created {path}"),
+        Done::Deleted => "deleted".to_owned(),
+        Done::DataSet(stat) => format!("version {}", stat.version),
+        Done::AclSet(stat) => format!("aversion {}", stat.aversion),
+        Done::Checked => "checked".to_owned(),
+    }
+}
+
+fn asked(request: &Request) -> String {
+    let name = request.name();
+    match request {
+        Request::Write(op) => operation(op),
+        Request::Multi(ops) => {
+            let ops: Vec<String> = ops.iter().map(operation).collect();
+            format!("multi [{}]", ops.join(", "))
+        }
+        Request::Read(read) => {
+            let (path, watching) = match read {
+                Read::Exists { path, watching }
+                | Read::GetData { path, watching }
+                | Read::GetChildren { path, watching, .. } => (path, *watching),
+                Read::GetAcl { path } => (path, Watching::No),
+            };
+            match watching {
+                Watching::No => format!("{name} {path}"),
+                Watching::Once => format!("{name} {path} watching"),
+            }
+        }
+        Request::Sync { path } => format!("sync {path}"),
+        Request::SetWatches(watches) => {
+            let paths = [&watches.data, &watches.exist, &watches.child];
+            let [data, exist, child] = paths.map(Vec::len);
+            let since = watches.relative_zxid;
+            format!("setWatches since {since}: {data} data, {exist} exist, {child} child")
+        }
+        Request::Auth { scheme, .. } => format!("auth {scheme}"),
+        Request::Refused(code) => format!("a bad request: {}", code.name()),
+        Request::Unknown { opcode } => format!("unknown operation {opcode}"),
+        Request::Ping | Request::CloseSession => name.to_owned(),
+    }
+}
+
+fn operation(op: &Op) -> String {
+    match op {
+        Op::Create(create) => creation(create),
+        Op::Delete { path, version } => format!("delete {path}{}", at_version(*version)),
+        Op::SetData {
+            path,
+            data: new,
+            version,
+        } => {
+            let (new, version) = (data(new.as_deref()), at_version(*version));
+            format!("setData {path} {new}{version}")
+        }
+        Op::SetAcl { path, version, .. } => format!("setACL {path}{}", at_version(*version)),
+        Op::Check { path, version } => format!("check {path}{}", at_version(*version)),
+    }
+}
+
+fn creation(create: &Create) -> String {
+    let kind = match (create.lifetime, create.naming) {
+        (Lifetime::Persistent, Naming::Exact) => "",
+        (Lifetime::Ephemeral, Naming::Exact) => "ephemeral ",
+        (Lifetime::Persistent, Naming::Sequential) => "sequential ",
+        (Lifetime::Ephemeral, Naming::Sequential) => "ephemeral sequential ",
+    };
+    let content = data(create.data.as_deref());
+    format!("create {kind}{} {content}", create.place.to_text())
+}
+
+fn at_version(version: i32) -> String {
+    match version {
+        -1 => String::new(),
+        _ => format!(" if version {version}"),
+    }
+}
+
+fn data(bytes: Option<&[u8]>) -> String {
+    let Some(bytes) = bytes else {
+        return "null".to_owned();
+    };
+    // A character has four bytes at most: what is cut off would not be shown.
+    let beginning = &bytes[..bytes.len().min(4 * (DATA_CHARS_MAX + 1))];
+    let text = String::from_utf8_lossy(beginning);
+    let shown = format!("{:?}", clipped(&text, DATA_CHARS_MAX));
+    match beginning.len() < bytes.len() || shown.contains("...") {
+        true => format!("{shown} ({} bytes)", bytes.len()),
+        false => shown,
+    }
+}
+
+fn weight_of(event: &Event) -> Weight {
+    match event {
+        Event::Executed { .. }
+        | Event::Touched { .. }
+        | Event::WatchLeft { .. }
+        | Event::WatchFired { .. }
+        | Event::SnapshotBegun { .. } => Weight::Noise,
+        Event::SessionClosed { .. } | Event::TimedOut { .. } | Event::Paused { .. } => Weight::Mark,
+        _ => Weight::Plain,
+    }
+}
+
+fn said(event: &Event) -> String {
+    let name = event.name();
+    match event {
+        Event::Campaigned { epoch } | Event::EpochOpened { epoch } => {
+            format!("{name} epoch {epoch}")
+        }
+        Event::Elected { epoch, leader } => format!("{name} server-{leader}, epoch {epoch}"),
+        Event::Executed { zxid, .. }
+        | Event::MultiRefused { zxid }
+        | Event::SnapshotBegun { zxid }
+        | Event::SnapshotMade { zxid }
+        | Event::SnapshotRefused { zxid } => format!("{name} {zxid}"),
+        Event::SessionOpened { session, timeout } => format!("{name} {session}, {timeout:?}"),
+        Event::Attached {
+            connection,
+            session,
+            attachment,
+        } => format!("{name} {connection} to {session}, attachment {attachment}"),
+        Event::ConnectionRefused {
+            connection,
+            refusal,
+        } => format!("{name} {connection}: {refusal:?}"),
+        Event::Touched { session }
+        | Event::TimedOut { session }
+        | Event::SessionMoved { session } => format!("{name} {session}"),
+        Event::SessionClosed {
+            session,
+            ephemerals,
+            ..
+        } => format!("{name} {session}, with {ephemerals} ephemerals"),
+        Event::WatchLeft { connection, path } => format!("{name} {path} by {connection}"),
+        Event::WatchFired {
+            connection,
+            path,
+            kind,
+        } => format!("{name} {path} {kind:?} for {connection}"),
+        Event::SavesRefused { count } => format!("{name}: {count} taken back"),
+        Event::Paused { gap } => format!("{name}: did not run for {gap:?}"),
+    }
+}
