@@ -8,12 +8,25 @@ use std::sync::Arc;
 use althing_core::codec::client::encode_reply;
 use althing_core::ids::{ConnectionId, Xid, Zxid};
 use althing_core::node::reply::Reply;
+use althing_core::node::request::Request;
 use althing_core::time::Instant;
 
 use crate::limits::Limits;
-use crate::mail::Asked;
 use crate::outbound::{Answered, Cut, Outbound};
 use crate::statistics::Statistics;
+
+/// A client's request, with what the drive must know about it.
+#[derive(Debug)]
+pub struct Asked {
+    /// The client's number for it.
+    pub xid: Xid,
+    /// What.
+    pub request: Request,
+    /// The length of its frame.
+    pub bytes: usize,
+    /// When it was read.
+    pub received: Instant,
+}
 
 /// A request that was stepped and is not yet answered.
 #[derive(Clone, Copy, Debug)]

@@ -18,10 +18,11 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::admission::Admitted;
+use crate::clients::Asked;
 use crate::four_letter::{FourLetters, Word};
 use crate::frames::{BadLength, FrameBuffer};
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, CONNECT_FRAME_BYTES_MAX, LINGER_MAX, Limits};
-use crate::mail::{Asked, Mailbox, Message};
+use crate::mail::{Mailbox, Message};
 use crate::outbound::{Answered, Cut, DriveWaits, Outbound, Taken};
 use crate::shell::Shell;
 

@@ -17,9 +17,9 @@ use althing_core::time::{Instant, Now};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 
-use crate::clients::{Clients, Fate};
+use crate::clients::{Asked, Clients, Fate};
 use crate::limits::{BATCH_MAX, STOP_REPLIES_MAX, STOP_SAVES_MAX, TIMERS_MAX};
-use crate::mail::{Asked, Mailbox, Message, View};
+use crate::mail::{Mailbox, Message, View};
 use crate::shell::Shell;
 use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
@@ -79,11 +79,13 @@ enum Wake {
     Alarm,
 }
 
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A sleep that is kept for as long as it is early enough: deadlines mostly move away, and to wake
 /// once in vain is cheaper than a new sleep for each turn.
 #[derive(Default)]
 struct Alarm {
-    sleep: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    sleep: Option<(Instant, Sleep)>,
 }
 
 impl Alarm {
@@ -93,7 +95,7 @@ impl Alarm {
             (Some((set, _)), Some(at)) if *set <= at => {}
             (_, Some(at)) => {
                 let shell = shell.clone();
-                let sleep = Box::pin(async move { shell.sleep_until(at).await });
+                let sleep: Sleep = Box::pin(async move { shell.sleep_until(at).await });
                 self.sleep = Some((at, sleep));
             }
         }
@@ -275,7 +277,7 @@ impl<S: Shell> Drive<S> {
         };
         self.shell.observe_input(now, &input);
         self.node.step(now, input, &mut self.outbox);
-        job.into_iter().for_each(|job| self.to_log(job));
+        job.into_iter().for_each(|job| self.append(job));
         self.perform(now);
     }
 
@@ -300,7 +302,7 @@ impl<S: Shell> Drive<S> {
                 Effect::Close { connection } => self.clients.close(connection),
                 Effect::Save { ticket, record } => {
                     self.saving += 1;
-                    self.to_log(LogJob::Save { ticket, record });
+                    self.append(LogJob::Save { ticket, record });
                 }
                 // A writer that has ended has told so: the message is on its way.
                 Effect::MakeSnapshot { store } => drop(self.snapshots.send(store)),
@@ -311,7 +313,7 @@ impl<S: Shell> Drive<S> {
         self.outbox.effects = effects;
     }
 
-    fn to_log(&mut self, job: LogJob) {
+    fn append(&self, job: LogJob) {
         // A log that has ended has told so: the message is on its way.
         let _ = self.log.send(job);
     }

@@ -4,15 +4,13 @@
 //! the names of znodes, and none of them changes anything.
 
 use std::fmt;
-use std::net::SocketAddr;
 
-use althing_core::config::Config;
 use tokio::sync::oneshot;
 
 use crate::admission::Admission;
 use crate::limits::{Limits, QUERY_MAX};
 use crate::mail::{Mailbox, Message, View};
-use crate::reports;
+use crate::reports::{self, Described};
 use crate::shell::Shell;
 
 /// The version that we tell: tools read the release of ZooKeeper whose behaviour they can expect
@@ -21,17 +19,6 @@ const VERSION: &str = concat!("3.9.5-althing-", env!("CARGO_PKG_VERSION"));
 
 /// What ZooKeeper says when it cannot answer.
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
-
-/// What operators are shown about a server that the server itself does not use.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Described {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Where its data lies.
-    pub data_dir: String,
-    /// How the node is configured.
-    pub config: Config,
-}
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident = $letters:literal,)*) => {

@@ -1,23 +1,46 @@
 //! The shell around one [`althing_core::node::node::Node`]: sockets, files, clock. Production runs
 //! it on tokio, the simulator on its own [`shell::Shell`] and [`disk::Disk`].
 //!
-//! What both worlds run (no tokio runtime needed, only tokio's channels and I/O traits): [`drive`],
-//! [`connection`], [`storage`]. What only production runs: [`tokio_shell`], [`os_disk`], [`main`].
+//! What both worlds run (no tokio runtime needed, only tokio's channels and I/O traits), from the
+//! top:
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`server`] | puts everything below together: [`server::serve`] |
+//! | [`drive`], [`clients`] | step the node, do what it wants done, hand each client its replies |
+//! | [`accept`], [`admission`] | let clients in, as many as there may be |
+//! | [`connection`], [`frames`], [`outbound`] | one client: bytes in, bytes out, back-pressure |
+//! | [`four_letter`], [`reports`], [`statistics`] | what operators ask and are told |
+//! | [`storage`] | log and snapshots |
+//! | [`mail`], [`limits`] | what the tasks tell the drive; how much of everything there may be |
+//! | [`shell`], [`disk`] | where the worlds differ |
+//!
+//! What only production runs: [`program`], [`arguments`], [`config`], [`logging`], [`tokio_shell`],
+//! [`os_disk`].
+//!
+//! The node's own thread steps it and encodes the replies; it touches no socket and no file. Bytes
+//! go to the connections once a turn, each client's in one piece. The log and the snapshots have
+//! threads of their own, since they block.
 
 pub mod accept;
 pub mod admission;
+pub mod arguments;
 pub mod clients;
+pub mod config;
 pub mod connection;
 pub mod disk;
 pub mod drive;
 pub mod four_letter;
 pub mod frames;
 pub mod limits;
+pub mod logging;
 pub mod mail;
 pub mod os_disk;
 pub mod outbound;
+pub mod program;
 pub mod reports;
 pub mod server;
 pub mod shell;
 pub mod statistics;
 pub mod storage;
+pub mod tokio_shell;

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use althing_core::ids::{ConnectionId, Xid};
+use althing_core::ids::ConnectionId;
 use althing_core::node::input::Input;
 use althing_core::node::node::Node;
-use althing_core::node::request::{ConnectRequest, Request};
+use althing_core::node::request::ConnectRequest;
 use althing_core::time::{Instant, Now};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::clients::Clients;
+use crate::clients::{Asked, Clients};
 use crate::outbound::Outbound;
 use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
@@ -32,19 +32,6 @@ pub struct View<'a> {
 
 /// Looks at the node between two steps, and is quick.
 pub type Query = Box<dyn FnOnce(&View<'_>) + Send>;
-
-/// A client's request, with what the drive must know about it.
-#[derive(Debug)]
-pub struct Asked {
-    /// The client's number for it.
-    pub xid: Xid,
-    /// What.
-    pub request: Request,
-    /// The length of its frame.
-    pub bytes: usize,
-    /// When it was read.
-    pub received: Instant,
-}
 
 /// One message.
 pub enum Message {

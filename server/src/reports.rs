@@ -3,17 +3,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
+use std::net::SocketAddr;
 
+use althing_core::config::Config;
 use althing_core::ids::{ConnectionId, SessionId};
 use althing_core::node::status::Role;
 use althing_core::time::Instant;
 
 use crate::clients::Client;
-use crate::four_letter::Described;
 use crate::limits::Limits;
 use crate::mail::View;
 use crate::shell::Descriptors;
 use crate::statistics::Statistics;
+
+/// What operators are shown about a server that the server itself does not use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Described {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where its data lies.
+    pub data_dir: String,
+    /// How the node is configured.
+    pub config: Config,
+}
 
 /// What [`Role`] is called there.
 fn mode(role: Role) -> &'static str {

@@ -1,1 +1,7 @@
-fn main() {}
+//! The production binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    althing::program::main()
+}

@@ -1,0 +1,168 @@
+//! A configuration in the making: what was given, and where, so that every complaint can say it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Where something stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The file, as it was named.
+    pub file: String,
+    /// Counts from 1.
+    pub line: usize,
+    /// Counts from 1; `None` where the key alone tells.
+    pub column: Option<usize>,
+    /// The key.
+    pub key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)?;
+        if let Some(column) = self.column {
+            write!(f, ":{column}")?;
+        }
+        write!(f, ": {}", self.key)
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum ConfigError {
+    /// A value, or a key, at a place.
+    #[error("{place}: {what}")]
+    At {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        what: String,
+    },
+    /// The file cannot be read, or has no structure.
+    #[error("{file}: {what}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// A value and where it was given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was given.
+    pub place: Place,
+}
+
+/// The format of the log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What was given; `None` where nothing was.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[allow(
+    missing_docs,
+    reason = "each is the key of the same name; see `settings`"
+)]
+pub struct Draft {
+    pub listen_address: Option<Given<IpAddr>>,
+    pub listen_port: Option<Given<u16>>,
+    pub data_dir: Option<Given<PathBuf>>,
+    pub tick_ms: Option<Given<u32>>,
+    pub session_timeout_min_ms: Option<Given<u32>>,
+    pub session_timeout_max_ms: Option<Given<u32>>,
+    pub snapshot_every: Option<Given<u32>>,
+    pub snapshots_kept: Option<Given<usize>>,
+    pub log_segment_bytes: Option<Given<u64>>,
+    pub data_bytes_max: Option<Given<u32>>,
+    pub max_connections: Option<Given<usize>>,
+    pub max_connections_per_address: Option<Given<usize>>,
+    pub log_format: Option<Given<LogFormat>>,
+    pub log_level: Option<Given<String>>,
+}
+
+/// A value as it stands in a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The text of the value, without quotes.
+    pub text: String,
+    /// Where.
+    pub place: Place,
+}
+
+impl Entry {
+    /// The complaint about this entry.
+    pub fn wrong(&self, what: impl Into<String>) -> ConfigError {
+        ConfigError::At {
+            place: self.place.clone(),
+            what: what.into(),
+        }
+    }
+
+    /// The value that is a whole number within `range`.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn number<T>(&self, range: RangeInclusive<T>) -> Result<Option<Given<T>>, ConfigError>
+    where
+        T: FromStr + PartialOrd + fmt::Display,
+    {
+        let number = self.text.parse().ok();
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Ok(Some(self.given(number))),
+            None => {
+                let (least, most) = (range.start(), range.end());
+                let text = &self.text;
+                Err(self.wrong(format!(
+                    "`{text}` is not a whole number from {least} to {most}"
+                )))
+            }
+        }
+    }
+
+    /// The value that is an IP address.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn address(&self) -> Result<Option<Given<IpAddr>>, ConfigError> {
+        match self.text.as_str() {
+            // Java resolves it; nothing else is worth a resolver here.
+            "localhost" => Ok(Some(self.given(IpAddr::from([127, 0, 0, 1])))),
+            text => match text.parse() {
+                Ok(address) => Ok(Some(self.given(address))),
+                Err(_) => Err(self.wrong(format!("`{text}` is not an IP address"))),
+            },
+        }
+    }
+
+    /// The value that is a path.
+    ///
+    /// # Errors
+    /// If it is empty.
+    pub fn path(&self) -> Result<Option<Given<PathBuf>>, ConfigError> {
+        match self.text.is_empty() {
+            true => Err(self.wrong("is empty, a directory was expected")),
+            false => Ok(Some(self.given(PathBuf::from(&self.text)))),
+        }
+    }
+
+    /// `value`, given here.
+    pub fn given<T>(&self, value: T) -> Given<T> {
+        Given {
+            value,
+            place: self.place.clone(),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What an operator wants: flags, a file, and defaults for the rest.
+
+pub mod draft;
+pub mod file;
+pub mod settings;
+pub mod toml_file;
+pub mod zoo_cfg;

@@ -1,0 +1,162 @@
+//! The settled configuration of a server, with its defaults.
+//!
+//! | TOML key | zoo.cfg | default |
+//! |---|---|---|
+//! | `listen` | `clientPortAddress`, `clientPort` | `127.0.0.1:2181` |
+//! | `data_dir` | `dataDir` | `./althing-data` |
+//! | `tick_ms` | `tickTime` | 2000 |
+//! | `session_timeout_min_ms` | `minSessionTimeout` | 2 ticks |
+//! | `session_timeout_max_ms` | `maxSessionTimeout` | 20 ticks |
+//! | `snapshot_every` | `snapCount` | 100000 transactions |
+//! | `snapshots_kept` | `autopurge.snapRetainCount` | 3 |
+//! | `log_segment_bytes` | | 64 MiB |
+//! | `data_bytes_max` | | 1 MiB |
+//! | `max_connections` | `maxCnxns` | 10000; 0 is no limit |
+//! | `max_connections_per_address` | `maxClientCnxns` | 0, no limit |
+//! | `log_format` | | `text` |
+//! | `log_level` | | `info` |
+//!
+//! ZooKeeper's own default of `maxClientCnxns` is 60. Ours is no limit, also for a zoo.cfg that is
+//! silent about it: see [`crate::limits::Limits::connections_per_address_max`]. Paths are relative
+//! to the working directory. A zoo.cfg that has no `clientPortAddress` listens on all addresses,
+//! as ZooKeeper does.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use althing_core::config::{Config, DATA_BYTES_MAX_DEFAULT};
+use althing_core::ids::ServerId;
+use althing_core::time::Duration;
+
+use crate::config::draft::{ConfigError, Draft, Given, LogFormat};
+use crate::limits::{FRAME_SLACK_BYTES, Limits};
+use crate::storage::settings::StorageSettings;
+
+/// Where a server listens unless told otherwise: to this machine only, since what it serves is not
+/// authenticated by default.
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2181);
+
+/// Where the data lies unless told otherwise.
+pub const DATA_DIR_DEFAULT: &str = "./althing-data";
+
+/// The level of the log unless told otherwise.
+pub const LOG_LEVEL_DEFAULT: &str = "info";
+
+/// What a server is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where its data lies.
+    pub data_dir: PathBuf,
+    /// For the node.
+    pub config: Config,
+    /// Towards clients.
+    pub limits: Limits,
+    /// For the files.
+    pub storage: StorageSettings,
+    /// How the log looks.
+    pub log_format: LogFormat,
+    /// What is logged, if the file says so.
+    pub log_level: Option<String>,
+}
+
+impl Settings {
+    /// What was given, and defaults for the rest.
+    ///
+    /// # Errors
+    /// If two values contradict each other.
+    pub fn settle(draft: Draft) -> Result<Settings, ConfigError> {
+        let config = node_config(&draft)?;
+        let data_bytes_max = config.settings.data_bytes_max;
+        let or = Limits::default();
+        let limits = Limits {
+            connections_max: value(draft.max_connections, or.connections_max),
+            connections_per_address_max: value(
+                draft.max_connections_per_address,
+                or.connections_per_address_max,
+            ),
+            frame_bytes_max: data_bytes_max as usize + FRAME_SLACK_BYTES,
+            ..or
+        };
+        let or = StorageSettings::default();
+        let storage = StorageSettings {
+            segment_bytes: value(draft.log_segment_bytes, or.segment_bytes),
+            snapshots_kept: value(draft.snapshots_kept, or.snapshots_kept),
+        };
+        Ok(Settings {
+            listen: SocketAddr::new(
+                value(draft.listen_address, LISTEN_DEFAULT.ip()),
+                value(draft.listen_port, LISTEN_DEFAULT.port()),
+            ),
+            data_dir: value(draft.data_dir, PathBuf::from(DATA_DIR_DEFAULT)),
+            config,
+            limits,
+            storage,
+            log_format: value(draft.log_format, LogFormat::Text),
+            log_level: draft.log_level.map(|given| given.value),
+        })
+    }
+}
+
+fn node_config(draft: &Draft) -> Result<Config, ConfigError> {
+    let mut config = Config::standalone(ServerId(1));
+    if let Some(tick) = &draft.tick_ms {
+        config.tick = Duration::from_millis(tick.value.into());
+        config.session_timeout_min = config.tick * 2;
+        config.session_timeout_max = config.tick * 20;
+    }
+    let (min, max) = (&draft.session_timeout_min_ms, &draft.session_timeout_max_ms);
+    if let Some(min) = min {
+        config.session_timeout_min = Duration::from_millis(min.value.into());
+    }
+    if let Some(max) = max {
+        config.session_timeout_max = Duration::from_millis(max.value.into());
+    }
+    if config.session_timeout_min > config.session_timeout_max
+        && let Some(given) = min.as_ref().or(max.as_ref())
+    {
+        let (min, max) = (config.session_timeout_min, config.session_timeout_max);
+        return Err(ConfigError::At {
+            place: given.place.clone(),
+            what: format!(
+                "the shortest session time-out, {} ms, is more than the longest, {} ms",
+                min.as_millis(),
+                max.as_millis()
+            ),
+        });
+    }
+    if let Some(snapshot_every) = &draft.snapshot_every {
+        config.snapshot_every = snapshot_every.value;
+    }
+    config.settings.data_bytes_max = draft
+        .data_bytes_max
+        .as_ref()
+        .map_or(DATA_BYTES_MAX_DEFAULT, |given| given.value);
+    Ok(config)
+}
+
+fn value<T>(given: Option<Given<T>>, default: T) -> T {
+    given.map_or(default, |given| given.value)
+}
+
+/// The ranges of the numbers, each with its reason.
+pub mod range {
+    use std::ops::RangeInclusive;
+
+    /// Below, a machine's own hiccups would be pauses; above, the death of a client goes unnoticed
+    /// for most of an hour.
+    pub const TICK_MS: RangeInclusive<u32> = 10..=60_000;
+    /// A session of less than a few round trips cannot live; a day is for ever.
+    pub const SESSION_TIMEOUT_MS: RangeInclusive<u32> = 20..=86_400_000;
+    /// A snapshot for every transaction is for tests.
+    pub const SNAPSHOT_EVERY: RangeInclusive<u32> = 1..=u32::MAX;
+    /// ZooKeeper demands 3; one is enough to start from.
+    pub const SNAPSHOTS_KEPT: RangeInclusive<usize> = 1..=10_000;
+    /// Below, files are made all the time; above, pruning returns space late.
+    pub const LOG_SEGMENT_BYTES: RangeInclusive<u64> = 64 * 1024..=16 * 1024 * 1024 * 1024;
+    /// A log record holds a znode's data and more, and has its own limit of 64 MiB.
+    pub const DATA_BYTES_MAX: RangeInclusive<u32> = 1024..=32 * 1024 * 1024;
+    /// More than any machine has ports and file descriptors.
+    pub const CONNECTIONS: RangeInclusive<usize> = 0..=10_000_000;
+}

@@ -1,0 +1,89 @@
+//! The log: its format, its levels, and which line each of the node's events becomes.
+
+use althing_core::node::event::{Event, Refusal};
+use tracing::{Level, debug, enabled, error, info, trace, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::draft::LogFormat;
+
+/// The environment variable with the levels, in the notation of `RUST_LOG`.
+pub const LEVEL_VARIABLE: &str = "ALTHING_LOG";
+
+/// Sends the log to stderr. `directives` are a level (`debug`) or levels by target
+/// (`info,althing::connection=debug`).
+///
+/// # Errors
+/// If `directives` are none.
+pub fn start(format: LogFormat, directives: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|error| format!("`{directives}` is no log level: {error}"))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| format!("the log cannot be started: {error}"))
+}
+
+/// Writes an event of the node to the log.
+pub fn note(event: &Event) {
+    let name = event.name();
+    match event {
+        // The hot path: nothing is formatted unless somebody reads it.
+        Event::Executed { zxid, digest } => {
+            trace!(%zxid, digest = %format_args!("{digest:032x}"), "{name}")
+        }
+        Event::Touched { session } => trace!(%session, "{name}"),
+        Event::WatchLeft { connection, path } => trace!(%connection, %path, "{name}"),
+        Event::WatchFired {
+            connection,
+            path,
+            kind,
+        } => trace!(%connection, %path, ?kind, "{name}"),
+        Event::MultiRefused { zxid } => debug!(%zxid, "{name}"),
+        Event::ConnectionRefused {
+            connection,
+            refusal,
+        } => match refusal {
+            Refusal::NoSession => info!(%connection, ?refusal, "{name}"),
+            Refusal::NoLeader | Refusal::Behind | Refusal::NoSpace => {
+                warn!(%connection, ?refusal, "{name}");
+            }
+        },
+        Event::SessionMoved { session } => warn!(%session, "{name}"),
+        Event::SavesRefused { count } => error!(count, "{name}: the disk has no space"),
+        Event::SnapshotRefused { zxid } => error!(%zxid, "{name}: the disk has no space"),
+        Event::Paused { gap } => {
+            warn!(
+                ?gap,
+                "{name}: this process did not run, no session expires for it"
+            );
+        }
+        other if enabled!(Level::INFO) => milestone(other),
+        _ => {}
+    }
+}
+
+fn milestone(event: &Event) {
+    let name = event.name();
+    match event {
+        Event::Campaigned { epoch } | Event::EpochOpened { epoch } => info!(%epoch, "{name}"),
+        Event::Elected { epoch, leader } => info!(%epoch, %leader, "{name}"),
+        Event::SessionOpened { session, timeout } => info!(%session, ?timeout, "{name}"),
+        Event::Attached {
+            connection,
+            session,
+            attachment,
+        } => info!(%connection, %session, %attachment, "{name}"),
+        Event::TimedOut { session } => info!(%session, "{name}"),
+        Event::SessionClosed {
+            session,
+            ending: _,
+            ephemerals,
+        } => info!(%session, ephemerals, "{name}"),
+        Event::SnapshotBegun { zxid } | Event::SnapshotMade { zxid } => info!(%zxid, "{name}"),
+        other => debug!(?other, "{name}"),
+    }
+}

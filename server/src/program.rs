@@ -1,0 +1,179 @@
+//! The program: from the command line to the end of the process.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{self, ExitCode};
+use std::{env, fs, panic, thread};
+
+use clap::Parser;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::arguments::{Arguments, Command, Serve};
+use crate::config::draft::ConfigError;
+use crate::config::file;
+use crate::config::settings::{LOG_LEVEL_DEFAULT, Settings};
+use crate::config::zoo_cfg::Read;
+use crate::logging::{self, LEVEL_VARIABLE};
+use crate::os_disk::{DirectoryError, OsDisk};
+use crate::reports::Described;
+use crate::server::{self, Fatal, Setup};
+use crate::tokio_shell::TokioShell;
+
+/// Threads that read and write sockets, at most: the node's own thread is the bottleneck long
+/// before a fifth would help.
+const SOCKET_THREADS_MAX: usize = 4;
+
+/// The exit code of a process that was told to stop twice: 128 and SIGINT, as shells have it.
+const STOPPED_TWICE: i32 = 130;
+
+/// Why the program ended badly.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Log(String),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("{directory}: {source}")]
+    Resolve {
+        directory: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("the operating system refused: {0}")]
+    System(#[from] io::Error),
+    #[error(transparent)]
+    Server(#[from] Fatal),
+}
+
+/// Runs the program. For a binary that is nothing but this call.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Command::Serve(serve) = arguments.command;
+    match run(serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("althing: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Serve) -> Result<(), Failure> {
+    let (settings, warnings) = settle(&flags)?;
+    start_log(&flags, &settings)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    end_with_the_first_panic();
+    let disk = OsDisk::lock(&settings.data_dir)?;
+    let data_dir = fs::canonicalize(disk.path()).map_err(|source| Failure::Resolve {
+        directory: settings.data_dir.clone(),
+        source,
+    })?;
+    let runtime = runtime()?;
+    let stop = runtime.block_on(async { stop() })?;
+    let address = settings.listen;
+    let listener = runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(|source| Failure::Listen { address, source })?;
+    let listen = listener.local_addr()?;
+    let greeting = format!(
+        "althing listens on {listen}, data in {}",
+        data_dir.display()
+    );
+    let setup = Setup {
+        config: settings.config.clone(),
+        limits: settings.limits,
+        storage: settings.storage,
+        described: Described {
+            listen,
+            data_dir: data_dir.display().to_string(),
+            config: settings.config,
+        },
+    };
+    let shell = TokioShell::new(runtime.handle().clone(), listener, greeting);
+    // This thread is the node's: it steps it and nothing else.
+    runtime.block_on(server::serve(setup, shell, disk, stop))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What the file says, and the flags, which beat it; and what the operator should be told.
+fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
+    let Read { draft, warnings } = match &flags.config {
+        Some(path) => file::read(path)?,
+        None => Read::default(),
+    };
+    let mut settings = Settings::settle(draft)?;
+    if let Some(data_dir) = &flags.data_dir {
+        settings.data_dir.clone_from(data_dir);
+    }
+    if let Some(listen) = flags.listen {
+        settings.listen = listen;
+    }
+    if let Some(log_format) = flags.log_format {
+        settings.log_format = log_format;
+    }
+    Ok((settings, warnings))
+}
+
+fn start_log(flags: &Serve, settings: &Settings) -> Result<(), Failure> {
+    let variable = env::var(LEVEL_VARIABLE).ok();
+    let level = [&flags.log_level, &variable, &settings.log_level]
+        .into_iter()
+        .find_map(|level| level.as_deref())
+        .unwrap_or(LOG_LEVEL_DEFAULT);
+    logging::start(settings.log_format, level).map_err(Failure::Log)
+}
+
+/// A failed assertion means that something is not as we believe: to go on could tell clients what
+/// is not so. The whole process ends, whichever of its threads it was.
+fn end_with_the_first_panic() {
+    panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        tracing::error!(thread, "a broken assumption ends this process: {panic}");
+        process::abort();
+    }));
+}
+
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(SOCKET_THREADS_MAX))
+        .thread_name("althing-socket")
+        .enable_all()
+        .build()
+}
+
+/// Ends at the first SIGTERM or SIGINT; from then on, another one ends the process at once.
+fn stop() -> io::Result<impl Future<Output = ()> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tokio::spawn(async move {
+            either(&mut terminate, &mut interrupt).await;
+            process::exit(STOPPED_TWICE);
+        });
+    })
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

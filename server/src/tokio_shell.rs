@@ -1,0 +1,156 @@
+//! The production world: tokio's sockets and timers, the operating system's clocks and threads.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::{Arc, Once};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use althing_core::node::effect::Effect;
+use althing_core::node::event::Event;
+use althing_core::node::input::Input;
+use althing_core::node::node::{Node, Recovered};
+use althing_core::prng::Seed;
+use althing_core::time::{Duration, Instant, Now, WallTime};
+use rustix::process::{Resource, getrlimit};
+use rustix::rand::{GetRandomFlags, getrandom};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+
+use crate::logging;
+use crate::shell::{Descriptors, Shell, Task};
+
+/// One process.
+#[derive(Clone, Debug)]
+pub struct TokioShell {
+    process: Arc<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    runtime: Handle,
+    listener: TcpListener,
+    /// The origin of the monotonic clock.
+    born: tokio::time::Instant,
+    /// What is said on stdout, once, when clients are served.
+    greeting: String,
+    greeted: Once,
+}
+
+impl TokioShell {
+    /// The process that accepts clients at `listener`, and says `greeting` on stdout as soon as
+    /// they are served.
+    pub fn new(runtime: Handle, listener: TcpListener, greeting: String) -> TokioShell {
+        TokioShell {
+            process: Arc::new(Process {
+                runtime,
+                listener,
+                born: tokio::time::Instant::now(),
+                greeting,
+                greeted: Once::new(),
+            }),
+        }
+    }
+
+    fn greet(&self) {
+        self.process.greeted.call_once(|| {
+            let mut stdout = io::stdout().lock();
+            let greeted =
+                writeln!(stdout, "{}", self.process.greeting).and_then(|()| stdout.flush());
+            if let Err(error) = greeted {
+                tracing::warn!(%error, "nobody reads stdout");
+            }
+        });
+    }
+}
+
+impl Shell for TokioShell {
+    type Stream = TcpStream;
+
+    fn now(&self) -> Now {
+        let clock = self.process.born.elapsed().as_nanos();
+        // Before 1970 by a broken clock: nothing is decided by it.
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
+        Now {
+            clock: Instant(u64::try_from(clock).expect("a process lives less than 584 years")),
+            wall: WallTime(i64::try_from(wall).expect("the year is below 292 million")),
+        }
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        // Beyond what the timer can take there is no difference to never.
+        match self.process.born.checked_add(Duration::from_nanos(until.0)) {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn spawn(&self, what: Task, task: impl Future<Output = ()> + Send + 'static) {
+        let runtime = self.process.runtime.clone();
+        let name = match what {
+            Task::Log => "althing-log",
+            Task::Snapshot => "althing-snapshot",
+            Task::Drive | Task::Accept | Task::Connection => {
+                runtime.spawn(task);
+                return;
+            }
+        };
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || runtime.block_on(task))
+            .expect("the operating system has a thread for each of the server's few");
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = self.process.listener.accept().await?;
+        // A reply is complete when it is written: nothing would come that could share its packet.
+        stream.set_nodelay(true)?;
+        Ok((stream, address))
+    }
+
+    fn entropy(&self) -> Seed {
+        let mut seed = [0; 32];
+        let mut filled = 0;
+        while filled < seed.len() {
+            filled += getrandom(&mut seed[filled..], GetRandomFlags::empty())
+                .expect("the operating system has 32 random bytes");
+        }
+        Seed(seed)
+    }
+
+    fn descriptors(&self) -> Option<Descriptors> {
+        // One of them is the look itself.
+        let open = std::fs::read_dir("/proc/self/fd")
+            .ok()?
+            .count()
+            .checked_sub(1)?;
+        Some(Descriptors {
+            open: u64::try_from(open).ok()?,
+            max: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
+        })
+    }
+
+    fn observe_recovered(&self, recovered: &Recovered) {
+        let snapshot = recovered.store.applied();
+        let (entries, sessions) = (recovered.entries.len(), recovered.store.sessions().len());
+        let znodes = recovered.store.tree().count();
+        tracing::info!(%snapshot, znodes, sessions, entries, "the data directory is read");
+    }
+
+    fn observe_input(&self, _: Now, _: &Input) {}
+
+    fn observe_node(&self, _: Now, _: &Node) {}
+
+    fn observe_effect(&self, _: Now, effect: &Effect) {
+        if let Effect::Note(event) = effect {
+            logging::note(event);
+            if matches!(event, Event::EpochOpened { .. }) {
+                self.greet();
+            }
+        }
+    }
+}
