@@ -2,9 +2,16 @@
 
 pub mod agenda;
 pub mod caught;
+pub mod clock;
+pub mod disk;
+pub mod faults;
+pub mod house;
 pub mod net;
+pub mod platter;
 pub mod record;
+pub mod rot;
 pub mod runtime;
+pub mod shell;
 pub mod stage;
 pub mod stream;
 pub mod tap;

@@ -197,12 +197,10 @@ impl Net {
         IpAddr::V4(Ipv4Addr::new(10, 0, high, low))
     }
 
-    /// The machine has power, and a process on it listens.
+    /// A process on this machine listens.
     pub fn listen(&self, machine: MachineId) {
         let mut state = self.state();
-        let machine = state.machine(machine);
-        machine.powered = true;
-        machine.backlog = Some(VecDeque::new());
+        state.machine(machine).backlog.get_or_insert_default();
     }
 
     /// The machine has power.

@@ -1,29 +1,21 @@
-//! The recorder of a run: its history, its digest, its counts, and the cues that wait for a name.
+//! The recorder of a run: its history, its digest, its counts, and the acts that wait for a cue.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::history::{History, LinkId, Moment, Received, Sent, Violation, What};
 use crate::world::agenda::Agenda;
 
-/// The cue of the fault with this index was given, at this hour.
-#[derive(Clone, Copy, Debug)]
-pub struct Cued {
-    /// The fault's place in the plan.
-    pub fault: usize,
-    /// When.
-    pub at: Duration,
-}
-
-struct Waiting {
+/// What shall be done when something has happened for the how manieth time.
+struct Cue {
     name: String,
     left: u32,
-    fault: usize,
+    after: Duration,
+    act: Box<dyn FnOnce() + Send>,
 }
 
 struct Book {
@@ -31,8 +23,7 @@ struct Book {
     digest: Xxh3,
     counts: BTreeMap<&'static str, u64>,
     violations: Vec<Violation>,
-    waiting: Vec<Waiting>,
-    cued: Option<UnboundedSender<Cued>>,
+    cues: Vec<Cue>,
     links: u64,
     scratch: String,
 }
@@ -66,8 +57,7 @@ impl Recorder {
                 digest: Xxh3::new(),
                 counts: BTreeMap::new(),
                 violations: Vec::new(),
-                waiting: Vec::new(),
-                cued: None,
+                cues: Vec::new(),
                 links: 0,
                 scratch: String::new(),
             })),
@@ -76,12 +66,12 @@ impl Recorder {
 
     /// Writes down that `what` happened now.
     pub fn record(&self, what: What) {
-        self.book().write(self.agenda.now(), what, &[]);
+        self.book().write(&self.agenda, what, &[]);
     }
 
     /// As [`Recorder::record`], for a frame whose bytes stand for it in the digest.
     pub fn record_frame(&self, what: What, bytes: &[u8]) {
-        self.book().write(self.agenda.now(), what, bytes);
+        self.book().write(&self.agenda, what, bytes);
     }
 
     /// Writes down that a rule was broken.
@@ -104,17 +94,13 @@ impl Recorder {
         LinkId(book.links)
     }
 
-    /// Sends the cues of [`Recorder::cue`] there.
-    pub fn send_cues(&self, to: UnboundedSender<Cued>) {
-        self.book().cued = Some(to);
-    }
-
-    /// Cues `fault` when `name` happens for the `nth` time from now on.
-    pub fn cue(&self, fault: usize, name: &str, nth: u32) {
-        self.book().waiting.push(Waiting {
+    /// Does `act` a while `after` `name` has happened for the `nth` time from now on.
+    pub fn cue(&self, name: &str, nth: u32, after: Duration, act: impl FnOnce() + Send + 'static) {
+        self.book().cues.push(Cue {
             name: name.to_owned(),
             left: nth.max(1),
-            fault,
+            after,
+            act: Box::new(act),
         });
     }
 
@@ -126,7 +112,7 @@ impl Recorder {
     /// Takes what was recorded.
     pub fn finish(&self) -> Recorded {
         let mut book = self.book();
-        book.cued = None;
+        book.cues.clear();
         let counts = std::mem::take(&mut book.counts);
         Recorded {
             history: std::mem::take(&mut book.history),
@@ -145,28 +131,16 @@ impl Recorder {
 }
 
 impl Book {
-    fn write(&mut self, at: Duration, what: What, bytes: &[u8]) {
+    fn write(&mut self, agenda: &Agenda, what: What, bytes: &[u8]) {
+        let at = agenda.now();
         self.digest(at, &what, bytes);
         if let Some(name) = name_of(&what) {
             *self.counts.entry(name).or_default() += 1;
-            self.cue_what_waits(at, name);
-        }
-        self.history.moments.push(Moment { at, what });
-    }
-
-    fn cue_what_waits(&mut self, at: Duration, name: &str) {
-        let Some(cued) = &self.cued else { return };
-        for waiting in &mut self.waiting {
-            if waiting.name == name && waiting.left > 0 {
-                waiting.left -= 1;
-                if waiting.left == 0 {
-                    let fault = waiting.fault;
-                    // The director is gone at the end of a run: then nothing falls any more.
-                    let _ended = cued.send(Cued { fault, at });
-                }
+            for cue in self.cues.extract_if(.., |cue| cue.hears(name)) {
+                agenda.at(at + cue.after, cue.act);
             }
         }
-        self.waiting.retain(|waiting| waiting.left > 0);
+        self.history.moments.push(Moment { at, what });
     }
 
     /// The digest takes every moment in a notation that does not depend on how this program was
@@ -212,6 +186,16 @@ impl Book {
         self.digest.update(&number.to_le_bytes());
         self.digest.update(who.as_bytes());
         self.digest.update(bytes);
+    }
+}
+
+impl Cue {
+    /// Was this the last time that it waited for?
+    fn hears(&mut self, name: &str) -> bool {
+        if self.name == name {
+            self.left -= 1;
+        }
+        self.left == 0
     }
 }
 

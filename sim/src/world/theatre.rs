@@ -3,10 +3,18 @@
 
 use std::time::Duration;
 
-use crate::plan::Plan;
+use madsim::task::spawn;
+
+use crate::history::What;
+use crate::plan::{Expects, Plan};
+use crate::world::faults::Director;
+use crate::world::house::House;
 use crate::world::record::Recorded;
 use crate::world::stage::Stage;
 use crate::world::world::World;
+
+/// How long ended tasks are given to be dropped, so that a run leaves no memory behind.
+const CURTAIN: Duration = Duration::from_millis(1);
 
 /// Plays `story`; what was recorded, and how long it took in true time. To be called inside the
 /// runtime.
@@ -15,12 +23,21 @@ where
     F: Future<Output = ()> + 'static,
 {
     let world = World::new(plan, seed);
-    let driver = madsim::task::spawn(world.agenda.clone().drive());
+    let driver = spawn(world.agenda.clone().drive());
     let stage = Stage::new(world.clone(), plan);
+    let (house, ends) = House::new(&world, plan);
+    let watch = spawn(house.clone().watch(ends));
+    let director = Director::new(&world, &stage, &house, plan);
+    director.begin();
+    house.start_all();
     let mut story = madsim::task::spawn_local(story(stage.clone()));
-    world.agenda.sleep(plan.lasts.0).await;
+
+    world.agenda.sleep_until(plan.lasts.0).await;
+    world.recorder.record(What::SecondAct);
+    director.heal_all();
     stage.begin_second_act();
     let ended = async {
+        // It cannot fail: nobody aborts it, and its panic ends the whole run.
         let _ended = (&mut story).await;
         stage.goals_reached().await;
     };
@@ -29,12 +46,34 @@ where
         () = ended => true,
         () = world.agenda.sleep(plan.settles.0) => false,
     };
-    if !settled {
-        let open = stage.open_goals().join(", ");
-        world.recorder.violate("L1 liveness", open);
+    if !settled && plan.expects == Expects::Service {
+        let missed = missed(plan, &stage, &house);
+        world.recorder.violate("L1 liveness", missed);
     }
-    stage.clear();
+
     let simulated = world.agenda.now();
+    let recorded = world.recorder.finish();
+    story.abort();
+    watch.abort();
+    stage.clear();
+    house.clear();
+    world.agenda.sleep(CURTAIN).await;
     driver.abort();
-    (world.recorder.finish(), simulated)
+    world.net.clear();
+    world.agenda.clear();
+    (recorded, simulated)
+}
+
+/// What did not come about although everything was healed.
+fn missed(plan: &Plan, stage: &Stage, house: &House) -> String {
+    let mut missed = stage.open_goals();
+    if missed.is_empty() {
+        missed.push("the end of the story".to_owned());
+    }
+    missed.extend(house.refusals());
+    let settles = plan.settles;
+    format!(
+        "not reached within {settles} after all was healed: {}",
+        missed.join("; ")
+    )
 }

@@ -1,0 +1,331 @@
+//! The servers of a run: their machines, disks and clocks, which stay, and their processes, which
+//! come and go.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use althing::four_letter::Described;
+use althing::limits::Limits;
+use althing::server::{Setup, serve};
+use althing::storage::settings::StorageSettings;
+use althing_core::config::Config;
+use althing_core::ids::ServerId;
+use althing_core::time::Instant;
+use madsim::runtime::{Handle, NodeHandle};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::history::What;
+use crate::plan::{Plan, RotPlace, ServerSettings};
+use crate::world::clock::Clock;
+use crate::world::disk::SimDisk;
+use crate::world::net::{Death, MachineId};
+use crate::world::rot;
+use crate::world::shell::{End, SimShell};
+use crate::world::stage::CLIENT_PORT;
+use crate::world::world::World;
+
+/// How long after a server has stopped itself it is started again, as by a supervisor.
+const RESTART_AFTER: Duration = Duration::from_secs(5);
+
+struct Server {
+    id: ServerId,
+    machine: MachineId,
+    disk: SimDisk,
+    clock: Clock,
+    life: u32,
+    /// Where its process runs, if it does.
+    node: Option<NodeHandle>,
+    /// How many faults hold it down, and how many keep it from running.
+    downs: u32,
+    pauses: u32,
+    /// When it is to be started again should it stop itself because of a fault; `None` for ever.
+    failures: VecDeque<Option<Duration>>,
+    /// Why its last life ended by itself.
+    refusal: Option<String>,
+}
+
+struct Shared {
+    world: World,
+    settings: ServerSettings,
+    servers: Mutex<Vec<Server>>,
+    ended: UnboundedSender<(ServerId, u32, End)>,
+}
+
+/// All servers. A handle: all clones are the same house.
+#[derive(Clone)]
+pub struct House(Arc<Shared>);
+
+/// Where the ends of servers' lives arrive.
+pub type Ends = UnboundedReceiver<(ServerId, u32, End)>;
+
+impl House {
+    /// The servers of `plan`, not yet started.
+    pub fn new(world: &World, plan: &Plan) -> (House, Ends) {
+        let servers = (1..=plan.servers).map(|number| {
+            let mut random = world.streams.fork(&format!("clock.{number}"));
+            let origin = Instant(random.below(1 << 40));
+            let random = world.streams.fork(&format!("disk.{number}"));
+            Server {
+                id: ServerId(number),
+                machine: world.net.machine(&format!("server-{number}")),
+                disk: SimDisk::new(world.agenda.clone(), &plan.disk, random),
+                clock: Clock::new(world.agenda.clone(), origin),
+                life: 0,
+                node: None,
+                downs: 0,
+                pauses: 0,
+                failures: VecDeque::new(),
+                refusal: None,
+            }
+        });
+        let (ended, ends) = unbounded_channel();
+        let house = House(Arc::new(Shared {
+            world: world.clone(),
+            settings: plan.server.clone(),
+            servers: Mutex::new(servers.collect()),
+            ended,
+        }));
+        (house, ends)
+    }
+
+    /// Starts every server that is not held down.
+    pub fn start_all(&self) {
+        for server in self.servers().iter_mut() {
+            self.start(server);
+        }
+    }
+
+    /// Takes note of how servers' lives end, for ever.
+    pub async fn watch(self, mut ends: Ends) {
+        while let Some((id, life, end)) = ends.recv().await {
+            self.take_note(id, life, end);
+        }
+    }
+
+    /// The machine of a server, if there is such a server.
+    pub fn machine(&self, id: u8) -> Option<MachineId> {
+        Some(self.servers().get(place(id)?)?.machine)
+    }
+
+    /// The disk of a server, if there is such a server.
+    pub fn disk(&self, id: u8) -> Option<SimDisk> {
+        Some(self.servers().get(place(id)?)?.disk.clone())
+    }
+
+    /// The clocks of a server, if there is such a server.
+    pub fn clock(&self, id: u8) -> Option<Clock> {
+        Some(self.servers().get(place(id)?)?.clock.clone())
+    }
+
+    /// Ends a server's process, and holds it down until it is brought back.
+    pub fn take_down(&self, id: u8, death: Death) {
+        let mut servers = self.servers();
+        let server = known(&mut servers, id);
+        server.downs += 1;
+        let machine = server.machine;
+        let node = server.node.take();
+        if death == Death::PowerLost {
+            server.disk.lose_power();
+        }
+        drop(servers);
+        self.0.world.net.end_process(machine, death);
+        if let Some(node) = node {
+            Handle::current().kill(node.id());
+            let server = ServerId(id);
+            self.0.world.recorder.record(What::Killed { server });
+        }
+    }
+
+    /// Takes one [`House::take_down`] back: after the last the server is started again.
+    pub fn bring_back(&self, id: u8) {
+        let mut servers = self.servers();
+        let server = known(&mut servers, id);
+        server.downs -= 1;
+        self.start(server);
+    }
+
+    /// Keeps a server's process from running.
+    pub fn pause(&self, id: u8) {
+        let mut servers = self.servers();
+        let server = known(&mut servers, id);
+        server.pauses += 1;
+        if let Some(node) = &server.node {
+            Handle::current().pause(node.id());
+        }
+    }
+
+    /// Takes one [`House::pause`] back.
+    pub fn resume(&self, id: u8) {
+        let mut servers = self.servers();
+        let server = known(&mut servers, id);
+        server.pauses -= 1;
+        if let (0, Some(node)) = (server.pauses, &server.node) {
+            Handle::current().resume(node.id());
+        }
+    }
+
+    /// The next sync of this server's disk fails; it will stop itself, and is to be started again
+    /// `down` later.
+    pub fn fail_sync(&self, id: u8, down: Option<Duration>) {
+        let mut servers = self.servers();
+        let server = known(&mut servers, id);
+        server.failures.push_back(down);
+        server.disk.fail_next_sync();
+    }
+
+    /// Damages the disk of a server that is held down.
+    pub fn rot(&self, id: u8, place: RotPlace) -> Option<String> {
+        let disk = self.disk(id).expect("a known server");
+        disk.operate(|platter, random| rot::strike(platter, place, random))
+    }
+
+    /// No sync fails any more, and every server that is not held down is started.
+    pub fn heal(&self) {
+        for server in self.servers().iter_mut() {
+            server.failures.clear();
+            server.disk.fail_no_sync();
+            self.start(server);
+        }
+    }
+
+    /// What a server that is not running said when it stopped itself.
+    pub fn refusals(&self) -> Vec<String> {
+        let servers = self.servers();
+        let down = servers.iter().filter(|server| server.node.is_none());
+        down.filter_map(|server| {
+            Some(format!(
+                "server {}: {}",
+                server.id,
+                server.refusal.as_ref()?
+            ))
+        })
+        .collect()
+    }
+
+    /// Every process ends: the run is over.
+    pub fn clear(&self) {
+        let nodes: Vec<_> = (self.servers().iter_mut())
+            .filter_map(|server| server.node.take())
+            .collect();
+        for node in nodes {
+            Handle::current().kill(node.id());
+        }
+    }
+
+    fn start(&self, server: &mut Server) {
+        if server.downs > 0 || server.node.is_some() {
+            return;
+        }
+        let world = &self.0.world;
+        server.life += 1;
+        server.refusal = None;
+        let (id, life) = (server.id, server.life);
+        world.recorder.record(What::Started { server: id, life });
+        world.net.power_on(server.machine);
+        let name = format!("server-{id}.{life}");
+        let node = Handle::current().create_node().name(name).build();
+        if server.pauses > 0 {
+            Handle::current().pause(node.id());
+        }
+        server.node = Some(node.clone());
+        let shell = SimShell {
+            world: world.clone(),
+            server: id,
+            life,
+            machine: server.machine,
+            node,
+            clock: server.clock.clone(),
+            ended: self.0.ended.clone(),
+            saving: Arc::default(),
+        };
+        let setup = setup(id, &self.0.settings);
+        let (disk, ended, run) = (server.disk.clone(), self.0.ended.clone(), shell.clone());
+        run.run(async move {
+            let why = match serve(setup, shell, disk, std::future::pending()).await {
+                Ok(()) => "it was told to".to_owned(),
+                Err(fatal) => fatal.to_string(),
+            };
+            // Nobody listens once the run is over.
+            let _over = ended.send((id, life, End::Stopped(why)));
+        });
+    }
+
+    fn take_note(&self, id: ServerId, life: u32, end: End) {
+        let mut servers = self.servers();
+        let server = known(&mut servers, id.0);
+        if server.life != life {
+            return;
+        }
+        let Some(node) = server.node.take() else {
+            return;
+        };
+        let machine = server.machine;
+        let restart = server.failures.pop_front().unwrap_or(Some(RESTART_AFTER));
+        let (End::Stopped(why) | End::Panicked(why)) = &end;
+        server.refusal = Some(why.clone());
+        drop(servers);
+        let world = &self.0.world;
+        if let End::Panicked(why) = &end {
+            let detail = format!("server {id}, life {life}: {why}");
+            world.recorder.violate("A1 assertion", detail);
+        }
+        let why = why.clone();
+        world.recorder.record(What::Stopped { server: id, why });
+        world.net.end_process(machine, Death::Killed);
+        Handle::current().kill(node.id());
+        if let Some(after) = restart {
+            let house = self.clone();
+            let hour = world.agenda.now() + after;
+            world.agenda.at(hour, move || {
+                let mut servers = house.servers();
+                let server = known(&mut servers, id.0);
+                if server.life == life {
+                    house.start(server);
+                }
+            });
+        }
+    }
+
+    fn servers(&self) -> MutexGuard<'_, Vec<Server>> {
+        self.0.servers.lock().expect("no panic within")
+    }
+}
+
+fn place(id: u8) -> Option<usize> {
+    usize::from(id).checked_sub(1)
+}
+
+fn known(servers: &mut [Server], id: u8) -> &mut Server {
+    place(id)
+        .and_then(|place| servers.get_mut(place))
+        .expect("faults are checked against the plan's servers")
+}
+
+fn setup(id: ServerId, settings: &ServerSettings) -> Setup {
+    let mut config = Config::standalone(id);
+    if let Some(tick) = settings.tick_time {
+        config.tick = tick.0;
+        config.session_timeout_min = tick.0 * 2;
+        config.session_timeout_max = tick.0 * 20;
+    }
+    if let Some(count) = settings.snap_count {
+        config.snapshot_every = count;
+    }
+    let mut storage = StorageSettings::default();
+    if let Some(bytes) = settings.segment_bytes {
+        storage.segment_bytes = bytes;
+    }
+    let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    Setup {
+        described: Described {
+            listen: SocketAddr::new(address, CLIENT_PORT),
+            data_dir: format!("disk of server {id}"),
+            config: config.clone(),
+        },
+        config,
+        limits: Limits::default(),
+        storage,
+    }
+}
