@@ -6,8 +6,8 @@ use crate::node::connection::Phase;
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::{Event, Refusal};
 use crate::node::node::Node;
-use crate::node::proposal::{Proposed, Waiter};
 use crate::node::reply::{ConnectResponse, Reply, Response};
+use crate::node::waiter::{Proposed, Waiter};
 use crate::store::txn::{Action, Attachment, Ending, Entry, Outcome};
 use crate::time::{Duration, Now};
 
