@@ -34,17 +34,25 @@ fn mutants(folder: &Path) -> Result<Vec<Mutant>, String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {
         let patch = entry.map_err(|error| error.to_string())?.path();
-        if patch.extension().is_none_or(|extension| extension != "patch") {
+        if patch
+            .extension()
+            .is_none_or(|extension| extension != "patch")
+        {
             continue;
         }
         let text = fs::read_to_string(&patch).map_err(|error| error.to_string())?;
         let field = |key: &str| {
             let prefix = format!("# {key}: ");
             let line = text.lines().find_map(|line| line.strip_prefix(&prefix));
-            line.map(str::to_owned).ok_or(format!("{}: no `{prefix}`", patch.display()))
+            line.map(str::to_owned)
+                .ok_or(format!("{}: no `{prefix}`", patch.display()))
         };
         found.push(Mutant {
-            name: patch.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            name: patch
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             kind: field("kind")?,
             scenario: field("scenario")?,
             seeds: field("seeds")?,
@@ -57,13 +65,19 @@ fn mutants(folder: &Path) -> Result<Vec<Mutant>, String> {
 }
 
 fn run(command: &mut Command) -> Result<Output, String> {
-    command.output().map_err(|error| format!("{command:?}: {error}"))
+    command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))
 }
 
 fn succeed(command: &mut Command) -> Result<(), String> {
     let output = run(command)?;
     let text = String::from_utf8_lossy(&output.stderr);
-    output.status.success().then_some(()).ok_or(format!("{command:?} failed:\n{text}"))
+    output
+        .status
+        .success()
+        .then_some(())
+        .ok_or(format!("{command:?} failed:\n{text}"))
 }
 
 /// Copies what git knows of the working tree, so that uncommitted changes are tried, too.
@@ -93,7 +107,10 @@ fn copy(root: &Path, scratch: &Path) -> Result<(), String> {
 fn apply(mutant: &Mutant, scratch: &Path) -> Result<(), String> {
     let mut git = Command::new("git");
     // The scratch copy lies inside the repository; without this git would apply to the outer one.
-    git.current_dir(scratch).env("GIT_CEILING_DIRECTORIES", scratch.parent().expect("a parent"));
+    git.current_dir(scratch).env(
+        "GIT_CEILING_DIRECTORIES",
+        scratch.parent().expect("a parent"),
+    );
     succeed(git.args(["apply", "--unidiff-zero"]).arg(&mutant.patch))
 }
 
@@ -107,19 +124,25 @@ fn try_mutant(mutant: &Mutant, root: &Path, scratch: &Path) -> Result<String, St
     succeed(cargo.args(["build", "--quiet", "--release", "--package", "althing-sim"]))?;
     let began = Instant::now();
     let mut simulator = Command::new(build.join("release/althing-sim"));
-    simulator.current_dir(scratch).args(["run", &mutant.scenario, "--seeds", &mutant.seeds]);
+    simulator
+        .current_dir(scratch)
+        .args(["run", &mutant.scenario, "--seeds", &mutant.seeds]);
     let output = run(&mut simulator)?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let took = began.elapsed().as_secs_f64();
     let failed = told.lines().find(|line| line.contains("FAIL "));
     match failed {
         None if mutant.caught_by == "nothing" => Ok(format!("rightly not flagged, {took:.1} s")),
-        None => Err(format!("not caught by {} seeds of {}", mutant.seeds, mutant.scenario)),
+        None => Err(format!(
+            "not caught by {} seeds of {}",
+            mutant.seeds, mutant.scenario
+        )),
         Some(line) if mutant.caught_by == "nothing" => Err(format!("a false alarm: {line}")),
         Some(line) => {
-            let named = mutant.caught_by.split(',').any(|name| {
-                line.contains(&format!("FAIL {} ", name.trim()))
-            });
+            let named = mutant
+                .caught_by
+                .split(',')
+                .any(|name| line.contains(&format!("FAIL {} ", name.trim())));
             match named {
                 true => Ok(format!("{took:.1} s: {}", line.trim())),
                 false => Err(format!("caught by another invariant than named: {line}")),
@@ -129,16 +152,25 @@ fn try_mutant(mutant: &Mutant, root: &Path, scratch: &Path) -> Result<String, St
 }
 
 fn catalogue(arguments: &[String]) -> Result<bool, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or("no workspace")?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let scratch = target.join("catalogue/copy");
     fs::create_dir_all(&scratch).map_err(|error| error.to_string())?;
     let check = arguments.iter().any(|argument| argument == "--check");
-    let wanted: Vec<&String> = arguments.iter().filter(|name| !name.starts_with("--")).collect();
+    let wanted: Vec<&String> = arguments
+        .iter()
+        .filter(|name| !name.starts_with("--"))
+        .collect();
     let mut all_caught = true;
     let mut tried = 0;
     for mutant in mutants(&root.join("tests/mutants"))? {
-        if !wanted.is_empty() && !wanted.iter().any(|name| mutant.name.contains(name.as_str())) {
+        if !wanted.is_empty()
+            && !wanted
+                .iter()
+                .any(|name| mutant.name.contains(name.as_str()))
+        {
             continue;
         }
         tried += 1;

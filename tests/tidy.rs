@@ -25,11 +25,15 @@ const FLOORS: &[&[&str]] = &[
     &["session", "watch"],
     &["quorum"],
     &["node"],
+    &["strategies"],
     &["codec"],
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .to_path_buf()
 }
 
 /// Every Rust file below `folder`, with its text, in the order of the paths.
@@ -39,7 +43,11 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a readable folder") {
             let path = entry.expect("a readable entry").path();
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             if path.is_dir() {
                 if name != "target" && !name.starts_with('.') {
                     folders.push(path);
@@ -61,7 +69,8 @@ fn report(rule: &str, broken: &[String]) {
 
 /// The text before a file's tests: what ships.
 fn shipped(text: &str) -> &str {
-    text.find("\n#[cfg(test)]\nmod ").map_or(text, |tests| &text[..tests])
+    text.find("\n#[cfg(test)]\nmod ")
+        .map_or(text, |tests| &text[..tests])
 }
 
 #[test]
@@ -112,15 +121,23 @@ fn arrows_between_the_floors_of_core_point_down() {
             }
         }
     }
-    report("a file of core imports from lower floors or its own folder", &broken);
+    report(
+        "a file of core imports from lower floors or its own folder",
+        &broken,
+    );
 }
 
 /// For each file of a crate the files that it imports, by module path.
 fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let module_of = |path: &Path| {
-        let relative = path.strip_prefix(source).expect("below the source").with_extension("");
-        let parts: Vec<String> =
-            relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        let relative = path
+            .strip_prefix(source)
+            .expect("below the source")
+            .with_extension("");
+        let parts: Vec<String> = relative
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
         parts.join("::")
     };
     let files = sources(source);
@@ -129,8 +146,11 @@ fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     for (path, text) in &files {
         let mut targets = BTreeSet::new();
         for part in shipped(text).split("use crate::").skip(1) {
-            let names: Vec<&str> =
-                part.split([':', ';', '{', ' ']).filter(|name| !name.is_empty()).take(3).collect();
+            let names: Vec<&str> = part
+                .split([':', ';', '{', ' '])
+                .filter(|name| !name.is_empty())
+                .take(3)
+                .collect();
             // The longest prefix that is a file.
             let longest = (1..=names.len())
                 .rev()
@@ -179,14 +199,21 @@ fn there_are_no_circles_between_the_files_of_a_crate() {
             }
         }
     }
-    report("the files of a crate import each other in no circle", &broken);
+    report(
+        "the files of a crate import each other in no circle",
+        &broken,
+    );
 }
 
 #[test]
 fn a_file_says_what_it_is_and_has_one_subject() {
     let mut broken = Vec::new();
     for (path, text) in sources(&root()) {
-        let name = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let name = path
+            .strip_prefix(root())
+            .expect("below the root")
+            .display()
+            .to_string();
         if !text.starts_with("//!") {
             broken.push(format!("{name} does not begin by saying what it is"));
         }
@@ -198,7 +225,10 @@ fn a_file_says_what_it_is_and_has_one_subject() {
             broken.push(format!("{name}:{} is longer than 100 columns", line + 1));
         }
         let stem = path.file_stem().expect("a name").to_string_lossy();
-        if matches!(&*stem, "util" | "utils" | "common" | "helpers" | "manager" | "misc") {
+        if matches!(
+            &*stem,
+            "util" | "utils" | "common" | "helpers" | "manager" | "misc"
+        ) {
             broken.push(format!("{name} is named for nothing in particular"));
         }
     }
@@ -235,7 +265,11 @@ fn simulated_code_has_no_clock_and_no_hash_order() {
     let mut broken = Vec::new();
     for folder in ["core/src", "client/src", "sim/src", "server/src"] {
         for (path, text) in sources(&root().join(folder)) {
-            let name = path.strip_prefix(root()).expect("below the root").display().to_string();
+            let name = path
+                .strip_prefix(root())
+                .expect("below the root")
+                .display()
+                .to_string();
             if outside.iter().any(|prefix| name.starts_with(prefix)) {
                 continue;
             }
@@ -248,5 +282,8 @@ fn simulated_code_has_no_clock_and_no_hash_order() {
             }
         }
     }
-    report("simulated code has no clock, no threads and no hash order", &broken);
+    report(
+        "simulated code has no clock, no threads and no hash order",
+        &broken,
+    );
 }

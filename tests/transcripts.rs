@@ -18,9 +18,7 @@ use althing_core::node::event::Event;
 use althing_core::node::input::{Input, Timer};
 use althing_core::node::node::{Node, Recovered};
 use althing_core::node::reply::{Reply, Response};
-use althing_core::node::request::{
-    ConnectRequest, Listing, Read, Request, SetWatches, Watching,
-};
+use althing_core::node::request::{ConnectRequest, Listing, Read, Request, SetWatches, Watching};
 use althing_core::prng::Seed;
 use althing_core::quorum::log::Record;
 use althing_core::time::{Instant, Now, WallTime};
@@ -63,7 +61,10 @@ impl Stage {
 
     fn now(&self) -> Now {
         let millis = i64::try_from(self.clock.as_millis()).expect("a short story");
-        Now { clock: Instant::ORIGIN.after(self.clock), wall: WallTime(millis) }
+        Now {
+            clock: Instant::ORIGIN.after(self.clock),
+            wall: WallTime(millis),
+        }
     }
 
     fn step(&mut self, input: Input) {
@@ -99,12 +100,18 @@ impl Stage {
             Reply::Connected(response) => match response.session {
                 Some(session) => {
                     self.passwords.push((session, response.password));
-                    format!("{connection} has session {session}, {} ms", response.timeout_ms)
+                    format!(
+                        "{connection} has session {session}, {} ms",
+                        response.timeout_ms
+                    )
                 }
                 None => format!("{connection} is told that its session has expired"),
             },
             Reply::Event(event) => {
-                format!("{connection} @{} event {:?} {}", event.zxid, event.kind, event.path)
+                format!(
+                    "{connection} @{} event {:?} {}",
+                    event.zxid, event.kind, event.path
+                )
             }
             Reply::Answer { xid, zxid, result } => {
                 let text = match result {
@@ -165,8 +172,14 @@ impl Stage {
                 }
             }
             "saved" | "refused" => {
-                let count = rest.first().map_or(usize::MAX, |n| n.parse().expect("a count"));
-                let answers = if verb == "saved" { Answers::Saved } else { Answers::Refused };
+                let count = rest
+                    .first()
+                    .map_or(usize::MAX, |n| n.parse().expect("a count"));
+                let answers = if verb == "saved" {
+                    Answers::Saved
+                } else {
+                    Answers::Refused
+                };
                 self.answer(count.min(1000), answers);
             }
             "wait" => self.wait(humantime(rest[0])),
@@ -178,9 +191,13 @@ impl Stage {
             }
             "crash" => self.crash(),
             "opened" => self.opened(&rest),
-            "closed" => self.step(Input::Closed { connection: connection(rest[0]) }),
+            "closed" => self.step(Input::Closed {
+                connection: connection(rest[0]),
+            }),
             "snapshot-made" => {
-                self.step(Input::SnapshotMade { zxid: self.node.store().applied() });
+                self.step(Input::SnapshotMade {
+                    zxid: self.node.store().applied(),
+                });
             }
             _ => self.asked(connection(verb), line),
         }
@@ -227,15 +244,26 @@ impl Stage {
             }
         }
         let address = "127.0.0.1".parse().expect("an address");
-        self.step(Input::Opened { connection: connection(words[0]), address, request });
+        self.step(Input::Opened {
+            connection: connection(words[0]),
+            address,
+            request,
+        });
     }
 
     fn asked(&mut self, connection: ConnectionId, line: &str) {
         let mut words = line.splitn(3, ' ').skip(1);
-        let xid = words.next().and_then(|xid| xid.strip_prefix('#')).expect("#xid");
+        let xid = words
+            .next()
+            .and_then(|xid| xid.strip_prefix('#'))
+            .expect("#xid");
         let xid = Xid(xid.parse().expect("a number"));
         let request = request(words.next().expect("a request"));
-        self.step(Input::Asked { connection, xid, request });
+        self.step(Input::Asked {
+            connection,
+            xid,
+            request,
+        });
     }
 }
 
@@ -250,7 +278,9 @@ fn number(text: &str) -> usize {
 }
 
 fn connection(text: &str) -> ConnectionId {
-    let number = text.strip_prefix('c').unwrap_or_else(|| panic!("unknown command {text}"));
+    let number = text
+        .strip_prefix('c')
+        .unwrap_or_else(|| panic!("unknown command {text}"));
     ConnectionId(number.parse().expect("c1, c2, ..."))
 }
 
@@ -263,7 +293,10 @@ fn zxid(text: &str) -> Zxid {
 fn humantime(text: &str) -> Duration {
     let (unit, digits) = match text.strip_suffix("ms") {
         Some(digits) => (Duration::from_millis(1), digits),
-        None => (Duration::from_secs(1), text.strip_suffix('s').expect("5s or 5ms")),
+        None => (
+            Duration::from_secs(1),
+            text.strip_suffix('s').expect("5s or 5ms"),
+        ),
     };
     unit * digits.parse().expect("a number")
 }
@@ -277,21 +310,36 @@ fn request(text: &str) -> Request {
         _ => Watching::No,
     };
     match words[0] {
-        "exists" => Request::Read(Read::Exists { path: path(), watching }),
-        "get" => Request::Read(Read::GetData { path: path(), watching }),
+        "exists" => Request::Read(Read::Exists {
+            path: path(),
+            watching,
+        }),
+        "get" => Request::Read(Read::GetData {
+            path: path(),
+            watching,
+        }),
         "children" => {
             let listing = Listing::Names;
-            Request::Read(Read::GetChildren { path: path(), watching, listing })
+            Request::Read(Read::GetChildren {
+                path: path(),
+                watching,
+                listing,
+            })
         }
         "acl" => Request::Read(Read::GetAcl { path: path() }),
         "sync" => Request::Sync { path: path() },
         "ping" => Request::Ping,
         "close" => Request::CloseSession,
         "unknown" => Request::Unknown { opcode: 4711 },
-        "auth" => Request::Auth { scheme: words[1].to_owned(), credential: Data::from(words[2]) },
+        "auth" => Request::Auth {
+            scheme: words[1].to_owned(),
+            credential: Data::from(words[2]),
+        },
         "set-watches" => {
-            let mut watches =
-                SetWatches { relative_zxid: zxid(words[1]), ..SetWatches::default() };
+            let mut watches = SetWatches {
+                relative_zxid: zxid(words[1]),
+                ..SetWatches::default()
+            };
             for word in &words[2..] {
                 let (kind, path) = word.split_once('=').expect("kind=path");
                 let path = Path::parse(path).expect("a path");
@@ -316,8 +364,12 @@ fn op(text: &str) -> Op {
     let words: Vec<&str> = text.split_whitespace().collect();
     let path = || Path::parse(words[1]).expect("a path");
     let has = |word: &str| words.contains(&word);
-    let version =
-        || words.last().and_then(|word| word.parse().ok()).unwrap_or(ANY_VERSION);
+    let version = || {
+        words
+            .last()
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(ANY_VERSION)
+    };
     match words[0] {
         "create" => {
             let sequential = has("sequential");
@@ -336,16 +388,30 @@ fn op(text: &str) -> Op {
                     true => Lifetime::Ephemeral,
                     false => Lifetime::Persistent,
                 },
-                naming: if sequential { Naming::Sequential } else { Naming::Exact },
+                naming: if sequential {
+                    Naming::Sequential
+                } else {
+                    Naming::Exact
+                },
                 telling: Telling::Path,
             })
         }
-        "delete" => Op::Delete { path: path(), version: version() },
+        "delete" => Op::Delete {
+            path: path(),
+            version: version(),
+        },
         "set" => {
             let data = Some(Data::from(words[2]));
-            Op::SetData { path: path(), data, version: version() }
+            Op::SetData {
+                path: path(),
+                data,
+                version: version(),
+            }
         }
-        "check" => Op::Check { path: path(), version: version() },
+        "check" => Op::Check {
+            path: path(),
+            version: version(),
+        },
         other => panic!("unknown request {other}"),
     }
 }
@@ -355,7 +421,11 @@ fn record_line(record: &Record) -> String {
         Record::Ballot(ballot) => format!("ballot, epoch {}", ballot.epoch),
         Record::Entry(entry) => {
             let action = format!("{:?}", entry.txn.action);
-            let name = action.split([' ', '(']).next().unwrap_or_default().to_owned();
+            let name = action
+                .split([' ', '('])
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             format!("{} {name}", entry.zxid)
         }
     }
@@ -365,7 +435,10 @@ fn response_line(response: &Response) -> String {
     match response {
         Response::Done(done) => done_line(done),
         Response::AllDone(done) => {
-            format!("[{}]", done.iter().map(done_line).collect::<Vec<_>>().join(", "))
+            format!(
+                "[{}]",
+                done.iter().map(done_line).collect::<Vec<_>>().join(", ")
+            )
         }
         Response::NoneDone { count, index, code } => format!("none of {count}: {code} at {index}"),
         Response::Exists(stat) => format!("exists, version {}", stat.version),
@@ -415,7 +488,11 @@ fn every_story_goes_as_it_is_told() {
         } else {
             let differs = story.lines().zip(told.lines()).position(|(a, b)| a != b);
             let line = differs.map_or(0, |line| line + 1);
-            assert!(story == told, "{}, line {line}, goes now:\n{told}", path.display());
+            assert!(
+                story == told,
+                "{}, line {line}, goes now:\n{told}",
+                path.display()
+            );
         }
         stories += 1;
     }

@@ -167,6 +167,9 @@ impl Node {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        if connection.phase == Phase::Closing {
+            return;
+        }
         if let Some(session) = connection.session()
             && self.attached.get(&session) == Some(&id)
         {

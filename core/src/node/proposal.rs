@@ -126,7 +126,9 @@ impl Node {
 
     /// The disk has no space: tells everybody whose transaction was taken back.
     pub(super) fn take_back(&mut self, now: Now, lost: &[Entry], out: &mut Outbox) {
-        out.note(Event::SavesRefused { count: lost.len() });
+        if !lost.is_empty() {
+            out.note(Event::SavesRefused { count: lost.len() });
+        }
         for entry in lost {
             // What an earlier life of this server left in its log has no waiter.
             let position = self
@@ -146,7 +148,9 @@ impl Node {
                 }
                 Waiter::Writing(connection) => {
                     self.rewind(connection, sequence);
-                    self.finish_write(connection, entry.zxid, Err(Code::SystemError), out);
+                    // Its position was never agreed: nobody may be told of it.
+                    let applied = self.store.applied();
+                    self.finish_write(connection, applied, Err(Code::SystemError), out);
                 }
                 Waiter::Expiring(session) => {
                     // Waits for another time-out: the session could not be ended.
