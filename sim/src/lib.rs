@@ -8,12 +8,14 @@ compile_error!(
 
 pub mod campaign;
 pub mod cast;
+pub mod check;
 pub mod command;
 pub mod draw;
 pub mod history;
 pub mod library;
 pub mod plan;
 pub mod random;
+pub mod reference;
 pub mod run;
 pub mod scenario;
 pub mod soundness;

@@ -1,0 +1,96 @@
+//! When nothing disturbs the servers: only then can a checker say that something comes too late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use althing_core::node::event::Event;
+
+use crate::history::{History, What};
+use crate::plan::{FaultKind, Plan, Who};
+
+/// The stretches of time in which a leader serves and no fault slows it.
+#[derive(Clone, Debug, Default)]
+pub struct Calm {
+    /// In order, without overlaps.
+    stretches: Vec<(Duration, Duration)>,
+    /// The end of the run.
+    pub end: Duration,
+}
+
+/// Does this fault slow or stop servers while it lasts?
+fn disturbs(fault: &FaultKind) -> bool {
+    match fault {
+        FaultKind::Crash { who, .. }
+        | FaultKind::Pause { who, .. }
+        | FaultKind::Cut { who, .. }
+        | FaultKind::SlowLink { who, .. } => matches!(who, Who::Server(_)),
+        FaultKind::Reset { .. } | FaultKind::WallJump { .. } | FaultKind::ClockDrift { .. } => {
+            false
+        }
+        _ => true,
+    }
+}
+
+impl Calm {
+    /// As a run tells.
+    pub fn of(plan: &Plan, history: &History) -> Calm {
+        let mut calm = Calm::default();
+        let mut serving = false;
+        let mut faults: BTreeMap<usize, ()> = BTreeMap::new();
+        let mut since: Option<Duration> = None;
+        for moment in &history.moments {
+            let disturbing = |index: &usize| {
+                plan.faults
+                    .get(*index)
+                    .is_none_or(|fault| disturbs(&fault.what))
+            };
+            match &moment.what {
+                What::Said {
+                    event: Event::EpochOpened { .. },
+                    ..
+                } => serving = true,
+                What::Said {
+                    event: Event::Paused { .. } | Event::SavesRefused { .. },
+                    ..
+                } => {
+                    calm.cut(&mut since, moment.at);
+                }
+                What::Killed { .. } | What::Stopped { .. } | What::Started { .. } => {
+                    serving = false;
+                }
+                What::Struck { index, .. } if disturbing(index) => {
+                    faults.insert(*index, ());
+                }
+                What::Healed { index, .. } => {
+                    faults.remove(index);
+                }
+                What::SecondAct => faults.clear(),
+                _ => continue,
+            }
+            match serving && faults.is_empty() {
+                true => since = since.or(Some(moment.at)),
+                false => calm.cut(&mut since, moment.at),
+            }
+        }
+        calm.end = history
+            .moments
+            .last()
+            .map_or(Duration::ZERO, |moment| moment.at);
+        let end = calm.end;
+        calm.cut(&mut since, end);
+        calm
+    }
+
+    fn cut(&mut self, since: &mut Option<Duration>, at: Duration) {
+        if let Some(from) = since.take() {
+            self.stretches.push((from, at));
+        }
+    }
+
+    /// The longest stretch of calm between two hours.
+    pub fn longest_within(&self, from: Duration, to: Duration) -> Duration {
+        let within =
+            |(begin, end): &(Duration, Duration)| (*end).min(to).saturating_sub((*begin).max(from));
+        self.stretches.iter().map(within).max().unwrap_or_default()
+    }
+}

@@ -1,0 +1,41 @@
+//! The checkers: what must hold in every run, judged over its history and named as users know it.
+//!
+//! One pass joins the wire ([`wire`]), one builds the agreed sequence ([`log`]), one replays it
+//! through the reference beside every answer ([`replay`]); the others read what these leave.
+
+pub mod calm;
+pub mod differing;
+pub mod findings;
+pub mod log;
+pub mod reads;
+pub mod recipes;
+pub mod replay;
+pub mod sessions;
+pub mod watches;
+pub mod wire;
+pub mod writes;
+
+#[cfg(test)]
+mod tests;
+
+pub use findings::INVARIANTS;
+
+use crate::check::findings::Findings;
+use crate::history::{History, Violation};
+use crate::plan::Plan;
+
+/// Every rule that the run broke, by the time at which it was seen to be broken; at most a few of
+/// each ([`findings::PER_INVARIANT_MAX`]).
+pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
+    let mut findings = Findings::default();
+    let log = log::build(plan.servers, history, &mut findings);
+    let mut wire = wire::join(history, &mut findings);
+    writes::attach(&log, &mut wire);
+    let replayed = replay::replay(&log, &wire, &mut findings);
+    writes::check(&log, &wire, &replayed, &mut findings);
+    reads::check(plan.servers, &wire, &mut findings);
+    watches::check(&wire, &replayed, &mut findings);
+    sessions::check(plan, history, &log, &wire, &replayed, &mut findings);
+    recipes::check(plan, history, &log, &mut findings);
+    findings.sorted()
+}

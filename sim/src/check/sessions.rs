@@ -1,0 +1,345 @@
+//! Sessions: when they end, who may attach to them, what their clients are told: E1 to E6.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use althing_core::ids::{Password, SessionId, Zxid};
+use althing_core::node::event::Event;
+use althing_core::store::txn::{Action, Ending};
+
+use crate::check::calm::Calm;
+use crate::check::findings::Findings;
+use crate::check::log::Log;
+use crate::check::replay::{Closed, Life, Replayed};
+use crate::check::wire::Wire;
+use crate::history::{History, What};
+use crate::plan::{FaultKind, Plan};
+
+/// The tick unless the plan says otherwise: ZooKeeper's, and the core's.
+const TICK_DEFAULT: Duration = Duration::from_secs(2);
+
+/// How much later than its time-out and one tick the end of a session may be decided, in calm: for
+/// what the timers of a busy server are late.
+const LATE_MAX: Duration = Duration::from_secs(2);
+
+/// How much earlier than its time-out, by true time, the end may be decided: for the grain of the
+/// simulated clocks.
+const EARLY_MAX: Duration = Duration::from_millis(2);
+
+/// Everything about sessions.
+pub fn check(
+    plan: &Plan,
+    history: &History,
+    log: &Log,
+    wire: &Wire<'_>,
+    replayed: &Replayed,
+    findings: &mut Findings,
+) {
+    let clock = Clock::of(plan);
+    let touches = touches(history, log, replayed);
+    let serving = serving(history);
+    let calm = Calm::of(plan, history);
+    for (session, life) in &replayed.lives {
+        let of_session = touches.get(session).map_or(&[][..], |touches| touches);
+        not_early(&clock, *session, life, of_session, &serving, findings);
+        not_late(&clock, *session, life, of_session, &calm, findings);
+    }
+    heard_on_the_wire(&clock, wire, replayed, findings);
+    ephemerals(history, replayed, findings);
+    handshakes(&clock, log, wire, replayed, findings);
+}
+
+/// The clocks of the servers, and what is measured with them.
+struct Clock {
+    tick: Duration,
+    /// The fastest and the slowest clock, in millionths of true time.
+    fastest_ppm: i64,
+    slowest_ppm: i64,
+}
+
+impl Clock {
+    fn of(plan: &Plan) -> Clock {
+        let drifts = || {
+            plan.faults.iter().filter_map(|fault| match fault.what {
+                FaultKind::ClockDrift { ppm, .. } => Some(i64::from(ppm)),
+                _ => None,
+            })
+        };
+        Clock {
+            tick: plan.server.tick_time.map_or(TICK_DEFAULT, |span| span.0),
+            fastest_ppm: drifts().max().unwrap_or(0).max(0),
+            slowest_ppm: drifts().min().unwrap_or(0).min(0),
+        }
+    }
+
+    /// The least true time in which the fastest clock measures `timeout_ms`.
+    fn at_least(&self, timeout_ms: u32) -> Duration {
+        let micros = i64::from(timeout_ms) * 1_000_000_000 / (1_000_000 + self.fastest_ppm);
+        Duration::from_micros(micros as u64).saturating_sub(EARLY_MAX)
+    }
+
+    /// The true time after which the slowest clock has measured `timeout_ms`, and all delays.
+    fn at_most(&self, timeout_ms: u32) -> Duration {
+        let slowest = (1_000_000 + self.slowest_ppm).max(1);
+        let micros = i64::from(timeout_ms) * 1_000_000_000 / slowest;
+        Duration::from_micros(micros as u64) + self.tick + LATE_MAX
+    }
+}
+
+/// When each session was heard of, in order, as the servers say.
+fn touches(
+    history: &History,
+    log: &Log,
+    replayed: &Replayed,
+) -> BTreeMap<SessionId, Vec<Duration>> {
+    let mut touches: BTreeMap<SessionId, Vec<Duration>> = BTreeMap::new();
+    for moment in &history.moments {
+        let What::Said { event, .. } = &moment.what else {
+            continue;
+        };
+        if let Event::Touched { session } | Event::Attached { session, .. } = event {
+            touches.entry(*session).or_default().push(moment.at);
+        }
+    }
+    assert!(
+        log.agreed.len() >= replayed.lives.len(),
+        "a session is opened by a transaction"
+    );
+    for (session, life) in &replayed.lives {
+        let of_session = touches.entry(*session).or_default();
+        of_session.extend(
+            life.attached
+                .iter()
+                .map(|(_, _, executed_at, _)| *executed_at),
+        );
+        of_session.sort();
+    }
+    touches
+}
+
+/// When a server began to serve.
+fn serving(history: &History) -> Vec<Duration> {
+    let serves = |what: &What| {
+        matches!(
+            what,
+            What::Said {
+                event: Event::Elected { .. } | Event::EpochOpened { .. },
+                ..
+            }
+        )
+    };
+    let moments = history.moments.iter().filter(|moment| serves(&moment.what));
+    moments.map(|moment| moment.at).collect()
+}
+
+/// The time-out that is in force when the session's end is decided.
+fn timeout_of(life: &Life, closed: &Closed) -> u32 {
+    let before = |attached: &&(Zxid, Duration, Duration, u32)| attached.0 < closed.zxid;
+    let last = life.attached.iter().rev().find(before);
+    last.map_or(0, |(_, _, _, timeout_ms)| *timeout_ms)
+}
+
+/// E1 by what servers say: neither a heartbeat nor the beginning of a leader within the time-out.
+fn not_early(
+    clock: &Clock,
+    session: SessionId,
+    life: &Life,
+    touches: &[Duration],
+    serving: &[Duration],
+    findings: &mut Findings,
+) {
+    let Some(closed) = life
+        .closed
+        .filter(|closed| closed.ending == Ending::Expired)
+    else {
+        return;
+    };
+    let least = clock.at_least(timeout_of(life, &closed));
+    let at = closed.saved_at;
+    let last = |times: &[Duration]| {
+        let before = times.partition_point(|time| *time <= at);
+        times[..before].last().copied()
+    };
+    for (since, what) in [
+        (last(touches), "it was heard of"),
+        (last(serving), "a leader began"),
+    ] {
+        if let Some(since) = since
+            && at - since < least
+        {
+            findings.add("E1 not early", at, Some(session), || {
+                let after = at - since;
+                format!("session {session} expired {after:?} after {what}; its time is {least:?}")
+            });
+        }
+    }
+}
+
+/// E1 by what clients saw: what was sent within the time-out and answered before the end was
+/// decided was heard within the time-out.
+fn heard_on_the_wire(clock: &Clock, wire: &Wire<'_>, replayed: &Replayed, findings: &mut Findings) {
+    for link in &wire.links {
+        let Some((session, life)) = link
+            .session()
+            .and_then(|session| Some((session, replayed.lives.get(&session)?)))
+        else {
+            continue;
+        };
+        let Some(closed) = life
+            .closed
+            .filter(|closed| closed.ending == Ending::Expired)
+        else {
+            continue;
+        };
+        let least = clock.at_least(timeout_of(life, &closed));
+        let heard = link.asked.iter().filter(|asked| {
+            asked
+                .answer
+                .is_some_and(|answer| answer.result.is_ok() && answer.at < closed.saved_at)
+        });
+        if let Some(last) = heard
+            .last()
+            .filter(|last| closed.saved_at - last.at < least)
+        {
+            findings.add("E1 not early", closed.saved_at, Some(session), || {
+                let (after, request) = (closed.saved_at - last.at, last.request.name());
+                format!("session {session} expired {after:?} after {request}; it has {least:?}")
+            });
+        }
+    }
+}
+
+/// E2: no stretch of calm without a heartbeat is much longer than the time-out.
+fn not_late(
+    clock: &Clock,
+    session: SessionId,
+    life: &Life,
+    touches: &[Duration],
+    calm: &Calm,
+    findings: &mut Findings,
+) {
+    let end = life.closed.map_or(calm.end, |closed| closed.saved_at);
+    let most = clock.at_most(
+        life.attached
+            .iter()
+            .map(|attached| attached.3)
+            .max()
+            .unwrap_or(0),
+    );
+    let ends = touches.iter().skip(1).copied().chain([end]);
+    for (from, to) in touches.iter().copied().zip(ends) {
+        let to = to.min(end);
+        if to.saturating_sub(from) <= most {
+            continue;
+        }
+        let stretch = calm.longest_within(from, to);
+        if stretch > most {
+            findings.add("E2 not late", to, Some(session), || {
+                format!("session {session} was not heard of for {stretch:?} of calm and is open")
+            });
+            return;
+        }
+    }
+}
+
+/// E3: as many ephemerals went with a session as it had.
+fn ephemerals(history: &History, replayed: &Replayed, findings: &mut Findings) {
+    for moment in &history.moments {
+        let What::Said { event, .. } = &moment.what else {
+            continue;
+        };
+        let Event::SessionClosed {
+            session,
+            ephemerals,
+            ending,
+        } = event
+        else {
+            continue;
+        };
+        let closed = replayed.lives.get(session).and_then(|life| life.closed);
+        let right = closed
+            .is_some_and(|closed| closed.ephemerals == *ephemerals && closed.ending == *ending);
+        if !right {
+            findings.add("E3 ephemerals go", moment.at, Some(*session), || {
+                let expected = closed.map(|closed| (closed.ending, closed.ephemerals));
+                format!("{event:?}, but by the log it is {expected:?}")
+            });
+        }
+    }
+}
+
+/// What the first frames ask for and get: E4, E5 and E6.
+fn handshakes(
+    clock: &Clock,
+    log: &Log,
+    wire: &Wire<'_>,
+    replayed: &Replayed,
+    findings: &mut Findings,
+) {
+    let passwords: BTreeMap<SessionId, Password> = log
+        .agreed
+        .iter()
+        .filter_map(|agreed| match agreed.txn.action {
+            Action::OpenSession { password, .. } => {
+                Some((SessionId(agreed.zxid.to_wire()), password))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut opened = BTreeSet::new();
+    for link in &wire.links {
+        let (Some((from, request)), Some((at, response))) = (link.connect, link.connected) else {
+            continue;
+        };
+        let client = link.client;
+        let Some(session) = response.session.filter(|_| response.timeout_ms != 0) else {
+            let asked = request.session;
+            let life = asked.and_then(|session| replayed.lives.get(&session));
+            let known = asked.and_then(|session| passwords.get(&session));
+            let ended =
+                life.is_none_or(|life| life.closed.is_some_and(|closed| closed.executed_at <= at));
+            if !ended && known.is_some_and(|password| *password == request.password) {
+                findings.add("E4 no orphan", at, asked, || {
+                    format!("{client} was told that its session expired, and it is open")
+                });
+            }
+            continue;
+        };
+        let mut wrong = |invariant, why: &str| {
+            findings.add(invariant, at, Some(session), || {
+                format!("{client} was given session {session}: {why}")
+            });
+        };
+        match request.session {
+            Some(asked) if asked != session => wrong("E5 identity", "it asked for another"),
+            Some(_) if passwords.get(&session) != Some(&request.password) => {
+                wrong("E5 identity", "it did not give its password");
+            }
+            None if !opened.insert(session) => wrong("E5 identity", "it was opened before"),
+            _ => {}
+        }
+        if passwords.get(&session) != Some(&response.password) {
+            wrong("E5 identity", "with a password that is not the session's");
+        }
+        let life = replayed.lives.get(&session);
+        if life.is_some_and(|life| life.closed.is_some_and(|closed| closed.executed_at < from)) {
+            wrong("E5 identity", "it had ended before it was asked for");
+        }
+        let agreed = life.into_iter().flat_map(|life| &life.attached);
+        let mut fitting = agreed
+            .filter(|(_, saved_at, executed_at, _)| *saved_at >= from && *executed_at <= at)
+            .peekable();
+        if fitting.peek().is_none() {
+            wrong("E5 identity", "no transaction attached it");
+            continue;
+        }
+        let wish = i128::from(request.timeout_ms);
+        let tick = clock.tick.as_millis() as i128;
+        let clamped = wish.clamp(2 * tick, 20 * tick);
+        let told = i128::from(response.timeout_ms);
+        if told != clamped || fitting.all(|attached| i128::from(attached.3) != told) {
+            let why = format!("its time-out is {told} ms; {clamped} ms was to be");
+            wrong("E6 negotiation", &why);
+        }
+    }
+}

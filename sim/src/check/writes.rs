@@ -1,0 +1,269 @@
+//! Writes against `L`: which attachment each link had, and W1, W3 and W5.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use althing_core::code::Code;
+use althing_core::ids::{SessionId, Zxid};
+
+use crate::check::findings::Findings;
+use crate::check::log::Log;
+use crate::check::replay::{Replayed, becomes};
+use crate::check::wire::{Link, Step, Wire};
+
+/// Finds each link's attachment: by an answer of its writes if there is one, else by the hour of
+/// its handshake if only one attachment fits. What stays open is judged leniently.
+pub fn attach(log: &Log, wire: &mut Wire<'_>) {
+    let mut handshakes: BTreeMap<SessionId, Vec<(Zxid, Duration, Duration)>> = BTreeMap::new();
+    for agreed in &log.agreed {
+        use althing_core::store::txn::Action;
+        let session = match &agreed.txn.action {
+            Action::OpenSession { .. } => SessionId(agreed.zxid.to_wire()),
+            Action::Attach { session, .. } => *session,
+            _ => continue,
+        };
+        let handshake = (agreed.zxid, agreed.saved_at, agreed.executed_at);
+        handshakes.entry(session).or_default().push(handshake);
+    }
+    let mut taken = BTreeSet::new();
+    for link in &mut wire.links {
+        link.attachment = by_answers(log, link);
+        taken.extend(link.attachment);
+    }
+    for link in wire
+        .links
+        .iter_mut()
+        .filter(|link| link.attachment.is_none())
+    {
+        let (Some((from, _)), Some((to, _))) = (link.connect, link.connected) else {
+            continue;
+        };
+        let Some(known) = link.session().and_then(|session| handshakes.get(&session)) else {
+            continue;
+        };
+        let mut fitting = known.iter().filter(|(zxid, saved_at, executed_at)| {
+            *saved_at >= from && *executed_at <= to && !taken.contains(zxid)
+        });
+        if let (Some((zxid, ..)), None) = (fitting.next(), fitting.next()) {
+            link.attachment = Some(*zxid);
+        }
+    }
+}
+
+fn by_answers(log: &Log, link: &Link<'_>) -> Option<Zxid> {
+    let session = link.session();
+    link.asked
+        .iter()
+        .filter(|asked| asked.is_write())
+        .find_map(|asked| {
+            let agreed = log.at(asked.answer?.zxid)?;
+            let origin = agreed.txn.origin?;
+            let own = Some(origin.session) == session
+                && becomes(asked.request, &agreed.txn.action, session);
+            own.then_some(origin.attachment)
+        })
+}
+
+/// Checks all writes.
+pub fn check(log: &Log, wire: &Wire<'_>, replayed: &Replayed, findings: &mut Findings) {
+    let mut claimed = BTreeSet::new();
+    for link in &wire.links {
+        in_order(log, link, replayed, &mut claimed, findings);
+    }
+    unsent(log, wire, replayed, &claimed, findings);
+    twice(wire, findings);
+    real_time(log, wire, findings);
+}
+
+/// Codes that tell a client that its write was not executed at all.
+fn undone(code: &Code) -> bool {
+    matches!(
+        code,
+        Code::SystemError | Code::SessionMoved | Code::SessionExpired
+    )
+}
+
+/// Walks the link's writes and `L`'s writes of its attachment side by side: each of `L` must be the
+/// next that was sent, except that a write which was answered as not done is passed over.
+fn in_order(
+    log: &Log,
+    link: &Link<'_>,
+    replayed: &Replayed,
+    claimed: &mut BTreeSet<Zxid>,
+    findings: &mut Findings,
+) {
+    let (Some(session), Some(attachment)) = (link.session(), link.attachment) else {
+        return;
+    };
+    let none = Vec::new();
+    let executed = replayed.writes.get(&(session, attachment)).unwrap_or(&none);
+    let sent: Vec<_> = link.asked.iter().filter(|asked| asked.is_write()).collect();
+    let mut next = 0;
+    for zxid in executed {
+        let agreed = log.at(*zxid).expect("the replay went over L");
+        claimed.insert(*zxid);
+        let not_done = |index: usize| {
+            let answer = sent.get(index).and_then(|asked| asked.answer);
+            answer.is_some_and(|answer| {
+                answer.zxid != *zxid && answer.result.as_ref().is_err_and(undone)
+            })
+        };
+        while not_done(next) {
+            next += 1;
+        }
+        let is = |asked: &&&_| {
+            let asked: &crate::check::wire::Asked<'_> = asked;
+            becomes(asked.request, &agreed.txn.action, Some(session))
+        };
+        let at = agreed.executed_at;
+        let Some(place) = sent[next.min(sent.len())..]
+            .iter()
+            .position(|asked| is(&asked))
+        else {
+            let again = sent[..next.min(sent.len())].iter().any(|asked| is(&asked));
+            findings.add("W5 once", at, Some(session), || {
+                let how = if again {
+                    "a second time"
+                } else {
+                    "though nobody sent it"
+                };
+                format!(
+                    "{zxid} of {} executed {how}: {:?}",
+                    link.client, agreed.txn.action
+                )
+            });
+            continue;
+        };
+        let place = next + place;
+        if place > next {
+            findings.add("W3 order", at, Some(session), || {
+                format!(
+                    "{zxid} of {} executed before {:?}",
+                    link.client, sent[next].request
+                )
+            });
+        }
+        let asked = sent[place];
+        if let Some(answer) = asked.answer
+            && answer.zxid != *zxid
+            && answer.result.is_ok()
+        {
+            findings.add("W5 once", answer.at, Some(session), || {
+                let (request, told) = (asked.request, answer.zxid);
+                format!(
+                    "{request:?} of {} executed at {zxid}, but {told} was told",
+                    link.client
+                )
+            });
+        }
+        if let Some(answer) = asked.answer
+            && let Err(code) = answer.result
+            && undone(code)
+        {
+            findings.add("W2 result", answer.at, Some(session), || {
+                format!("{} was told {code} of {zxid}, which executed", link.client)
+            });
+        }
+        if asked.at > agreed.saved_at {
+            findings.add("W1 linearizable", asked.at, Some(session), || {
+                format!("{zxid} of {} was saved before it was sent", link.client)
+            });
+        }
+        next = place + 1;
+    }
+}
+
+/// What `L` has of an attachment that no link had.
+fn unsent(
+    log: &Log,
+    wire: &Wire<'_>,
+    replayed: &Replayed,
+    claimed: &BTreeSet<Zxid>,
+    findings: &mut Findings,
+) {
+    let open: BTreeSet<SessionId> = wire
+        .links
+        .iter()
+        .filter(|link| link.attachment.is_none())
+        .filter_map(|link| link.session())
+        .collect();
+    for ((session, _), writes) in &replayed.writes {
+        for zxid in writes.iter().filter(|zxid| !claimed.contains(zxid)) {
+            if !open.contains(session) {
+                let agreed = log.at(*zxid).expect("the replay went over L");
+                findings.add("W5 once", agreed.executed_at, Some(*session), || {
+                    format!(
+                        "{zxid} executed though nobody sent it: {:?}",
+                        agreed.txn.action
+                    )
+                });
+            }
+        }
+    }
+}
+
+/// Two writes that were told the same position.
+fn twice(wire: &Wire<'_>, findings: &mut Findings) {
+    let mut told = BTreeMap::new();
+    for link in &wire.links {
+        for asked in link.asked.iter().filter(|asked| asked.is_write()) {
+            let Some(answer) = asked.answer.filter(|answer| answer.result.is_ok()) else {
+                continue;
+            };
+            if let Some(other) = told.insert(answer.zxid, link.client) {
+                findings.add("W5 once", answer.at, link.session(), || {
+                    let zxid = answer.zxid;
+                    format!(
+                        "{other} and {} were both told that {zxid} is theirs",
+                        link.client
+                    )
+                });
+            }
+        }
+    }
+}
+
+/// A write takes effect between its asking and its answer; what was asked after another's answer
+/// stands after it.
+fn real_time(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
+    let mut newest = Zxid::ZERO;
+    let mut floors: BTreeMap<(usize, usize), Zxid> = BTreeMap::new();
+    for step in &wire.trace {
+        let (Step::Asked(at, index) | Step::Answered(at, index)) = *step else {
+            continue;
+        };
+        let link = &wire.links[at];
+        let asked = &link.asked[index];
+        if !asked.is_write() {
+            continue;
+        }
+        let Step::Answered(..) = step else {
+            floors.insert((at, index), newest);
+            continue;
+        };
+        let answer = asked.answer.expect("the trace tells of answers");
+        if answer.result.is_err() {
+            continue;
+        }
+        let floor = floors.remove(&(at, index)).unwrap_or_default();
+        if answer.zxid <= floor {
+            findings.add("W1 linearizable", answer.at, link.session(), || {
+                let zxid = answer.zxid;
+                format!(
+                    "{} was told {zxid}; {floor} was acknowledged before it",
+                    link.client
+                )
+            });
+        }
+        if let Some(agreed) = log.at(answer.zxid)
+            && (agreed.executed_at > answer.at || agreed.executed_at < asked.at)
+        {
+            findings.add("W1 linearizable", answer.at, link.session(), || {
+                let (zxid, when) = (agreed.zxid, agreed.executed_at);
+                let (from, to) = (asked.at, answer.at);
+                format!("{zxid} took effect at {when:?}, asked at {from:?}, answered at {to:?}")
+            });
+        }
+        newest = newest.max(answer.zxid);
+    }
+}

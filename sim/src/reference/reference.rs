@@ -1,0 +1,245 @@
+//! The whole service as one value: what a transaction does to it, what a read of it answers.
+
+use std::collections::BTreeMap;
+
+use althing_core::code::Code;
+use althing_core::config::Settings;
+use althing_core::ids::{Password, SessionId, Zxid};
+use althing_core::node::reply::{EventKind, Response};
+use althing_core::node::request::{Listing, Read, SetWatches};
+use althing_core::store::txn::{Action, Attachment, Origin, Outcome, Txn};
+use althing_core::tree::acl::{Identity, Perms};
+use althing_core::tree::path::Path;
+
+use crate::reference::access;
+use crate::reference::tree::{Actor, RefTree, RefZnode, Table, Telling};
+
+/// A session that is open.
+#[derive(Clone, Debug)]
+pub struct RefSession {
+    /// Its secret.
+    pub password: Password,
+    /// Its time-out in milliseconds.
+    pub timeout_ms: u32,
+    /// Whose writes are executed.
+    pub attachment: Attachment,
+    /// How many of them were.
+    pub sequence: u64,
+}
+
+/// What came of a transaction.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// What its asker is told.
+    pub outcome: Outcome,
+    /// What watches are told, in order.
+    pub told: Vec<Telling>,
+    /// The ephemeral znodes that went with a session.
+    pub gone: Vec<Path>,
+}
+
+/// What `setWatches` does with one watch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rearmed {
+    /// The znode has changed since: the watch is told at once.
+    Told(EventKind, Path),
+    /// It has not: the watch is left.
+    Left(Table, Path),
+}
+
+/// The state after some transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    /// The znodes.
+    pub tree: RefTree,
+    /// The sessions that are open.
+    pub sessions: BTreeMap<SessionId, RefSession>,
+    settings: Settings,
+}
+
+impl Reference {
+    /// The state before the first transaction.
+    pub fn new() -> Reference {
+        Reference::default()
+    }
+
+    /// Executes the transaction at `zxid`.
+    pub fn apply(&mut self, zxid: Zxid, txn: &Txn) -> Applied {
+        let mut told = Vec::new();
+        let mut gone = Vec::new();
+        let outcome = match txn.origin.map_or(Ok(()), |origin| self.admit(origin)) {
+            Err(refused) => refused,
+            Ok(()) => self.act(zxid, txn, &mut told, &mut gone),
+        };
+        let live = |owner| self.sessions.contains_key(&owner);
+        debug_assert!(
+            self.tree.owners().all(live),
+            "an ephemeral's session is open"
+        );
+        Applied {
+            outcome,
+            told,
+            gone,
+        }
+    }
+
+    /// A session's writes execute in order, each once, through its newest attachment only.
+    fn admit(&mut self, origin: Origin) -> Result<(), Outcome> {
+        match self.sessions.get_mut(&origin.session) {
+            None => Err(Outcome::Refused(Code::SessionExpired)),
+            Some(session) if session.attachment != origin.attachment => {
+                Err(Outcome::Refused(Code::SessionMoved))
+            }
+            Some(session) if origin.sequence <= session.sequence => Err(Outcome::Repeated),
+            Some(session) if origin.sequence > session.sequence + 1 => {
+                Err(Outcome::Refused(Code::SessionMoved))
+            }
+            Some(session) => {
+                session.sequence += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn act(
+        &mut self,
+        zxid: Zxid,
+        txn: &Txn,
+        told: &mut Vec<Telling>,
+        gone: &mut Vec<Path>,
+    ) -> Outcome {
+        let actor = Actor {
+            zxid,
+            wall: txn.wall,
+            session: txn.origin.map(|origin| origin.session),
+            identities: &txn.identities,
+            data_bytes_max: self.settings.data_bytes_max,
+        };
+        match &txn.action {
+            Action::OpenEpoch { settings, .. } => {
+                self.settings = *settings;
+                Outcome::EpochOpened
+            }
+            Action::OpenSession {
+                password,
+                timeout_ms,
+            } => self.attach(SessionId(zxid.to_wire()), zxid, *password, *timeout_ms),
+            Action::Attach {
+                session,
+                password,
+                timeout_ms,
+            } => match self.sessions.get(session).map(|known| known.password) {
+                Some(known) if known == *password => {
+                    self.attach(*session, zxid, *password, *timeout_ms)
+                }
+                _ => Outcome::NotAttached,
+            },
+            Action::CloseSession { session, .. } => {
+                let existed = self.sessions.remove(session).is_some();
+                if existed {
+                    *gone = self.tree.delete_of(zxid, *session, told);
+                }
+                Outcome::SessionClosed {
+                    session: *session,
+                    existed,
+                    ephemerals: gone.len(),
+                }
+            }
+            Action::Write(op) => Outcome::Written(self.tree.apply(&actor, op, told)),
+            Action::Multi(ops) => match self.tree.apply_all(&actor, ops, told) {
+                Ok(done) => Outcome::AllWritten(done),
+                Err((index, code)) => Outcome::NoneWritten { index, code },
+            },
+        }
+    }
+
+    fn attach(
+        &mut self,
+        session: SessionId,
+        attachment: Attachment,
+        password: Password,
+        timeout_ms: u32,
+    ) -> Outcome {
+        let fresh = RefSession {
+            password,
+            timeout_ms,
+            attachment,
+            sequence: 0,
+        };
+        self.sessions.insert(session, fresh);
+        Outcome::Attached {
+            session,
+            password,
+            timeout_ms,
+            attachment,
+        }
+    }
+
+    /// What a read answers to somebody with these identities.
+    ///
+    /// # Errors
+    /// `NoNode`; `NoAuth`.
+    pub fn read(&self, read: &Read, identities: &[Identity]) -> Result<Response, Code> {
+        let find = |path: &Path, wanted: Perms| -> Result<&RefZnode, Code> {
+            let znode = self.tree.get(path.as_str()).ok_or(Code::NoNode)?;
+            match wanted.0 == 0 || access::permits(&znode.acl, wanted, identities) {
+                true => Ok(znode),
+                false => Err(Code::NoAuth),
+            }
+        };
+        match read {
+            Read::Exists { path, .. } => Ok(Response::Exists(find(path, Perms(0))?.stat())),
+            Read::GetData { path, .. } => {
+                let znode = find(path, Perms::READ)?;
+                Ok(Response::Data {
+                    data: znode.data.clone(),
+                    stat: znode.stat(),
+                })
+            }
+            Read::GetChildren { path, listing, .. } => {
+                let znode = find(path, Perms::READ)?;
+                let stat = match listing {
+                    Listing::Names => None,
+                    Listing::NamesAndStat => Some(znode.stat()),
+                };
+                Ok(Response::Children {
+                    names: self.tree.names(path.as_str()),
+                    stat,
+                })
+            }
+            Read::GetAcl { path } => {
+                let znode = find(path, Perms::READ | Perms::ADMIN)?;
+                let acl = match access::permits(&znode.acl, Perms::ADMIN, identities) {
+                    true => znode.acl.clone(),
+                    false => access::redacted(&znode.acl),
+                };
+                Ok(Response::Acl {
+                    acl,
+                    stat: znode.stat(),
+                })
+            }
+        }
+    }
+
+    /// What `setWatches` does with each of its watches, in the order of the request.
+    pub fn rearm(&self, watches: &SetWatches) -> Vec<Rearmed> {
+        let since = watches.relative_zxid;
+        let at = |path: &Path| self.tree.get(path.as_str());
+        let told = |kind, path: &Path| Rearmed::Told(kind, path.clone());
+        let data = watches.data.iter().map(|path| match at(path) {
+            None => told(EventKind::NodeDeleted, path),
+            Some(znode) if znode.mzxid > since => told(EventKind::NodeDataChanged, path),
+            Some(_) => Rearmed::Left(Table::Data, path.clone()),
+        });
+        let exist = watches.exist.iter().map(|path| match at(path) {
+            Some(_) => told(EventKind::NodeCreated, path),
+            None => Rearmed::Left(Table::Data, path.clone()),
+        });
+        let child = watches.child.iter().map(|path| match at(path) {
+            None => told(EventKind::NodeDeleted, path),
+            Some(znode) if znode.pzxid > since => told(EventKind::NodeChildrenChanged, path),
+            Some(_) => Rearmed::Left(Table::Child, path.clone()),
+        });
+        data.chain(exist).chain(child).collect()
+    }
+}
