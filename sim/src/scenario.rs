@@ -273,7 +273,10 @@ mod tests {
                 ),
                 "x.toml:8:8: faults[0].when: `nth` and `after` belong to a cue with `on`",
             ),
-            ("lasts = \"60s\nsettles".to_owned(), "x.toml:2:8: key with no value"),
+            (
+                "lasts = \"60s\nsettles".to_owned(),
+                "x.toml:2:8: key with no value",
+            ),
             (HEAD.to_owned(), "x.toml:1:1: missing field `workload`"),
         ];
         refuses_all(&cases);

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use althing::four_letter::Described;
 use althing::limits::Limits;
+use althing::reports::Described;
 use althing::server::{Setup, serve};
 use althing::storage::settings::StorageSettings;
 use althing_core::config::Config;
