@@ -79,3 +79,173 @@ where
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use althing_client::client::Client;
+    use althing_client::config::ClientConfig;
+    use althing_client::error::ClientError;
+    use althing_client::znode::{CreateMode, Version};
+
+    use super::*;
+    use crate::plan::Fault;
+    use crate::world::stage::Player;
+
+    const PLAN: &str = r#"
+        name = "counters"
+        servers = 1
+        lasts = "40s"
+        settles = "30s"
+        [workload.mix]
+        clients = 2
+        rest = "10ms"
+        znodes = 2
+        session = "10s"
+    "#;
+
+    const FAULTS: &str = r#"
+        faults = [
+            { at = "3s", what = { crash = { who = "server-1", down = "1s" } } },
+            { at = "8s", what = { power-loss = { server = 1, down = "2s" } } },
+            { at = "13s", what = { cut = { who = "counter-1", lasts = "2s" } } },
+            { at = "17s", what = { pause = { who = "server-1", lasts = "2s" } } },
+            { at = "20s", what = { full-disk = { server = 1, lasts = "1s" } } },
+            { at = "23s", what = { sync-error = { server = 1, down = "1s" } } },
+            { at = "27s", what = { crash = { who = "counter-2", down = "1s" } } },
+            { at = "30s", what = { reset = { who = "counter-1" } } },
+            { at = "31s", what = { slow-disk = { server = 1, by = "50ms", lasts = "2s" } } },
+            { at = "34s", what = { slow-link = { who = "counter-2", by = "50ms", lasts = "2s" } } },
+            { then = "1s", what = { wall-jump = { server = 1, by-ms = -60000 } } },
+            { then = "100ms", what = { clock-drift = { server = 1, ppm = 500 } } },
+        ]
+    "#;
+
+    fn plan() -> Plan {
+        toml::from_str(PLAN).expect("a plan")
+    }
+
+    fn faults() -> Vec<Fault> {
+        #[derive(serde::Deserialize)]
+        struct Faults {
+            faults: Vec<Fault>,
+        }
+        let faults: Faults = toml::from_str(FAULTS).expect("faults");
+        faults.faults
+    }
+
+    /// Two clients count in znodes of their own: each write must find what the one before it left.
+    async fn count(stage: Stage) {
+        for number in 1..=2 {
+            let goal = std::sync::Mutex::new(Some(stage.goal(format!("counter {number}"))));
+            let goal = std::sync::Arc::new(goal);
+            stage.player(&format!("counter-{number}"), move |player| {
+                let goal = goal.clone();
+                async move {
+                    while !player.stage().is_first_act_over() {
+                        if let Err(error) = count_in_a_session(&player).await {
+                            player.mark("session-lost", error.to_string());
+                        }
+                    }
+                    count_in_a_session(&player).await.expect("all is well");
+                    let goal = goal.lock().expect("no panic").take();
+                    goal.expect("reached once").reached();
+                }
+            });
+        }
+        stage.everybody_left().await;
+    }
+
+    async fn count_in_a_session(player: &Player) -> Result<(), ClientError> {
+        let config = ClientConfig::new(player.stage().servers());
+        let client = Client::connect(player.runtime.clone(), config).await?;
+        let path = format!("/{}", player.name);
+        client.ensure(&path).await?;
+        let mut last = client.get_data(&path).await?.stat.version;
+        for _ in 0..200 {
+            match client.set_data(&path, "x", Version::Any).await {
+                Ok(stat) => {
+                    assert!(stat.version > last, "{} after {last}", stat.version);
+                    last = stat.version;
+                }
+                Err(ClientError::ConnectionLoss) => player.mark("in-doubt", ""),
+                Err(error) => return Err(error),
+            }
+            let here = client.get_data(&path).await;
+            if let Ok(znode) = here {
+                assert!(znode.stat.version >= last);
+            }
+        }
+        let mine = CreateMode::EphemeralSequential;
+        client.create(&format!("{path}/x-"), "", mine).await?;
+        client.close().await
+    }
+
+    #[test]
+    fn a_quiet_run_reaches_its_goals() {
+        let run = run_story(&plan(), 1, count);
+        assert_eq!(run.violations, []);
+        assert!(run.counts["executed"] > 1000, "{:?}", run.counts);
+        assert_eq!(run.counts.get("link-ended"), run.counts.get("link-opened"));
+    }
+
+    #[test]
+    fn a_run_with_every_fault_reaches_its_goals() {
+        let mut plan = plan();
+        plan.faults = faults();
+        let run = run_story(&plan, 2, count);
+        assert_eq!(run.violations, []);
+        for fault in &plan.faults {
+            let name = fault.what.name();
+            assert!(run.counts.contains_key(name), "{name}: {:?}", run.counts);
+        }
+        assert!(run.counts["in-doubt"] > 0);
+        assert!(run.counts["stopped"] > 0);
+    }
+
+    #[test]
+    fn a_seed_is_a_run() {
+        let mut plan = plan();
+        plan.faults = faults();
+        let plan = &plan;
+        let (first, second) = std::thread::scope(|scope| {
+            let first = scope.spawn(|| run_story(plan, 3, count));
+            let second = scope.spawn(|| run_story(plan, 3, count));
+            (first.join().expect("a run"), second.join().expect("a run"))
+        });
+        let difference = (first.history.moments.iter())
+            .zip(&second.history.moments)
+            .position(|(a, b)| a != b);
+        assert_eq!(difference, None, "the two runs differ");
+        assert_eq!(first.digest, second.digest);
+        assert_eq!(first.events, second.events);
+        assert_ne!(first.digest, run_story(plan, 4, count).digest);
+    }
+
+    #[test]
+    fn a_panic_of_the_story_is_a_red_run() {
+        let run = run_story(&plan(), 5, |_| async { panic!("the plot has a hole") });
+        assert_eq!(run.violations.len(), 1);
+        assert_eq!(run.violations[0].invariant, "A2 simulator");
+        assert!(run.violations[0].detail.contains("the plot has a hole"));
+    }
+
+    #[test]
+    fn a_panic_of_a_player_is_a_violation() {
+        let run = run_story(&plan(), 6, |stage| async move {
+            stage.player("fool", |_| async { panic!("falls") });
+            stage.everybody_left().await;
+        });
+        assert_eq!(run.violations.len(), 1);
+        assert_eq!(run.violations[0].invariant, "A1 assertion");
+    }
+
+    #[test]
+    fn a_goal_that_is_missed_is_named() {
+        let run = run_story(&plan(), 7, |stage| async move {
+            let _goal = stage.goal("world peace");
+            std::future::pending::<()>().await;
+        });
+        assert_eq!(run.violations.len(), 1);
+        assert!(run.violations[0].detail.contains("world peace"));
+    }
+}
