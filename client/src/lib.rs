@@ -9,6 +9,8 @@ pub mod runtime;
 mod session;
 pub mod sessions;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod transaction;
 pub mod watcher;
 pub mod znode;

@@ -34,16 +34,26 @@ impl SessionState {
 #[derive(Clone, Debug)]
 pub struct StateStream {
     pub(crate) states: watch::Receiver<SessionState>,
+    /// What was told last.
+    told: Option<SessionState>,
 }
 
 impl StateStream {
+    pub(crate) fn new(states: watch::Receiver<SessionState>) -> StateStream {
+        StateStream { states, told: None }
+    }
+
     /// The next state; the first call gives the present one. `None` after the final state. Nothing
     /// is lost if the call is given up.
     pub async fn next(&mut self) -> Option<SessionState> {
-        if self.states.changed().await.is_err() {
+        if self.told.is_some_and(SessionState::is_final) {
             return None;
         }
-        Some(*self.states.borrow_and_update())
+        let told = self.told;
+        // An error means that the session's task and all handles are gone.
+        let state = self.states.wait_for(|state| Some(*state) != told).await;
+        self.told = Some(*state.ok()?);
+        self.told
     }
 
     /// The present state.

@@ -78,7 +78,7 @@ mod tests {
     fn a_short_session_has_short_pauses() {
         let mut backoff = Backoff::default();
         for draw in 0..100 {
-            let pause = backoff.pause(1, Duration::from_millis(400), draw * 0x9e37_79b9_7f4a_7c15);
+            let pause = backoff.pause(1, Duration::from_millis(400), draw << 56);
             assert!(pause <= Duration::from_millis(100), "{pause:?}");
         }
     }

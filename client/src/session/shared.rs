@@ -46,9 +46,7 @@ impl Shared {
     }
 
     pub(crate) fn states(&self) -> StateStream {
-        let mut states = self.states.subscribe();
-        states.mark_changed();
-        StateStream { states }
+        StateStream::new(self.states.subscribe())
     }
 
     pub(crate) fn session(&self) -> Option<SessionId> {

@@ -1,0 +1,4 @@
+//! The client against a scripted server: the tests say frame by frame what it hears.
+
+mod fake;
+mod session;
