@@ -28,8 +28,8 @@ pub enum DirectoryError {
     },
     /// Another process uses it.
     #[error(
-        "{directory}: another process{holder} holds the lock of this data directory. Stop it first, \
-         or choose another directory"
+        "{directory}: another process{holder} holds the lock of this data directory. Stop it \
+         first, or choose another directory"
     )]
     Locked {
         /// The directory.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use crate::disk::{Disk, DiskFile};
 use crate::storage::error::{Failure, StorageError};
 use crate::storage::names::{self, Name};
-use crate::storage::sector::{self, Kind};
+use crate::storage::sector::{self, Kind, SECTOR_BYTES, Span};
 use crate::storage::segment;
 use crate::storage::settings::{GROUP_BYTES_MAX, StorageSettings};
 
@@ -58,7 +58,7 @@ pub struct Current<F> {
     pub base: Zxid,
     /// The file.
     pub file: F,
-    /// The sector behind the last group.
+    /// The sector behind the last group and its seal.
     pub end: u32,
     /// Is that group sealed?
     pub seal: Seal,
@@ -69,11 +69,10 @@ pub struct Current<F> {
 pub enum Seal {
     /// Not yet.
     Missing,
-    /// A seal is written, but not synced.
+    /// A seal stands behind it, and need not be synced.
     Written,
-    /// There is nothing more to do about it: a recovery has read the seal, or it was synced, or
-    /// there was no space for it.
-    Settled,
+    /// There was no space for one.
+    Refused,
 }
 
 /// The end of the log.
@@ -275,8 +274,8 @@ impl<D: Disk> LogWriter<D> {
         }
     }
 
-    async fn sync_seal(&mut self) -> Result<(), StorageError> {
-        match &mut self.current {
+    async fn sync_seal(&self) -> Result<(), StorageError> {
+        match &self.current {
             Some(current) => current.sync_seal().await,
             None => Ok(()),
         }
@@ -349,10 +348,8 @@ impl<F: DiskFile> Current<F> {
     async fn append(&mut self, payload: &[u8]) -> Result<(), Failure> {
         let name = names::segment(self.base);
         let mut bytes = Vec::new();
-        sector::write(self.base, self.end, Kind::Group, payload, &mut bytes);
+        sector::write(self.base, self.span(), Kind::Group, payload, &mut bytes);
         let offset = sector::offset(self.end);
-        // The seal that may be there is written over; whatever comes of it, it is gone.
-        self.seal = Seal::Missing;
         let written = self.file.write_at(offset, &bytes).await;
         match written.map_err(Failure::io(&name, "write")) {
             Ok(()) => {}
@@ -364,8 +361,19 @@ impl<F: DiskFile> Current<F> {
         }
         let synced = self.file.sync().await;
         synced.map_err(StorageError::io(&name, "sync"))?;
-        self.end += (bytes.len() / sector::SECTOR_BYTES) as u32;
+        self.end += (bytes.len() / SECTOR_BYTES) as u32;
+        self.seal = Seal::Missing;
         Ok(())
+    }
+
+    /// Where the next group belongs.
+    fn span(&self) -> Span {
+        let start = self.end;
+        let synced = match self.seal {
+            Seal::Missing | Seal::Refused => start,
+            Seal::Written => start - 1,
+        };
+        Span { start, synced }
     }
 
     /// Takes back what was written from `offset` on, durably.
@@ -384,29 +392,30 @@ impl<F: DiskFile> Current<F> {
         }
         let name = names::segment(self.base);
         let mut bytes = Vec::new();
-        sector::write(self.base, self.end, Kind::Seal, &[], &mut bytes);
+        sector::write(self.base, Span::at(self.end), Kind::Seal, &[], &mut bytes);
         let offset = sector::offset(self.end);
         let written = self.file.write_at(offset, &bytes).await;
         match written.map_err(Failure::io(&name, "write the seal")) {
-            Ok(()) => self.seal = Seal::Written,
+            Ok(()) => {
+                self.end += 1;
+                self.seal = Seal::Written;
+            }
             Err(Failure::Full) => {
                 // The log is whole without it.
                 self.cut(offset).await?;
-                self.seal = Seal::Settled;
+                self.seal = Seal::Refused;
             }
             Err(Failure::Fatal(error)) => return Err(error),
         }
         Ok(())
     }
 
-    async fn sync_seal(&mut self) -> Result<(), StorageError> {
+    async fn sync_seal(&self) -> Result<(), StorageError> {
         if self.seal != Seal::Written {
             return Ok(());
         }
         let name = names::segment(self.base);
         let synced = self.file.sync().await;
-        synced.map_err(StorageError::io(&name, "sync the seal"))?;
-        self.seal = Seal::Settled;
-        Ok(())
+        synced.map_err(StorageError::io(&name, "sync the seal"))
     }
 }

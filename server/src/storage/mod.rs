@@ -14,3 +14,6 @@ pub mod settings;
 pub mod snapshot_file;
 pub mod snapshots;
 pub mod storage;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | 0..4 | CRC-32C of the segment's position, the sector's number and the bytes below |
 //! | 4 | the kind |
-//! | 5..8 | zero |
+//! | 5 | 1 if a seal stands right before its group, which may not have been synced; otherwise 0 |
+//! | 6..8 | zero |
 //! | 8..12 | the number of the sector with which its group begins |
 //! | 12..16 | how many bytes of payload the whole group has |
 //! | 16..512 | payload, filled up with zeros |
@@ -43,6 +44,24 @@ impl Kind {
     }
 }
 
+/// Where something is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// The first sector that it takes.
+    pub start: u32,
+    /// Everything before this sector is synced. It is `start`, or the one before it if a seal
+    /// stands there.
+    pub synced: u32,
+}
+
+impl Span {
+    /// Behind what is synced.
+    pub fn at(start: u32) -> Span {
+        let synced = start;
+        Span { start, synced }
+    }
+}
+
 /// What stands where a sector may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sector<'a> {
@@ -52,6 +71,8 @@ pub enum Sector<'a> {
         kind: Kind,
         /// With which sector that begins.
         start: u32,
+        /// When it was written, everything before this sector had been synced.
+        synced: u32,
         /// Its bytes of payload, over all its sectors.
         length: u32,
         /// The bytes of this sector, with what fills it up.
@@ -78,6 +99,7 @@ pub fn read(base: Zxid, index: u32, bytes: &[u8]) -> Sector<'_> {
         Some(kind) if word(bytes, 0) == checksum(base, index, &bytes[4..]) => Sector::Whole {
             kind,
             start: word(bytes, 8),
+            synced: word(bytes, 8).saturating_sub(u32::from(bytes[5])),
             length: word(bytes, 12),
             payload: &bytes[HEAD_BYTES..],
         },
@@ -86,9 +108,18 @@ pub fn read(base: Zxid, index: u32, bytes: &[u8]) -> Sector<'_> {
 }
 
 /// Appends the sectors of one group, or of a header or a seal, which begins at the sector number
-/// `start` of the segment that follows `base`. At least one sector, so that a seal needs no
-/// payload.
-pub fn write(base: Zxid, start: u32, kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
+/// `start` of the segment that follows `base`; everything before the sector number `synced` is
+/// synced. At least one sector, so that a seal needs no payload.
+pub fn write(
+    base: Zxid,
+    Span { start, synced }: Span,
+    kind: Kind,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) {
+    assert!(synced <= start, "what is not written cannot be synced");
+    let seals = start - synced;
+    assert!(seals <= 1, "nothing but one seal is written without a sync");
     let length = u32::try_from(payload.len()).expect("groups are limited");
     out.reserve(count(length) as usize * SECTOR_BYTES);
     let mut index = start;
@@ -97,6 +128,7 @@ pub fn write(base: Zxid, start: u32, kind: Kind, payload: &[u8], out: &mut Vec<u
         let (now, later) = rest.split_at(rest.len().min(PAYLOAD_BYTES));
         let mut sector = [0; SECTOR_BYTES];
         sector[4] = kind as u8;
+        sector[5] = seals as u8;
         sector[8..12].copy_from_slice(&start.to_be_bytes());
         sector[12..16].copy_from_slice(&length.to_be_bytes());
         sector[HEAD_BYTES..HEAD_BYTES + now.len()].copy_from_slice(now);
@@ -149,11 +181,11 @@ mod tests {
             start in 1..u32::MAX / 2,
         ) {
             let mut bytes = Vec::new();
-            write(BASE, start, Kind::Group, &payload, &mut bytes);
+            write(BASE, Span::at(start), Kind::Group, &payload, &mut bytes);
             prop_assert_eq!(bytes.len(), count(payload.len() as u32) as usize * SECTOR_BYTES);
             let mut found = Vec::new();
             for (index, chunk) in (start..).zip(bytes.chunks(SECTOR_BYTES)) {
-                let Sector::Whole { kind, start: begin, length, payload: part } =
+                let Sector::Whole { kind, start: begin, length, payload: part, .. } =
                     read(BASE, index, chunk)
                 else {
                     panic!("not whole");
@@ -172,7 +204,7 @@ mod tests {
             bit in 0..SECTOR_BYTES * 8,
         ) {
             let mut bytes = Vec::new();
-            write(BASE, 5, Kind::Group, &payload, &mut bytes);
+            write(BASE, Span::at(5), Kind::Group, &payload, &mut bytes);
             prop_assert_eq!(read(BASE, 6, &bytes), Sector::Bad);
             prop_assert_eq!(read(Zxid(BASE.0 + 1), 5, &bytes), Sector::Bad);
             bytes[bit / 8] ^= 1 << (bit % 8);

@@ -10,13 +10,14 @@
 //!
 //! When the writer has nothing to do it writes a seal behind the last group: a sector that says
 //! that everything before it was synced. The seal itself is not synced (but when the server stops
-//! in good order), so it costs the hot path nothing; the next group is written over it.
+//! in good order), so it costs the hot path nothing. Nothing that was written is ever written over
+//! with something else, so a segment only grows, and is cut at its end.
 //!
 //! # A torn tail, and damage
 //!
 //! The assumption is that a disk writes a sector whole or not at all. Then a write that a power
-//! loss or a kill has interrupted leaves, sector by sector, either what was written, or what was
-//! there before: zeros, the end of the file, or a seal. Therefore:
+//! loss or a kill has interrupted leaves, sector by sector, either what was written, or zeros, or
+//! the end of the file. Therefore:
 //!
 //! - A last group of which sectors are blank or missing, with nothing behind it, was never synced,
 //!   so never acknowledged. It is a torn tail, and it is cut.
@@ -37,7 +38,7 @@ use althing_core::quorum::log::{Ballot, Record};
 use crate::disk::DiskFile;
 use crate::storage::error::{RESTORE, StorageError};
 use crate::storage::names;
-use crate::storage::sector::{self, Kind, SECTOR_BYTES, Sector};
+use crate::storage::sector::{self, Kind, SECTOR_BYTES, Sector, Span};
 use crate::storage::settings::{GROUP_BYTES_MAX, READ_BYTES, RECORD_BYTES_MAX};
 
 /// The version of this format.
@@ -59,9 +60,9 @@ pub enum Standing {
 pub struct Scanned {
     /// The first sector of the last group, or 0 for the header if there is no group.
     pub last: u32,
-    /// The sector behind the last group: the next group belongs there.
+    /// The sector behind the last group and its seal: the next group belongs there.
     pub end: u32,
-    /// Is there a seal at `end`? If not, nobody knows whether the last group was synced.
+    /// Is there a seal? If not, nobody knows whether the last group was synced.
     pub sealed: bool,
     /// Is there something behind that must be cut?
     pub torn: bool,
@@ -76,7 +77,7 @@ pub fn header(base: Zxid, ballot: Ballot) -> Vec<u8> {
     payload.extend_from_slice(&base.0.to_be_bytes());
     append_record(&Record::Ballot(ballot), &mut payload);
     let mut out = Vec::new();
-    sector::write(base, 0, Kind::Header, &payload, &mut out);
+    sector::write(base, Span::at(0), Kind::Header, &payload, &mut out);
     assert!(out.len() == SECTOR_BYTES, "a ballot is small");
     out
 }
@@ -127,17 +128,16 @@ pub async fn scan<F: DiskFile>(
     };
     let mut payload = Vec::new();
     while scanned.end < reader.sectors {
-        match reader.group(scanned.end, &mut payload).await? {
-            Group::Whole { next } => {
-                reader.records(scanned.end, &payload, each)?;
-                scanned.last = scanned.end;
+        match reader.sealed_group(scanned.end, &mut payload).await? {
+            Group::Whole { begin, next } => {
+                reader.records(begin, &payload, each)?;
+                scanned.last = begin;
                 scanned.end = next;
+                scanned.sealed = false;
             }
             Group::Seal => {
+                scanned.end += 1;
                 scanned.sealed = true;
-                reader.tail(scanned.end, scanned.end + 1, standing).await?;
-                scanned.torn = scanned.end + 1 < reader.sectors;
-                break;
             }
             Group::Broken { at } => {
                 reader.tail(scanned.end, at, standing).await?;
@@ -151,7 +151,7 @@ pub async fn scan<F: DiskFile>(
 
 /// What stands where a group may begin.
 enum Group {
-    Whole { next: u32 },
+    Whole { begin: u32, next: u32 },
     Seal,
     Broken { at: u32 },
 }
@@ -219,6 +219,7 @@ impl<'a, F: DiskFile> Reader<'a, F> {
                 start: 0,
                 length,
                 payload,
+                ..
             } if length as usize <= payload.len() => payload[..length as usize].to_vec(),
             Sector::Blank | Sector::Short => {
                 return Err(self.damaged(0, no_header("nothing")));
@@ -275,6 +276,28 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         })
     }
 
+    /// Reads what begins at `begin`; a group into `payload`. A blank sector of which the group
+    /// behind it says that it was a seal is no loss: a seal is not synced.
+    async fn sealed_group(
+        &mut self,
+        begin: u32,
+        payload: &mut Vec<u8>,
+    ) -> Result<Group, StorageError> {
+        let found = self.group(begin, payload).await?;
+        if matches!(found, Group::Broken { at } if at == begin)
+            && begin + 1 < self.sectors
+            && self.sector(begin).await? == Sector::Blank
+            && matches!(
+                self.sector(begin + 1).await?,
+                Sector::Whole { kind: Kind::Group, synced, .. } if synced == begin
+            )
+            && let whole @ Group::Whole { .. } = self.group(begin + 1, payload).await?
+        {
+            return Ok(whole);
+        }
+        Ok(found)
+    }
+
     /// Reads the group that begins at `begin` into `payload`.
     async fn group(&mut self, begin: u32, payload: &mut Vec<u8>) -> Result<Group, StorageError> {
         payload.clear();
@@ -307,12 +330,13 @@ impl<'a, F: DiskFile> Reader<'a, F> {
                     start,
                     length: same,
                     payload: part,
+                    ..
                 } if start == begin && same == length => payload.extend_from_slice(part),
                 _ => return Ok(Group::Broken { at }),
             }
         }
         payload.truncate(length as usize);
-        Ok(Group::Whole { next })
+        Ok(Group::Whole { begin, next })
     }
 
     /// Gives the records of a whole group to `each`.
@@ -340,8 +364,8 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         Ok(())
     }
 
-    /// Makes sure that what stands behind the groups that are whole was never synced. The group
-    /// that was begun at `begin`, if any, is broken at `broken`.
+    /// Makes sure that what stands from `begin` on, behind the groups that are whole, was never
+    /// synced. What was begun there is broken at `broken`.
     async fn tail(
         &mut self,
         begin: u32,
@@ -353,24 +377,15 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         for index in begin..self.sectors {
             match self.sector(index).await? {
                 Sector::Blank | Sector::Short => {}
-                Sector::Whole {
-                    kind: Kind::Seal,
-                    start,
-                    ..
-                } if index == begin && start == begin => {}
-                Sector::Whole {
-                    kind: Kind::Group,
-                    start,
-                    ..
-                } if start == begin => begun = Some(index),
-                Sector::Whole { start, .. } if start > begin => {
+                Sector::Whole { synced, .. } if synced > begin => {
                     let what = format!(
                         "a part of a group of records is missing, although byte {} shows that it \
-                         was written",
+                         was synced",
                         sector::offset(index),
                     );
                     return Err(self.damaged(broken, what));
                 }
+                Sector::Whole { start, .. } if start >= begin => begun = Some(index),
                 Sector::Whole { .. } | Sector::Bad => bad = bad.or(Some(index)),
             }
         }
@@ -381,7 +396,7 @@ impl<'a, F: DiskFile> Reader<'a, F> {
             }
             (None, Some(_), Standing::Followed) => {
                 let what = "a part of a group of records is missing, although a later segment \
-                            shows that it was written";
+                            shows that it was synced";
                 Err(self.damaged(broken, what.to_owned()))
             }
             // Blank sectors are what a seal leaves that was not yet on disk. Should a group have

@@ -339,7 +339,7 @@ async fn make_durable<F: DiskFile>(
         torn,
     } = scanned;
     if torn {
-        let keep = sector::offset(end + u32::from(sealed));
+        let keep = sector::offset(end);
         tracing::warn!(
             file = name,
             keep,
@@ -365,7 +365,7 @@ async fn make_durable<F: DiskFile>(
         file,
         end,
         seal: match sealed {
-            true => Seal::Settled,
+            true => Seal::Written,
             false => Seal::Missing,
         },
     })

@@ -1,0 +1,189 @@
+//! Want of space, rotation, pruning, and the errors that end a server.
+
+use althing_core::ids::{Epoch, Ticket, Zxid};
+use althing_core::node::input::Input;
+use althing_core::quorum::log::{Ballot, Record};
+use tokio::sync::mpsc;
+
+use crate::storage::error::StorageError;
+use crate::storage::log::LogJob;
+use crate::storage::names::{self, Name};
+use crate::storage::settings::{GROUP_BYTES_MAX, StorageSettings};
+use crate::storage::storage::open;
+use crate::storage::tests::crash_disk::{Chance, CrashDisk, Faults};
+use crate::storage::tests::feeder::{Ask, Books, block_on, entry};
+
+/// Opens the disk and does the jobs; what was recovered, and the answers.
+fn run(
+    disk: &CrashDisk,
+    faults: Faults,
+    jobs: Vec<LogJob>,
+) -> (Vec<Zxid>, Vec<Input>, Result<(), StorageError>) {
+    let opened = block_on(open(disk.clone(), StorageSettings::default()));
+    let opened = opened.map_err(|error| error.to_string()).expect("whole");
+    let entries = opened.recovered.entries.iter();
+    let recovered = entries.map(|entry| entry.zxid).collect();
+    disk.set_faults(faults);
+    let (to_log, log_jobs) = mpsc::unbounded_channel();
+    for job in jobs {
+        to_log.send(job).expect("the receiver is here");
+    }
+    drop(to_log);
+    let mut answers = Vec::new();
+    let result = block_on(opened.log.run(log_jobs, |input| answers.push(input)));
+    (recovered, answers, result)
+}
+
+fn ticket(number: u64) -> Ticket {
+    Ticket {
+        incarnation: 1,
+        number,
+    }
+}
+
+fn save(number: u64, record: Record) -> LogJob {
+    LogJob::Save {
+        ticket: ticket(number),
+        record,
+    }
+}
+
+fn at(counter: u32) -> Zxid {
+    Zxid::new(Epoch(1), counter)
+}
+
+fn new_ballot() -> Record {
+    Record::Ballot(Ballot {
+        epoch: Epoch(2),
+        voted_for: None,
+    })
+}
+
+#[test]
+fn without_space_everything_up_to_the_resumption_is_refused() {
+    let disk = CrashDisk::default();
+    let (_, answers, result) = run(&disk, Faults::default(), vec![save(1, entry(at(0), 0))]);
+    result.expect("space");
+    assert_eq!(answers, [Input::Saved(ticket(1))]);
+    let before: usize = disk.files().values().map(Vec::len).sum();
+
+    let faults = Faults {
+        space: Some(before + 3000),
+        ..Faults::default()
+    };
+    let jobs = vec![
+        save(1, entry(at(1), GROUP_BYTES_MAX)),
+        save(2, entry(at(2), 0)),
+        save(3, new_ballot()),
+        LogJob::Resume,
+        save(4, entry(at(1), 7)),
+    ];
+    let (recovered, answers, result) = run(&disk, faults, jobs);
+    result.expect("want of space ends nothing");
+    assert_eq!(recovered, [at(0)]);
+    let expected = [
+        Input::Refused(ticket(1)),
+        Input::Refused(ticket(2)),
+        Input::Refused(ticket(3)),
+        Input::Saved(ticket(4)),
+    ];
+    assert_eq!(answers, expected);
+
+    disk.lose_power(&mut Chance(7));
+    let (recovered, _, _) = run(&disk, Faults::default(), Vec::new());
+    assert_eq!(recovered, [at(0), at(1)]);
+}
+
+#[test]
+fn without_space_for_a_segment_nothing_of_it_stays() {
+    let disk = CrashDisk::default();
+    for space in [0, 100] {
+        let faults = Faults {
+            space: Some(space),
+            ..Faults::default()
+        };
+        let (_, answers, result) = run(&disk, faults, vec![save(1, entry(at(0), 0))]);
+        result.expect("want of space ends nothing");
+        assert_eq!(answers, [Input::Refused(ticket(1))]);
+        assert!(disk.files().is_empty(), "{:?}", disk.files().keys());
+        disk.kill();
+    }
+}
+
+#[test]
+fn a_log_without_space_for_its_seal_is_whole_without_it() {
+    let disk = CrashDisk::default();
+    // A header and one group.
+    let faults = Faults {
+        space: Some(1024 + 10),
+        ..Faults::default()
+    };
+    let (_, answers, result) = run(&disk, faults, vec![save(1, entry(at(0), 0))]);
+    result.expect("want of space ends nothing");
+    assert_eq!(answers, [Input::Saved(ticket(1))]);
+    assert_eq!(disk.files()[&names::segment(Zxid::ZERO)].len(), 1024);
+    disk.kill();
+    let (recovered, ..) = run(&disk, Faults::default(), Vec::new());
+    assert_eq!(recovered, [at(0)]);
+}
+
+#[test]
+fn a_failed_sync_ends_the_writer_and_acknowledges_nothing() {
+    for sync in 0..3 {
+        let disk = CrashDisk::default();
+        let faults = Faults {
+            sync_fails_after: Some(sync),
+            ..Faults::default()
+        };
+        let (_, answers, result) = run(&disk, faults, vec![save(1, entry(at(0), 0))]);
+        let error = result.expect_err("fatal").to_string();
+        assert!(error.contains(": cannot sync"), "{error}");
+        assert_eq!(answers, []);
+        // What the failed sync left in memory is made durable before it is believed.
+        disk.kill();
+        let (recovered, ..) = run(&disk, Faults::default(), Vec::new());
+        disk.lose_power(&mut Chance(sync));
+        let (again, ..) = run(&disk, Faults::default(), Vec::new());
+        assert_eq!(recovered, again);
+    }
+}
+
+#[test]
+#[should_panic(expected = "does not follow")]
+fn an_entry_out_of_order_is_a_mistake_of_the_program() {
+    let jobs = vec![save(1, entry(at(0), 0)), save(2, entry(at(2), 0))];
+    let _ = run(&CrashDisk::default(), Faults::default(), jobs);
+}
+
+#[test]
+fn segments_follow_each_other_and_go_with_the_snapshots() {
+    let settings = StorageSettings {
+        segment_bytes: 2048,
+        snapshots_kept: 2,
+    };
+    let disk = CrashDisk::default();
+    let mut books = Books::default();
+    // The ballot is saved once, and must outlive the segment that it was saved in.
+    let mut asks = vec![Ask::Ballot];
+    for _ in 0..6 {
+        for _ in 0..8 {
+            asks.extend([Ask::Entry(300), Ask::Rest, Ask::Rest]);
+        }
+        asks.extend([Ask::Snapshot, Ask::Rest, Ask::Rest, Ask::Rest, Ask::Rest]);
+    }
+    block_on(books.live(disk.clone(), settings, &asks, || {})).expect("no faults");
+    assert_eq!(books.snapshots_made, 6);
+    let (mut segments, mut snapshots) = (Vec::new(), Vec::new());
+    for name in disk.files().keys() {
+        match Name::parse(name) {
+            Some(Name::Segment(base)) => segments.push(base),
+            Some(Name::Snapshot(zxid)) => snapshots.push(zxid),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    assert_eq!(snapshots.len(), 2);
+    assert!(segments.len() >= 3, "{segments:?}");
+    // The oldest snapshot needs the first segment, and no segment before it.
+    assert!(segments[0] <= snapshots[0] && snapshots[0] < segments[1]);
+    block_on(books.live(disk, settings, &[], || {})).expect("no faults");
+}

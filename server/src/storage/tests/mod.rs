@@ -1,0 +1,8 @@
+//! Proofs of the storage: lives that end by kill, power loss and failure; damage; real files.
+
+mod crash_disk;
+mod damage;
+mod feeder;
+mod files;
+mod limits;
+mod lives;
