@@ -205,6 +205,11 @@ impl Stage {
         self.0.second_act.send_replace(true);
     }
 
+    /// Is this player's process down, perhaps for good?
+    pub fn is_down(&self, name: &str) -> bool {
+        matches!(self.cast().get(name), Some(cast) if cast.state == Presence::Down)
+    }
+
     /// The player that `name` means: itself, or whoever plays that part.
     pub fn resolve(&self, name: &str) -> Option<Arc<str>> {
         let client = self.who_plays(name).unwrap_or_else(|| name.to_owned());
@@ -361,6 +366,12 @@ impl Player {
             name,
             detail: detail.into(),
         });
+    }
+
+    /// It saw a rule broken that only the story can judge.
+    pub fn violate(&self, invariant: &'static str, detail: impl Into<String>) {
+        let detail = format!("{}: {}", self.name, detail.into());
+        self.stage.0.world.recorder.violate(invariant, detail);
     }
 
     /// It begins or stops to believe that it holds `lock`.

@@ -1,0 +1,80 @@
+//! How a player goes on through everything that goes wrong, and what it does while it holds.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use althing_client::client::Client;
+use althing_client::config::ClientConfig;
+use althing_client::error::ClientError;
+use althing_client::recipes::hold::Hold;
+use althing_client::runtime::Runtime;
+use althing_client::sessions::Sessions;
+
+use crate::history;
+use crate::world::runtime::SimRuntime;
+use crate::world::stage::Player;
+
+/// The session time-out of the stories in which nothing depends on it.
+pub const SESSION: Duration = Duration::from_secs(6);
+
+/// The pause before a deed is tried again: at least, and at most.
+const REST_MIN: Duration = Duration::from_millis(50);
+const REST_MAX: Duration = Duration::from_millis(500);
+
+/// The player's sessions, one after another.
+pub fn sessions(player: &Player, timeout: Duration) -> Sessions<SimRuntime> {
+    let config = ClientConfig::new(player.stage().servers()).session_timeout(timeout);
+    Sessions::new(player.runtime.clone(), config)
+}
+
+/// Does `deed` until it succeeds, in one session after another. It must be right to do it again
+/// after it failed or came to a doubtful end.
+pub async fn persevere<T, F>(
+    sessions: &Sessions<SimRuntime>,
+    mut deed: impl FnMut(Client<SimRuntime>) -> F,
+) -> T
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    loop {
+        let outcome = match sessions.client().await {
+            Ok(client) => deed(client).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(value) => return value,
+            Err(error) => tracing::debug!(%error, "tries again"),
+        }
+        rest(sessions.runtime()).await;
+    }
+}
+
+/// A short pause of random length.
+pub async fn rest(runtime: &SimRuntime) {
+    let range_ms = (REST_MAX - REST_MIN).as_millis() as u64;
+    let extra = Duration::from_millis(runtime.random() % range_ms);
+    runtime.sleep(REST_MIN + extra).await;
+}
+
+/// Does `work` while `lock` is held, and lets know when the player believes that it holds it. When
+/// it is lost, the belief ends at once, but what `work` has begun comes to its end: a program cannot
+/// call back what is on its way to a store. `work` itself looks whether it may begin something.
+pub async fn while_holding(
+    player: &Player,
+    lock: &str,
+    hold: &Hold<SimRuntime>,
+    work: impl Future<Output = ()>,
+) {
+    let token = hold.token();
+    player.held(lock, token, history::Hold::Begins);
+    let mut work = pin!(work);
+    let done = tokio::select! {
+        biased;
+        () = hold.lost() => false,
+        () = &mut work => true,
+    };
+    player.held(lock, token, history::Hold::Ends);
+    if !done {
+        work.await;
+    }
+}
