@@ -225,7 +225,12 @@ impl<S: Shell> Drive<S> {
                     request,
                 };
                 self.step(now, opened);
+                if let Phase::Closing { .. } = self.phase {
+                    self.clients.close(connection);
+                }
             }
+            // A server that stops answers what it has begun, and begins nothing.
+            Message::Asked { .. } | Message::HasRead { .. } if self.phase != Phase::Serving => {}
             Message::Asked { connection, asked } => {
                 match self.clients.ask(connection, asked, &mut self.statistics) {
                     Fate::Step(asked) => self.ask(now, connection, asked),

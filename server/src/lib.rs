@@ -28,8 +28,12 @@ pub mod arguments;
 pub mod clients;
 pub mod config;
 pub mod connection;
+#[cfg(test)]
+mod connection_tests;
 pub mod disk;
 pub mod drive;
+#[cfg(test)]
+mod drive_tests;
 pub mod four_letter;
 pub mod frames;
 pub mod limits;
@@ -39,7 +43,11 @@ pub mod os_disk;
 pub mod outbound;
 pub mod program;
 pub mod reports;
+#[cfg(test)]
+mod rig;
 pub mod server;
+#[cfg(test)]
+mod server_tests;
 pub mod shell;
 pub mod statistics;
 pub mod storage;

@@ -30,7 +30,7 @@ pub struct Limits {
     pub write_stall_max: Duration,
 }
 
-/// Connections in all: more than most ensembles ever see, and some hundred MiB of buffers at most.
+/// Connections in all: more than most ensembles ever see, and below a GiB of buffers when idle.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
 
 /// What a frame has beside a znode's data: path, ACL, headers; and several small operations in one
@@ -65,7 +65,7 @@ pub const STOP_SAVES_MAX: Duration = Duration::from_secs(10);
 pub const STOP_REPLIES_MAX: Duration = Duration::from_secs(1);
 
 /// A buffer that has grown beyond this is given back when it is empty; one that has not is kept.
-pub const BUFFER_KEPT_BYTES_MAX: usize = 64 * 1024;
+pub const BUFFER_KEPT_BYTES_MAX: usize = 16 * 1024;
 
 impl Default for Limits {
     fn default() -> Limits {

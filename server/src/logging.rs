@@ -1,5 +1,7 @@
 //! The log: its format, its levels, and which line each of the node's events becomes.
 
+use std::io::{self, IsTerminal};
+
 use althing_core::node::event::{Event, Refusal};
 use tracing::{Level, debug, enabled, error, info, trace, warn};
 use tracing_subscriber::EnvFilter;
@@ -19,7 +21,8 @@ pub fn start(format: LogFormat, directives: &str) -> Result<(), String> {
         .map_err(|error| format!("`{directives}` is no log level: {error}"))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     let started = match format {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),

@@ -1,0 +1,192 @@
+//! The drive's turns, at a clock that the test moves.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use althing_core::codec::client::decode_connect;
+use althing_core::config::Config;
+use althing_core::ids::{ConnectionId, ServerId, Xid};
+use althing_core::node::effect::Effect;
+use althing_core::node::input::Input;
+use althing_core::node::node::{Node, Recovered};
+use althing_core::node::request::Request;
+use althing_core::prng::Seed;
+use althing_core::time::{Instant, Now, WallTime};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+
+use crate::clients::{Asked, Clients};
+use crate::drive::{Channels, Drive};
+use crate::limits::{BATCH_MAX, Limits};
+use crate::mail::{Mailbox, Message};
+use crate::outbound::Outbound;
+use crate::rig::{connect_bytes, run};
+use crate::shell::{Shell, Task};
+use crate::storage::log::LogJob;
+
+/// A world in which nothing happens by itself.
+#[derive(Clone)]
+struct Still {
+    clock_ms: Arc<AtomicU64>,
+}
+
+impl Shell for Still {
+    type Stream = DuplexStream;
+
+    fn now(&self) -> Now {
+        Now {
+            clock: Instant(self.clock_ms.load(Ordering::SeqCst) * 1_000_000),
+            wall: WallTime(0),
+        }
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        if self.now().clock < until {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn spawn(&self, _: Task, _: impl Future<Output = ()> + Send + 'static) {
+        unreachable!("a drive spawns nothing");
+    }
+
+    async fn accept(&self) -> io::Result<(DuplexStream, SocketAddr)> {
+        unreachable!("a drive accepts nobody");
+    }
+
+    fn entropy(&self) -> Seed {
+        Seed([7; 32])
+    }
+
+    fn observe_recovered(&self, _: &Recovered) {}
+    fn observe_input(&self, _: Now, _: &Input) {}
+    fn observe_node(&self, _: Now, _: &Node) {}
+    fn observe_effect(&self, _: Now, _: &Effect) {}
+}
+
+struct Stage {
+    shell: Still,
+    mailbox: Mailbox,
+    log: UnboundedReceiver<LogJob>,
+    _stop: oneshot::Sender<()>,
+    _serving: watch::Receiver<()>,
+}
+
+/// Spawns a drive of an empty node.
+fn stage() -> Stage {
+    let shell = Still {
+        clock_ms: Arc::new(AtomicU64::new(1000)),
+    };
+    let (to_drive, inbox) = unbounded_channel();
+    let (to_log, log) = unbounded_channel();
+    let (to_snapshots, _snapshots) = unbounded_channel();
+    let (accepting, serving) = watch::channel(());
+    let mailbox = Mailbox::new(to_drive);
+    let config = Config::standalone(ServerId(1));
+    let node = Node::new(config, Recovered::default(), shell.entropy());
+    let channels = Channels {
+        inbox,
+        mailbox: mailbox.clone(),
+        log: to_log,
+        snapshots: to_snapshots,
+        accepting,
+    };
+    let drive = Drive::new(
+        shell.clone(),
+        node,
+        Clients::new(Limits::default()),
+        channels,
+    );
+    let (stop, stopped) = oneshot::channel::<()>();
+    tokio::spawn(drive.run(async {
+        let _ = stopped.await;
+    }));
+    Stage {
+        shell,
+        mailbox,
+        log,
+        _stop: stop,
+        _serving: serving,
+    }
+}
+
+impl Stage {
+    /// Saves what is to be saved, until nothing is; tells how many sessions there are then.
+    async fn settle(&mut self) -> usize {
+        loop {
+            let (told, sessions) = oneshot::channel();
+            self.mailbox.send(Message::Query(Box::new(move |view| {
+                let _ = told.send(view.node.store().sessions().len());
+            })));
+            let sessions = sessions.await.expect("the drive runs");
+            // A turn's timers come after its messages: only a second look sees what they did.
+            let mut saved = 0;
+            while let Ok(job) = self.log.try_recv() {
+                if let LogJob::Save { ticket, .. } = job {
+                    self.mailbox.send(Message::Stored(Input::Saved(ticket)));
+                    saved += 1;
+                }
+            }
+            if saved == 0 {
+                return sessions;
+            }
+        }
+    }
+
+    /// Lets the clock go on so far, and the drive see it.
+    async fn advance(&mut self, ms: u64) -> usize {
+        self.shell.clock_ms.fetch_add(ms, Ordering::SeqCst);
+        self.settle().await;
+        self.settle().await
+    }
+}
+
+/// A session of 4 seconds, the last of which is about to pass while a long queue waits; a
+/// heartbeat is the last in that queue, or is not. How many sessions are there afterwards?
+async fn sessions_after_a_long_queue(heartbeat: Option<Request>) -> usize {
+    let mut stage = stage();
+    stage.settle().await;
+    let connection = ConnectionId(1);
+    let received = stage.shell.now().clock;
+    let mut request = decode_connect(&connect_bytes()[4..]).expect("a first frame");
+    request.timeout_ms = 4000;
+    stage.mailbox.send(Message::Opened {
+        connection,
+        address: ([10, 0, 0, 7], 4711).into(),
+        request,
+        outbound: Arc::new(Outbound::default()),
+        received,
+    });
+    stage.settle().await;
+    for _ in 0..3 {
+        assert_eq!(stage.advance(1000).await, 1, "it lives");
+    }
+    // From here to the end of `send` the drive does not run: this thread does not give way.
+    stage.shell.clock_ms.fetch_add(1900, Ordering::SeqCst);
+    for _ in 0..3 * BATCH_MAX {
+        stage.mailbox.send(Message::Query(Box::new(|_| {})));
+    }
+    if let Some(request) = heartbeat {
+        let asked = Asked {
+            xid: Xid::PING,
+            request,
+            bytes: 8,
+            received,
+        };
+        stage.mailbox.send(Message::Asked { connection, asked });
+    }
+    stage.settle().await;
+    stage.settle().await
+}
+
+#[test]
+fn what_waited_comes_before_a_timer() {
+    run(async {
+        assert_eq!(sessions_after_a_long_queue(Some(Request::Ping)).await, 1);
+        assert_eq!(sessions_after_a_long_queue(None).await, 0);
+    });
+}

@@ -1,0 +1,185 @@
+//! A small world for tests: streams in memory, the tokio runtime's time, a client by hand.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use althing_core::codec::client::{
+    decode_connect_response, decode_reply, encode_connect, encode_request, peek_xid,
+};
+use althing_core::ids::{Password, Xid, Zxid};
+use althing_core::node::effect::Effect;
+use althing_core::node::input::Input;
+use althing_core::node::node::{Node, Recovered};
+use althing_core::node::reply::{ConnectResponse, Reply};
+use althing_core::node::request::{ConnectRequest, Request};
+use althing_core::prng::Seed;
+use althing_core::time::{Duration, Instant, Now, WallTime};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::frames::FrameBuffer;
+use crate::shell::{Shell, Task};
+
+/// No test waits longer for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+type Arrival = (DuplexStream, SocketAddr);
+
+/// The world.
+#[derive(Clone)]
+pub struct Rig {
+    born: tokio::time::Instant,
+    arrivals: Arc<Mutex<UnboundedReceiver<Arrival>>>,
+    door: UnboundedSender<Arrival>,
+}
+
+impl Rig {
+    pub fn new() -> Rig {
+        let (door, arrivals) = unbounded_channel();
+        Rig {
+            born: tokio::time::Instant::now(),
+            arrivals: Arc::new(Mutex::new(arrivals)),
+            door,
+        }
+    }
+
+    /// A client's stream, which the server will accept; either direction holds `bytes`.
+    pub fn dial(&self, bytes: usize) -> TestClient {
+        let (near, far) = tokio::io::duplex(bytes);
+        let address = SocketAddr::from(([10, 0, 0, 7], 4711));
+        self.door.send((far, address)).expect("the rig holds both");
+        TestClient::new(near)
+    }
+}
+
+impl Shell for Rig {
+    type Stream = DuplexStream;
+
+    fn now(&self) -> Now {
+        Now {
+            clock: Instant(self.born.elapsed().as_nanos() as u64),
+            wall: WallTime(1_700_000_000_000),
+        }
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        tokio::time::sleep_until(self.born + Duration::from_nanos(until.0)).await;
+    }
+
+    fn spawn(&self, _: Task, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
+    async fn accept(&self) -> io::Result<Arrival> {
+        let arrival = self.arrivals.lock().await.recv().await;
+        Ok(arrival.expect("the rig holds the door"))
+    }
+
+    fn entropy(&self) -> Seed {
+        Seed([7; 32])
+    }
+
+    fn observe_recovered(&self, _: &Recovered) {}
+    fn observe_input(&self, _: Now, _: &Input) {}
+
+    fn observe_node(&self, _: Now, node: &Node) {
+        node.check();
+    }
+
+    fn observe_effect(&self, _: Now, _: &Effect) {}
+}
+
+/// Runs a test on one thread, and not for ever.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(async { soon(test).await })
+}
+
+/// What `future` gives, soon.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("waited too long")
+}
+
+/// A client by hand.
+pub struct TestClient {
+    pub stream: DuplexStream,
+    frames: FrameBuffer,
+}
+
+impl TestClient {
+    pub fn new(stream: DuplexStream) -> TestClient {
+        TestClient {
+            stream,
+            frames: FrameBuffer::default(),
+        }
+    }
+
+    pub async fn send(&mut self, bytes: &[u8]) {
+        soon(self.stream.write_all(bytes)).await.expect("sent");
+    }
+
+    pub async fn ask(&mut self, xid: i32, request: &Request) {
+        self.send(&request_bytes(xid, request)).await;
+    }
+
+    /// The next frame; `None` at the end.
+    pub async fn frame(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(frame) = self.frames.next_frame(1 << 30).expect("a length") {
+                return Some(frame.to_vec());
+            }
+            if soon(self.frames.fill(&mut self.stream)).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    pub async fn connect(&mut self) -> ConnectResponse {
+        self.send(&connect_bytes()).await;
+        let frame = self.frame().await.expect("an answer");
+        decode_connect_response(&frame).expect("an answer to connect")
+    }
+
+    /// The next reply, which answers `request` or is an event.
+    pub async fn reply(&mut self, request: &Request) -> Reply {
+        let frame = self.frame().await.expect("a reply");
+        let event = peek_xid(&frame).expect("a header") == Xid::NOTIFICATION;
+        decode_reply(&frame, (!event).then_some(request)).expect("a reply")
+    }
+
+    /// All that comes until the end.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = self.frames.waiting().to_vec();
+        // A stream that is cut is at its end too.
+        let _ = soon(self.stream.read_to_end(&mut rest)).await;
+        rest
+    }
+}
+
+pub fn connect_bytes() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let request = ConnectRequest {
+        protocol_version: 0,
+        last_zxid_seen: Zxid::ZERO,
+        timeout_ms: 30_000,
+        session: None,
+        password: Password::NONE,
+        read_only: Some(false),
+    };
+    encode_connect(&request, &mut bytes);
+    bytes
+}
+
+pub fn request_bytes(xid: i32, request: &Request) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_request(Xid(xid), request, &mut bytes);
+    bytes
+}
