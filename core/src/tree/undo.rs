@@ -1,7 +1,7 @@
 //! Taking back the operations of a `multi` that failed, the last one first.
 //!
-//! Clones are cheap, but executing beside one copies the pages that it shares; an undo costs nothing
-//! unless it is needed.
+//! Clones are cheap, but executing beside one copies the pages that it shares; an undo that is not
+//! needed costs next to nothing.
 
 use crate::ids::{SessionId, Zxid};
 use crate::time::WallTime;

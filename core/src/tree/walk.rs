@@ -41,7 +41,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl Tree {
-    /// The ACL with the smallest number above `number`, of all that znodes have; numbers are above 0.
+    /// The ACL with the smallest number above `number`, of all that znodes have. No number is 0.
     pub(crate) fn acl_after(&self, number: u32) -> Option<(u32, &Acl)> {
         self.acls
             .after(number)
@@ -56,7 +56,8 @@ impl Tree {
         }
     }
 
-    /// The znode after that at `position`: its oldest child, or the next of the nearest that has one.
+    /// The znode after that at `position`: its oldest child, or else the next sibling of the nearest
+    /// of itself and its ancestors that has one.
     pub(crate) fn after(&self, position: Position) -> Option<Position> {
         let Position { slot, mut depth } = position;
         if let Some(child) = self.family_at(slot).and_then(|family| family.oldest) {
