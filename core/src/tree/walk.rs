@@ -56,7 +56,7 @@ impl Tree {
         }
     }
 
-    /// The znode after that at `position`: its oldest child, or else the next sibling of the nearest
+    /// The znode after that at `position`: its oldest child, else the next sibling of the nearest
     /// of itself and its ancestors that has one.
     pub(crate) fn after(&self, position: Position) -> Option<Position> {
         let Position { slot, mut depth } = position;
