@@ -22,6 +22,7 @@ pub mod soundness;
 pub mod span;
 pub mod stopwatch;
 pub mod swarm;
+pub mod telling;
 pub mod timeline;
 pub mod verdict;
 pub mod workload;

@@ -5,20 +5,13 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use althing_core::ids::ServerId;
-use althing_core::node::event::Event;
-use althing_core::node::reply::{ConnectResponse, Reply, Response};
-use althing_core::node::request::{Read, Request, Watching};
-use althing_core::tree::op::{Create, Done, Lifetime, Naming, Op};
-
-use crate::history::{History, Hold, Received, Sent, Violation, What};
+use crate::history::{History, Violation, What};
+use crate::telling::{Weight, clipped, told};
 
 /// Lines that a timeline shows unless it is told otherwise.
 pub const LINES_DEFAULT: usize = 200;
 /// Characters of a line's right column: data can have a megabyte.
 const TEXT_CHARS_MAX: usize = 200;
-/// Characters of a znode's data that are shown.
-const DATA_CHARS_MAX: usize = 40;
 /// The narrowest left column for who.
 const WHO_CHARS_MIN: usize = 10;
 
@@ -53,17 +46,6 @@ pub struct View {
     pub detail: Detail,
     /// With colours?
     pub colours: Colours,
-}
-
-/// How much a line should stand out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Weight {
-    /// Shown only with [`Detail::Everything`].
-    Noise,
-    Plain,
-    Mark,
-    Fault,
-    Failure,
 }
 
 struct Line<'a> {
@@ -156,17 +138,6 @@ fn write_line(text: &mut String, line: &Line<'_>, who_width: usize, colours: Col
     .expect(TEXT);
 }
 
-fn clipped(text: &str, chars_max: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(chars_max) {
-        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
-}
-
-fn server(id: &ServerId) -> Cow<'static, str> {
-    Cow::Owned(format!("server-{id}"))
-}
-
 fn line_of(at: Duration, what: &What) -> Line<'_> {
     let (who, weight, text) = told(what);
     Line {
@@ -177,356 +148,241 @@ fn line_of(at: Duration, what: &What) -> Line<'_> {
     }
 }
 
-fn told(what: &What) -> (Cow<'_, str>, Weight, String) {
-    match what {
-        What::Sent { client, frame, .. } => sent(client, frame),
-        What::Received { client, frame, .. } => received(client, frame),
-        What::LinkOpened { client, server, .. } => {
-            let text = format!("is connected to server-{server}");
-            (Cow::Borrowed(client), Weight::Plain, text)
-        }
-        What::LinkEnded { client, .. } => {
-            let text = "sees its connection end".to_owned();
-            (Cow::Borrowed(client), Weight::Plain, text)
-        }
-        What::Said { server: id, event } => (server(id), weight_of(event), said(event)),
-        What::Mark {
-            client,
-            name,
-            detail,
-        } => {
-            let text = format!("{name} {detail}");
-            (
-                Cow::Borrowed(client),
-                Weight::Mark,
-                text.trim_end().to_owned(),
-            )
-        }
-        What::Held {
-            client,
-            lock,
-            token,
-            hold,
-        } => {
-            let text = match hold {
-                Hold::Begins => format!("holds {lock}, token {token}"),
-                Hold::Ends => format!("holds {lock} no longer, token {token}"),
-            };
-            (Cow::Borrowed(client), Weight::Mark, text)
-        }
-        What::Guarded {
-            client,
-            token,
-            newest,
-            accepted,
-        } => {
-            let (weight, text) = match accepted {
-                true => (Weight::Noise, format!("writes to the store, token {token}")),
-                false => (
-                    Weight::Mark,
-                    format!("is refused by the store: token {token} is older than {newest}"),
-                ),
-            };
-            (Cow::Borrowed(client), weight, text)
-        }
-        other => told_of_servers(other),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
-    match what {
-        What::Started { server: id, life } => {
-            (server(id), Weight::Mark, format!("starts, life {life}"))
-        }
-        What::Recovered {
-            server: id,
-            snapshot,
-            entries,
-        } => {
-            let count = entries.len();
-            let last = entries.last().map_or(*snapshot, |entry| entry.zxid);
-            let text =
-                format!("has recovered up to {last}: snapshot at {snapshot}, then {count} entries");
-            (server(id), Weight::Mark, text)
-        }
-        What::Stopped { server: id, why } => {
-            (server(id), Weight::Mark, format!("stops itself: {why}"))
-        }
-        What::Killed { server: id } => (server(id), Weight::Mark, "is dead".to_owned()),
-        What::Saving {
-            server: id, zxid, ..
-        } => (server(id), Weight::Noise, format!("saves {zxid}")),
-        What::Durable { server: id, zxid } => (
-            server(id),
-            Weight::Noise,
-            format!("has durable up to {zxid}"),
-        ),
-        What::Asked {
-            server: id,
-            connection,
-        } => {
-            let text = format!("takes a frame of {connection}");
-            (server(id), Weight::Noise, text)
-        }
-        What::Struck {
-            index,
-            kind,
-            detail,
-        } => {
-            let text = format!("FAULT {index} {kind}: {detail}");
-            (Cow::Borrowed(""), Weight::Fault, text)
-        }
-        What::Healed { index, kind } => {
-            let text = format!("fault {index} ends: {kind}");
-            (Cow::Borrowed(""), Weight::Fault, text)
-        }
-        What::SecondAct => {
-            let text = "THE SECOND ACT: everything is healed, the goals are due".to_owned();
-            (Cow::Borrowed(""), Weight::Fault, text)
-        }
-        _ => unreachable!("clients' moments are told elsewhere"),
-    }
-}
+    use althing_core::ids::{Epoch, Password, ServerId, SessionId, Xid, Zxid};
+    use althing_core::node::event::Event;
+    use althing_core::node::reply::{EventKind, Reply, Response, WatchEvent};
+    use althing_core::node::request::{ConnectRequest, Request};
+    use althing_core::store::txn::Ending;
+    use althing_core::tree::data::Data;
+    use althing_core::tree::op::{Done, Op};
+    use althing_core::tree::path::Path;
+    use althing_core::tree::stat::Stat;
 
-fn sent<'a>(client: &'a str, frame: &Sent) -> (Cow<'a, str>, Weight, String) {
-    let who = Cow::Borrowed(client);
-    match frame {
-        Sent::Connect(connect) => {
-            let timeout = connect.timeout_ms;
-            let text = match connect.session {
-                Some(session) => format!("-> connect, session {session} again, {timeout}ms"),
-                None => format!("-> connect, new session, {timeout}ms"),
-            };
-            (who, Weight::Plain, text)
-        }
-        Sent::Request { xid, request } => {
-            let text = format!("-> {} {}", asked(request), number(xid.0));
-            (who, weight_of_request(request), text.trim_end().to_owned())
+    use super::*;
+    use crate::history::{LinkId, Moment, Received, Sent};
+
+    fn zxid(counter: u32) -> Zxid {
+        Zxid::new(Epoch(1), counter)
+    }
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    fn at(millis: u64, what: What) -> Moment {
+        Moment {
+            at: Duration::from_millis(millis),
+            what,
         }
     }
-}
 
-fn number(xid: i32) -> String {
-    match xid {
-        ..=0 => String::new(),
-        _ => format!("(#{xid})"),
-    }
-}
-
-fn weight_of_request(request: &Request) -> Weight {
-    match request {
-        Request::Ping => Weight::Noise,
-        _ => Weight::Plain,
-    }
-}
-
-fn received<'a>(client: &'a str, frame: &Received) -> (Cow<'a, str>, Weight, String) {
-    let who = Cow::Borrowed(client);
-    match frame {
-        Received::Connected(connected) => (who, Weight::Plain, greeted(connected)),
-        Received::Reply { reply, request } => {
-            let weight = match request {
-                Some(request) => weight_of_request(request),
-                None => Weight::Plain,
-            };
-            (who, weight, answered(reply, request.as_deref()))
-        }
-        Received::Garbage(why) => (who, Weight::Fault, format!("<- GARBAGE: {why}")),
-    }
-}
-
-fn greeted(connected: &ConnectResponse) -> String {
-    match connected.session {
-        Some(session) if connected.timeout_ms > 0 => {
-            format!(
-                "<- connected, session {session}, {}ms",
-                connected.timeout_ms
-            )
-        }
-        _ => "<- refused: the session has expired".to_owned(),
-    }
-}
-
-fn answered(reply: &Reply, request: Option<&Request>) -> String {
-    match reply {
-        Reply::Connected(connected) => greeted(connected),
-        Reply::Event(event) => {
-            format!("<- event {:?} {} at {}", event.kind, event.path, event.zxid)
-        }
-        Reply::Answer { xid, zxid, result } => {
-            let name = request.map_or("answer", Request::name);
-            let body = match result {
-                Ok(response) => body(response),
-                Err(code) => code.name().to_owned(),
-            };
-            let number = number(xid.0);
-            let text = format!("<- {name} {number} at {zxid}: {body}");
-            text.replace("  ", " ")
+    fn asks(client: &str, xid: i32, request: Request) -> What {
+        What::Sent {
+            client: Arc::from(client),
+            link: LinkId(1),
+            frame: Sent::Request {
+                xid: Xid(xid),
+                request: Arc::new(request),
+            },
         }
     }
-}
 
-fn body(response: &Response) -> String {
-    match response {
-        Response::Done(done) => outcome(done),
-        Response::AllDone(dones) => {
-            let outcomes: Vec<String> = dones.iter().map(outcome).collect();
-            format!("[{}]", outcomes.join(", "))
+    fn hears(client: &str, reply: Reply, request: Option<Request>) -> What {
+        What::Received {
+            client: Arc::from(client),
+            link: LinkId(1),
+            frame: Received::Reply {
+                reply,
+                request: request.map(Arc::new),
+            },
         }
-        Response::NoneDone { count, index, code } => {
-            format!("none of {count}, since {} at {index}", code.name())
-        }
-        Response::Exists(stat) => format!("version {}", stat.version),
-        Response::Data { data: found, stat } => {
-            format!("{} version {}", data(found.as_deref()), stat.version)
-        }
-        Response::Children { names, .. } => format!("[{}]", names.join(", ")),
-        Response::Acl { .. } | Response::Synced { .. } | Response::Empty => "ok".to_owned(),
     }
-}
 
-fn outcome(done: &Done) -> String {
-    match done {
-        Done::Created { path, .. } => format!("created {path}"),
-        Done::Deleted => "deleted".to_owned(),
-        Done::DataSet(stat) => format!("version {}", stat.version),
-        Done::AclSet(stat) => format!("aversion {}", stat.aversion),
-        Done::Checked => "checked".to_owned(),
+    fn set(value: &str) -> Request {
+        Request::Write(Op::SetData {
+            path: path("/a"),
+            data: Some(Data::from(value)),
+            version: 2,
+        })
     }
-}
 
-fn asked(request: &Request) -> String {
-    let name = request.name();
-    match request {
-        Request::Write(op) => operation(op),
-        Request::Multi(ops) => {
-            let ops: Vec<String> = ops.iter().map(operation).collect();
-            format!("multi [{}]", ops.join(", "))
+    fn story() -> History {
+        let connect = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid::ZERO,
+            timeout_ms: 6000,
+            session: None,
+            password: Password::NONE,
+            read_only: None,
+        };
+        let connect = What::Sent {
+            client: Arc::from("client-1"),
+            link: LinkId(1),
+            frame: Sent::Connect(connect),
+        };
+        let stat = Stat {
+            version: 3,
+            ..Stat::default()
+        };
+        let answer = Reply::Answer {
+            xid: Xid(1),
+            zxid: zxid(7),
+            result: Ok(Response::Done(Done::DataSet(stat))),
+        };
+        let event = Reply::Event(WatchEvent {
+            zxid: zxid(7),
+            kind: EventKind::NodeDataChanged,
+            path: path("/a"),
+        });
+        let said = |event| What::Said {
+            server: ServerId(1),
+            event,
+        };
+        let mark = What::Mark {
+            client: Arc::from("client-1"),
+            name: "master-elected",
+            detail: "1.7 at 10.0.0.1".to_owned(),
+        };
+        let struck = What::Struck {
+            index: 0,
+            kind: "crash",
+            detail: "server-1 for 5s".to_owned(),
+        };
+        let closed = Event::SessionClosed {
+            session: SessionId(0x100000001),
+            ending: Ending::Expired,
+            ephemerals: 1,
+        };
+        let touched = Event::Touched {
+            session: SessionId(0x100000001),
+        };
+        let moments = vec![
+            at(1, connect),
+            at(1_500, asks("client-1", 1, set("new"))),
+            at(1_501, asks("client-1", -2, Request::Ping)),
+            at(1_502, said(touched)),
+            at(1_510, hears("client-1", answer, Some(set("new")))),
+            at(1_511, hears("client-2", event, None)),
+            at(2_000, mark),
+            at(3_000, struck),
+            at(9_000, said(closed)),
+            at(60_000, What::SecondAct),
+        ];
+        History { moments }
+    }
+
+    fn violation() -> Violation {
+        Violation {
+            invariant: "V2 event",
+            at: Duration::from_millis(1_511),
+            detail: "nothing of the kind happened".to_owned(),
+            session: None,
         }
-        Request::Read(read) => {
-            let (path, watching) = match read {
-                Read::Exists { path, watching }
-                | Read::GetData { path, watching }
-                | Read::GetChildren { path, watching, .. } => (path, *watching),
-                Read::GetAcl { path } => (path, Watching::No),
-            };
-            match watching {
-                Watching::No => format!("{name} {path}"),
-                Watching::Once => format!("{name} {path} watching"),
-            }
+    }
+
+    fn view() -> View {
+        View {
+            window: None,
+            only: Vec::new(),
+            lines_max: LINES_DEFAULT,
+            detail: Detail::Story,
+            colours: Colours::None,
         }
-        Request::Sync { path } => format!("sync {path}"),
-        Request::SetWatches(watches) => {
-            let paths = [&watches.data, &watches.exist, &watches.child];
-            let [data, exist, child] = paths.map(Vec::len);
-            let since = watches.relative_zxid;
-            format!("setWatches since {since}: {data} data, {exist} exist, {child} child")
-        }
-        Request::Auth { scheme, .. } => format!("auth {scheme}"),
-        Request::Refused(code) => format!("a bad request: {}", code.name()),
-        Request::Unknown { opcode } => format!("unknown operation {opcode}"),
-        Request::Ping | Request::CloseSession => name.to_owned(),
     }
-}
 
-fn operation(op: &Op) -> String {
-    match op {
-        Op::Create(create) => creation(create),
-        Op::Delete { path, version } => format!("delete {path}{}", at_version(*version)),
-        Op::SetData {
-            path,
-            data: new,
-            version,
-        } => {
-            let (new, version) = (data(new.as_deref()), at_version(*version));
-            format!("setData {path} {new}{version}")
-        }
-        Op::SetAcl { path, version, .. } => format!("setACL {path}{}", at_version(*version)),
-        Op::Check { path, version } => format!("check {path}{}", at_version(*version)),
+    fn drawn(view: &View) -> String {
+        draw(&story(), &[violation()], view)
     }
-}
 
-fn creation(create: &Create) -> String {
-    let kind = match (create.lifetime, create.naming) {
-        (Lifetime::Persistent, Naming::Exact) => "",
-        (Lifetime::Ephemeral, Naming::Exact) => "ephemeral ",
-        (Lifetime::Persistent, Naming::Sequential) => "sequential ",
-        (Lifetime::Ephemeral, Naming::Sequential) => "ephemeral sequential ",
-    };
-    let content = data(create.data.as_deref());
-    format!("create {kind}{} {content}", create.place.to_text())
-}
-
-fn at_version(version: i32) -> String {
-    match version {
-        -1 => String::new(),
-        _ => format!(" if version {version}"),
+    #[test]
+    fn a_run_is_told_in_two_columns() {
+        let expected = "
+    0.001000s client-1     -> connect, new session, 6000ms
+    1.500000s client-1     -> setData /a \"new\" if version 2 (#1)
+    1.510000s client-1     <- setData (#1) at 1.7: version 3
+    1.511000s client-2     <- event NodeDataChanged /a at 1.7
+    1.511000s            ✘ FAIL V2 event: nothing of the kind happened
+    2.000000s client-1   * master-elected 1.7 at 10.0.0.1
+    3.000000s            ! FAULT 0 crash: server-1 for 5s
+    9.000000s server-1   * session-expired 0x100000001, with 1 ephemerals
+   60.000000s            ! THE SECOND ACT: everything is healed, the goals are due
+";
+        assert_eq!(drawn(&view()), expected.trim_start_matches('\n'));
     }
-}
 
-fn data(bytes: Option<&[u8]>) -> String {
-    let Some(bytes) = bytes else {
-        return "null".to_owned();
-    };
-    // A character has four bytes at most: what is cut off would not be shown.
-    let beginning = &bytes[..bytes.len().min(4 * (DATA_CHARS_MAX + 1))];
-    let text = String::from_utf8_lossy(beginning);
-    let shown = format!("{:?}", clipped(&text, DATA_CHARS_MAX));
-    match beginning.len() < bytes.len() || shown.contains("...") {
-        true => format!("{shown} ({} bytes)", bytes.len()),
-        false => shown,
+    #[test]
+    fn everything_is_told_on_demand() {
+        let everything = View {
+            detail: Detail::Everything,
+            ..view()
+        };
+        let text = drawn(&everything);
+        assert_eq!(text.lines().count(), drawn(&view()).lines().count() + 2);
+        assert!(
+            text.contains("    1.501000s client-1     -> ping\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("    1.502000s server-1     touched 0x100000001\n"),
+            "{text}"
+        );
     }
-}
 
-fn weight_of(event: &Event) -> Weight {
-    match event {
-        Event::Executed { .. }
-        | Event::Touched { .. }
-        | Event::WatchLeft { .. }
-        | Event::WatchFired { .. }
-        | Event::SnapshotBegun { .. } => Weight::Noise,
-        Event::SessionClosed { .. } | Event::TimedOut { .. } | Event::Paused { .. } => Weight::Mark,
-        _ => Weight::Plain,
+    #[test]
+    fn only_some_are_shown_beside_faults_and_failures() {
+        let only = View {
+            only: vec!["client-2".to_owned()],
+            ..view()
+        };
+        let text = drawn(&only);
+        let who: Vec<&str> = text.lines().map(|line| line[14..24].trim()).collect();
+        assert_eq!(who, ["client-2", "", "", ""]);
     }
-}
 
-fn said(event: &Event) -> String {
-    let name = event.name();
-    match event {
-        Event::Campaigned { epoch } | Event::EpochOpened { epoch } => {
-            format!("{name} epoch {epoch}")
-        }
-        Event::Elected { epoch, leader } => format!("{name} server-{leader}, epoch {epoch}"),
-        Event::Executed { zxid, .. }
-        | Event::MultiRefused { zxid }
-        | Event::SnapshotBegun { zxid }
-        | Event::SnapshotMade { zxid }
-        | Event::SnapshotRefused { zxid } => format!("{name} {zxid}"),
-        Event::SessionOpened { session, timeout } => format!("{name} {session}, {timeout:?}"),
-        Event::Attached {
-            connection,
-            session,
-            attachment,
-        } => format!("{name} {connection} to {session}, attachment {attachment}"),
-        Event::ConnectionRefused {
-            connection,
-            refusal,
-        } => format!("{name} {connection}: {refusal:?}"),
-        Event::Touched { session }
-        | Event::TimedOut { session }
-        | Event::SessionMoved { session } => format!("{name} {session}"),
-        Event::SessionClosed {
-            session,
-            ephemerals,
-            ..
-        } => format!("{name} {session}, with {ephemerals} ephemerals"),
-        Event::WatchLeft { connection, path } => format!("{name} {path} by {connection}"),
-        Event::WatchFired {
-            connection,
-            path,
-            kind,
-        } => format!("{name} {path} {kind:?} for {connection}"),
-        Event::SavesRefused { count } => format!("{name}: {count} taken back"),
-        Event::Paused { gap } => format!("{name}: did not run for {gap:?}"),
+    #[test]
+    fn a_window_ends_on_both_sides() {
+        let window = View {
+            window: Some((Duration::from_millis(1_511), Duration::from_secs(3))),
+            ..view()
+        };
+        assert_eq!(drawn(&window).lines().count(), 4);
+    }
+
+    #[test]
+    fn long_timelines_lose_their_middle() {
+        let short = View {
+            lines_max: 5,
+            ..view()
+        };
+        let text = drawn(&short);
+        assert_eq!(text.lines().count(), 6);
+        assert!(
+            text.contains("\n             ... 4 lines left out ...\n"),
+            "{text}"
+        );
+        assert!(
+            text.starts_with("     0.001000s") || text.starts_with("    0.001000s"),
+            "{text}"
+        );
+        assert!(text.ends_with("the goals are due\n"), "{text}");
+    }
+
+    #[test]
+    fn colours_are_for_terminals() {
+        let coloured = View {
+            colours: Colours::Ansi,
+            ..view()
+        };
+        let text = drawn(&coloured);
+        assert!(!drawn(&view()).contains('\x1b'));
+        let failure = text.lines().find(|line| line.contains("FAIL")).unwrap();
+        assert!(
+            failure.starts_with("\x1b[1;31m") && failure.ends_with("\x1b[0m"),
+            "{failure}"
+        );
     }
 }
