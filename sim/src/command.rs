@@ -44,7 +44,12 @@ pub type Perform = dyn Fn(&Plan, u64) -> Performance + Sync;
 
 /// Althing under its simulator: stories, faults, verdicts.
 #[derive(Debug, Parser)]
-#[command(name = "cargo sim", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "cargo sim",
+    bin_name = "cargo sim",
+    version,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -178,6 +178,9 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cast;
+    use crate::plan::Workload;
+    use crate::span::Span;
 
     fn ours() -> Library {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -214,5 +217,44 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("power-cut"), "{error}");
+    }
+
+    #[test]
+    fn the_reference_is_true() {
+        let page = fs::read_to_string(ours().root.join("docs/scenarios.md")).unwrap();
+        let (_, example) = page.split_once("```toml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let plan = Scenario::parse(example, "example", "lock").unwrap().plan;
+        let mix = Workload::Mix {
+            clients: 1,
+            rest: Span::secs(1),
+            znodes: 1,
+            session: Span::secs(1),
+        };
+        let rollout = Workload::Rollout {
+            files: 1,
+            readers: 1,
+            every: Span::secs(1),
+        };
+        let shard = Workload::Shard {
+            slaves: 1,
+            session: Span::secs(1),
+            write_every: Span::secs(1),
+        };
+        let tree = Workload::ServiceTree {
+            readers: 2,
+            change_every: Span::secs(1),
+        };
+        for workload in [plan.workload, mix, rollout, shard, tree] {
+            let parts = cast::parts(&workload).iter().map(|part| (*part).to_owned());
+            let names = cast::names(&workload).into_iter().map(str::to_owned);
+            for name in cast::clients(&workload)
+                .into_iter()
+                .chain(parts)
+                .chain(names)
+            {
+                assert!(page.contains(&format!("`{name}`")), "{name} is not told of");
+            }
+        }
     }
 }

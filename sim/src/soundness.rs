@@ -128,6 +128,9 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
     if plan.server.snap_count.is_some_and(|count| count < 2) {
         return refuse(KeyPath::new("server.snapCount"), "must be at least 2");
     }
+    if plan.server.segment_bytes == Some(0) {
+        return refuse(KeyPath::new("server.segmentBytes"), "must be at least 1");
+    }
     if plan.faults.len() > FAULTS_MAX {
         let message = format!("a plan has at most {FAULTS_MAX} faults");
         return refuse(KeyPath::new("faults"), message);

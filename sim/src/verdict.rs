@@ -213,8 +213,8 @@ pub fn summary(total: &Tally, verdicts: &[Verdict]) -> String {
         }
     }
     format!(
-        "{} scenarios: {}.  {}, {} simulated in {} of processor time ({} real): {}, {} events/s",
-        verdicts.len(),
+        "{}: {}.  {}, {} simulated in {} of processor time ({} real): {}, {} events/s",
+        counted(verdicts.len() as u64, "scenario"),
         words.join(", "),
         seeds(total.seeds),
         span(total.simulated),
@@ -226,9 +226,13 @@ pub fn summary(total: &Tally, verdicts: &[Verdict]) -> String {
 }
 
 fn seeds(count: u64) -> String {
+    counted(count, "seed")
+}
+
+fn counted(count: u64, noun: &str) -> String {
     match count {
-        1 => "1 seed".to_owned(),
-        _ => format!("{} seeds", grouped(count)),
+        1 => format!("1 {noun}"),
+        _ => format!("{} {noun}s", grouped(count)),
     }
 }
 
