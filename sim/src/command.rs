@@ -17,6 +17,7 @@ use crate::campaign::{self, Flaky, Orders, Outcome, Red, Repeat, Tally};
 use crate::draw;
 use crate::history::History;
 use crate::library::{Entry, Library, Unreadable};
+use crate::performance::Performance;
 use crate::plan::Plan;
 use crate::scenario;
 use crate::span::Span;
@@ -30,14 +31,6 @@ const SEEDS_DEFAULT: u64 = 20;
 const EXIT_BAD_INPUT: u8 = 2;
 /// The exit code when a second Ctrl-C ends everything at once, as shells have it.
 const EXIT_INTERRUPTED: i32 = 130;
-
-/// One run, with its history.
-pub struct Performance {
-    /// What came of it.
-    pub outcome: Outcome,
-    /// Everything that happened.
-    pub history: History,
-}
 
 /// Plays one plan with one seed.
 pub type Perform = dyn Fn(&Plan, u64) -> Performance + Sync;

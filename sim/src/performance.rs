@@ -1,0 +1,47 @@
+//! One run and everything that is wrong with it: the world's own findings, and those of the
+//! checkers over what clients saw.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::campaign::Outcome;
+use crate::check;
+use crate::history::{History, Violation};
+use crate::plan::Plan;
+use crate::run;
+use crate::world::caught;
+
+/// One run, with its history.
+pub struct Performance {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Everything that happened.
+    pub history: History,
+}
+
+/// Plays one plan with one seed, and checks what happened.
+pub fn perform(plan: &Plan, seed: u64) -> Performance {
+    let run = run::run(plan, seed);
+    let mut violations = run.violations;
+    let checked = catch_unwind(AssertUnwindSafe(|| check::check(plan, &run.history)));
+    violations.extend(checked.unwrap_or_else(|payload| {
+        vec![Violation {
+            invariant: "A2 simulator",
+            at: run.simulated,
+            detail: format!("a checker panicked: {}", caught::message(&*payload)),
+            session: None,
+        }]
+    }));
+    // Stable: at the same time, the world's first.
+    violations.sort_by_key(|violation| violation.at);
+    Performance {
+        outcome: Outcome {
+            digest: run.digest,
+            events: run.events,
+            simulated: run.simulated,
+            counts: run.counts,
+            violations,
+            unavailable: run.unavailable,
+        },
+        history: run.history,
+    }
+}
