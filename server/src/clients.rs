@@ -194,7 +194,7 @@ impl Clients {
         }
         if matches!(reply, Reply::Event(_)) && client.is_above(self.limits.unread_bytes_max) {
             let (address, unread_bytes) = (client.address, client.unread_bytes);
-            tracing::warn!(%connection, %address, unread_bytes, "a client that does not read is cut");
+            tracing::warn!(%connection, %address, unread_bytes, "the client does not read: cut");
             server.cut += 1;
             client.cut(Cut::Unread);
             return;

@@ -33,6 +33,10 @@ pub trait Disk: Clone + Send + Sync + 'static {
 }
 
 /// One open file.
+#[allow(
+    clippy::len_without_is_empty,
+    reason = "nobody asks whether a file is empty"
+)]
 pub trait DiskFile: Send + Sync + 'static {
     /// Its length in bytes.
     fn len(&self) -> impl Future<Output = io::Result<u64>> + Send;
