@@ -1,4 +1,5 @@
 //! The client against a scripted server: the tests say frame by frame what it hears.
 
 mod fake;
+mod recipes;
 mod session;
