@@ -1,6 +1,9 @@
 //! A whole server, files included, over streams in memory.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use althing_core::config::Config;
 use althing_core::ids::ServerId;
@@ -13,6 +16,7 @@ use althing_core::tree::path::{Path as NodePath, Place};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::disk::{Disk, DiskFile};
 use crate::limits::Limits;
 use crate::os_disk::OsDisk;
 use crate::reports::Described;
@@ -30,8 +34,11 @@ struct Running {
 }
 
 fn start(directory: &Path, limits: Limits) -> Running {
+    start_on(OsDisk::lock(directory).expect("a directory"), limits)
+}
+
+fn start_on(disk: impl Disk, limits: Limits) -> Running {
     let rig = Rig::new();
-    let disk = OsDisk::lock(directory).expect("a directory");
     let config = Config::standalone(ServerId(1));
     let setup = Setup {
         config: config.clone(),
@@ -220,6 +227,92 @@ fn who_does_not_read_its_events_is_cut_and_alone() {
         let told = server.word("mntr").await;
         assert!(told.contains("zk_connections_cut\t1\n"), "{told}");
         server.stop().await;
+    });
+}
+
+/// A disk whose syncs fail from some moment on.
+#[derive(Clone)]
+struct Dying {
+    disk: OsDisk,
+    fails: Arc<AtomicBool>,
+}
+
+struct DyingFile {
+    file: <OsDisk as Disk>::File,
+    fails: Arc<AtomicBool>,
+}
+
+impl Dying {
+    fn file(&self, file: <OsDisk as Disk>::File) -> DyingFile {
+        DyingFile {
+            file,
+            fails: Arc::clone(&self.fails),
+        }
+    }
+}
+
+impl Disk for Dying {
+    type File = DyingFile;
+
+    async fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list().await
+    }
+    async fn open(&self, name: &str) -> io::Result<DyingFile> {
+        Ok(self.file(self.disk.open(name).await?))
+    }
+    async fn create(&self, name: &str) -> io::Result<DyingFile> {
+        Ok(self.file(self.disk.create(name).await?))
+    }
+    async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to).await
+    }
+    async fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name).await
+    }
+    async fn sync_directory(&self) -> io::Result<()> {
+        self.disk.sync_directory().await
+    }
+}
+
+impl DiskFile for DyingFile {
+    async fn len(&self) -> io::Result<u64> {
+        self.file.len().await
+    }
+    async fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        self.file.read_at(offset, bytes).await
+    }
+    async fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_at(offset, bytes).await
+    }
+    async fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len).await
+    }
+    async fn sync(&self) -> io::Result<()> {
+        match self.fails.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("the disk is dying")),
+            false => self.file.sync().await,
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_ends_the_server_and_acknowledges_nothing() {
+    run(async {
+        let directory = tempfile::tempdir().expect("a directory");
+        let fails = Arc::new(AtomicBool::new(false));
+        let disk = Dying {
+            disk: OsDisk::lock(directory.path()).expect("a directory"),
+            fails: Arc::clone(&fails),
+        };
+        let server = start_on(disk, Limits::default());
+        let mut client = server.client(1024).await;
+        done(&mut client, 1, &create("/a", 3)).await;
+        fails.store(true, Ordering::SeqCst);
+        client.ask(2, &create("/b", 3)).await;
+        assert_eq!(client.frame().await, None, "no answer, only the end");
+        let ended = soon(server.ended).await.expect("no panic");
+        let told = ended.expect_err("it cannot go on").to_string();
+        assert!(told.contains("the disk is dying"), "{told}");
     });
 }
 
