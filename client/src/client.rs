@@ -184,7 +184,7 @@ impl<R: Runtime> Client<R> {
                 .await
             {
                 Ok(_) => {}
-                Err(error) if error == ClientError::Server(Code::NodeExists) => {}
+                Err(ClientError::Server(Code::NodeExists)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -390,7 +390,7 @@ impl<R: Runtime> Client<R> {
         match self.ask(Request::Read(read), watch).await {
             Ok(Response::Exists(stat)) => Ok(Some(stat)),
             Ok(_) => Err(wrong_answer()),
-            Err(error) if error == ClientError::Server(Code::NoNode) => Ok(None),
+            Err(ClientError::Server(Code::NoNode)) => Ok(None),
             Err(error) => Err(error),
         }
     }

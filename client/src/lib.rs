@@ -1,8 +1,8 @@
 //! Althing's client: sessions, watches, and recipes built on them.
 //!
-//! A [`client::Client`] is one session. It speaks ZooKeeper's protocol, so it works with Althing and
-//! with ZooKeeper. The [`runtime::Runtime`] is handed in: [`runtime::Tokio`] in ordinary programs, the
-//! simulator's in simulated ones.
+//! A [`client::Client`] is one session. It speaks ZooKeeper's protocol, so it works with Althing
+//! and with ZooKeeper. The [`runtime::Runtime`] is handed in: [`runtime::Tokio`] in ordinary
+//! programs, the simulator's in simulated ones.
 //!
 //! ```no_run
 //! use althing_client::client::Client;

@@ -45,10 +45,11 @@ type Released = oneshot::Sender<Result<(), ClientError>>;
 
 /// A lock or a mastership that is held until it is released, dropped or lost.
 ///
-/// The holder must stop as soon as [`Hold::lost`] ends or [`Hold::is_safe`] denies: when the session
-/// is over, when somebody else deleted the znode, and also when for three quarters of the session
-/// time-out no answer proved that the session lives ([`Client::safe_until`]) — by the holder's own
-/// clock, without having been told anything. The others cannot have taken over before that.
+/// The holder must stop as soon as [`Hold::lost`] ends or [`Hold::is_safe`] denies: when the
+/// session is over, when somebody else deleted the znode, and also when for three quarters of the
+/// session time-out no answer proved that the session lives ([`Client::safe_until`]): by the
+/// holder's own clock, without having been told anything. Nobody can have taken over before that,
+/// unless somebody deleted the znode by hand.
 ///
 /// No holder can be sure to stop in time: its program may be paused between looking and acting.
 /// What it changes must therefore be guarded by the [`Hold::token`]: a resource that remembers the
@@ -175,8 +176,8 @@ async fn znode_there<R: Runtime>(client: &Client<R>, own: &Own) {
 }
 
 /// Deletes `own`, however often the connection is lost meanwhile. That it is gone already is no
-/// error. Between looking whether it is still one's own and deleting it, a third party would have to
-/// delete it and a rival to create its own: a session's end cannot, it makes the delete fail.
+/// error. To be wrong, a third party would have to delete it, and a rival to create its own,
+/// between the look and the delete: a session's end cannot do it, it makes the delete fail.
 pub(crate) async fn remove<R: Runtime>(client: &Client<R>, own: &Own) -> Result<(), ClientError> {
     let path = own.path.as_str();
     loop {

@@ -1,5 +1,5 @@
-//! The protocol of one connection, without the connection: what is to be sent, what an arrived frame
-//! means, when silence has lasted too long.
+//! The protocol of one connection, without the connection: what is to be sent, what an arrived
+//! frame means, when silence has lasted too long.
 
 use std::collections::VecDeque;
 use std::time::Duration;

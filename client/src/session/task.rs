@@ -22,8 +22,8 @@ use crate::session::talk::{Ending, Talk};
 use crate::session::wire::{Inbound, Outbound};
 use crate::state::SessionState;
 
-/// The share of the session's time-out that one attempt to connect may take at most, however few the
-/// servers are: a server that swallows packets must leave time to save the session at another try.
+/// One attempt to connect takes at most this part of the session's time-out, however few the
+/// servers are: one that swallows packets must leave time to save the session at another try.
 const ATTEMPTS_MIN: usize = 3;
 
 pub(crate) struct Session<R: Runtime> {

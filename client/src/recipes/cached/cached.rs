@@ -15,12 +15,12 @@ use crate::sessions::Sessions;
 use crate::znode::{Children, Znode, parse_path};
 
 /// A copy of a part of the tree that follows it through watches alone, never by polling, through
-/// reconnects and from one session to the next. A handle: all clones share the copy and its watches, which
-/// end with the last of them.
+/// reconnects and from one session to the next. A handle: all clones share the copy and its
+/// watches, which end with the last of them.
 ///
 /// The copy is never wrong about the past, but it may be late: each znode in it was so at some
-/// moment, and the moments never go back. [`Cached::is_current`] tells whether a server is connected
-/// that would tell of changes.
+/// moment, and the moments never go back. [`Cached::is_current`] tells whether a server is
+/// connected that would tell of changes.
 #[derive(Debug)]
 pub struct Cached<T> {
     view: watch::Receiver<Option<View<T>>>,
