@@ -105,18 +105,18 @@ mod tests {
 
     const FAULTS: &str = r#"
         faults = [
-            { at = "3s", what = { crash = { who = "server-1", down = "1s" } } },
-            { at = "8s", what = { power-loss = { server = 1, down = "2s" } } },
-            { at = "13s", what = { cut = { who = "counter-1", lasts = "2s" } } },
-            { at = "17s", what = { pause = { who = "server-1", lasts = "2s" } } },
-            { at = "20s", what = { full-disk = { server = 1, lasts = "1s" } } },
-            { at = "23s", what = { sync-error = { server = 1, down = "1s" } } },
-            { at = "27s", what = { crash = { who = "counter-2", down = "1s" } } },
-            { at = "30s", what = { reset = { who = "counter-1" } } },
-            { at = "31s", what = { slow-disk = { server = 1, by = "50ms", lasts = "2s" } } },
-            { at = "34s", what = { slow-link = { who = "counter-2", by = "50ms", lasts = "2s" } } },
-            { then = "1s", what = { wall-jump = { server = 1, by-ms = -60000 } } },
-            { then = "100ms", what = { clock-drift = { server = 1, ppm = 500 } } },
+            { when = { at = "3s" }, what = { crash = { who = "server-1", down = "1s" } } },
+            { when = { at = "8s" }, what = { power-loss = { server = 1, down = "2s" } } },
+            { when = { at = "13s" }, what = { cut = { who = "counter-1", lasts = "2s" } } },
+            { when = { at = "17s" }, what = { pause = { who = "server-1", lasts = "2s" } } },
+            { when = { at = "20s" }, what = { full-disk = { server = 1, lasts = "1s" } } },
+            { when = { at = "23s" }, what = { sync-error = { server = 1, down = "1s" } } },
+            { when = { at = "27s" }, what = { crash = { who = "counter-2", down = "1s" } } },
+            { when = { at = "30s" }, what = { reset = { who = "counter-1" } } },
+            { when = { at = "31s" }, what = { slow-disk = { server = 1, by = "50ms", lasts = "2s" } } },
+            { when = { at = "34s" }, what = { slow-link = { who = "counter-2", by = "50ms", lasts = "2s" } } },
+            { when = { then = "1s" }, what = { wall-jump = { server = 1, by_ms = -60000 } } },
+            { when = { then = "100ms" }, what = { clock-drift = { server = 1, ppm = 500 } } },
         ]
     "#;
 

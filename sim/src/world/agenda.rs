@@ -204,3 +204,66 @@ impl Drop for Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use madsim::Config;
+    use madsim::runtime::Runtime;
+
+    use super::*;
+
+    fn with_an_agenda<F: Future<Output = ()>>(test: impl FnOnce(Agenda) -> F + Send) {
+        std::thread::scope(|scope| {
+            let world = || {
+                Runtime::with_seed_and_config(1, Config::default()).block_on(async {
+                    let agenda = Agenda::new();
+                    madsim::task::spawn(agenda.clone().drive());
+                    test(agenda).await;
+                });
+            };
+            scope.spawn(world).join().expect("the test passes");
+        });
+    }
+
+    #[test]
+    fn acts_are_done_at_their_hours_in_their_order() {
+        with_an_agenda(|agenda| async move {
+            let done = Arc::new(Mutex::new(Vec::new()));
+            for (name, millis) in [("c", 30), ("a", 10), ("d", 30), ("b", 20)] {
+                let (done, at) = (done.clone(), agenda.clone());
+                agenda.at(Duration::from_millis(millis), move || {
+                    done.lock()
+                        .expect("no panic")
+                        .push((name, at.now().as_millis()));
+                });
+            }
+            agenda.sleep(Duration::from_millis(40)).await;
+            let done = done.lock().expect("no panic");
+            assert_eq!(*done, [("a", 10), ("b", 20), ("c", 30), ("d", 30)]);
+        });
+    }
+
+    #[test]
+    fn a_sleep_may_be_shorter_than_a_millisecond_and_ends_on_time() {
+        with_an_agenda(|agenda| async move {
+            let begun = agenda.now();
+            agenda.sleep(Duration::from_micros(30)).await;
+            let took = agenda.now() - begun;
+            assert!((30..60).contains(&took.as_micros()), "{took:?}");
+        });
+    }
+
+    #[test]
+    fn a_sleep_that_is_dropped_is_forgotten() {
+        with_an_agenda(|agenda| async move {
+            for _ in 0..100 {
+                tokio::select! {
+                    biased;
+                    () = agenda.sleep(Duration::from_secs(1000)) => unreachable!("it is later"),
+                    () = agenda.sleep(Duration::from_millis(5)) => {}
+                }
+            }
+            assert_eq!(agenda.entries().due.len(), 0);
+        });
+    }
+}
