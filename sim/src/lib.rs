@@ -13,6 +13,7 @@ pub mod command;
 pub mod draw;
 pub mod history;
 pub mod library;
+pub mod outage;
 pub mod performance;
 pub mod plan;
 pub mod random;

@@ -8,6 +8,7 @@ use madsim::Config;
 use madsim::runtime::Runtime;
 
 use crate::history::{History, Violation};
+use crate::outage::unavailable;
 use crate::plan::Plan;
 use crate::workload;
 use crate::world::caught;
@@ -29,7 +30,7 @@ pub struct Run {
     pub counts: BTreeMap<String, u64>,
     /// The rules that the world itself saw broken: assertions, liveness, garbage.
     pub violations: Vec<Violation>,
-    /// How long clients were without an acknowledged write while the service was disturbed.
+    /// How long clients were without an acknowledged write although they wanted one.
     pub unavailable: Duration,
 }
 
@@ -60,13 +61,13 @@ where
     });
     match ended.expect("panics are caught within the thread") {
         Ok((recorded, simulated)) => Run {
+            unavailable: unavailable(&recorded.history, simulated),
             events: recorded.history.moments.len() as u64,
             history: recorded.history,
             digest: recorded.digest,
             simulated,
             counts: recorded.counts,
             violations: recorded.violations,
-            unavailable: Duration::ZERO,
         },
         Err(panic) => Run {
             violations: vec![Violation {
@@ -186,6 +187,7 @@ mod tests {
         assert_eq!(run.violations, []);
         assert!(run.counts["executed"] > 1000, "{:?}", run.counts);
         assert_eq!(run.counts.get("link-ended"), run.counts.get("link-opened"));
+        assert_eq!(run.unavailable, Duration::ZERO);
     }
 
     #[test]
@@ -200,6 +202,8 @@ mod tests {
         }
         assert!(run.counts["in-doubt"] > 0);
         assert!(run.counts["stopped"] > 0);
+        let outage = run.unavailable.as_secs();
+        assert!((1..30).contains(&outage), "{outage} s");
     }
 
     #[test]
