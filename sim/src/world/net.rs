@@ -543,7 +543,8 @@ impl Net {
                 self.schedule(number, side, at);
                 break;
             }
-            if !passes || std::mem::take(&mut packet.lost) {
+            let lost = std::mem::take(&mut packet.lost);
+            if lost || !passes {
                 self.retry(connection, number, side, &mut wakes);
                 break;
             }
