@@ -7,7 +7,8 @@ use althing_core::tree::path::Path;
 use tokio::sync::watch;
 
 use crate::error::ClientError;
-use crate::recipes::cached::copy::{self, Copy, Notes, View};
+use crate::recipes::cached::copy::{Copy, Notes, View};
+use crate::recipes::cached::reader;
 use crate::recipes::cached::subject::{ChildrenOf, Subject, ZnodeAt};
 use crate::recipes::cached::subtree::SubtreeAt;
 use crate::runtime::Runtime;
@@ -85,8 +86,8 @@ impl<T: PartialEq + Send + Sync + 'static> Cached<T> {
         subject: S,
     ) -> Result<Cached<T>, ClientError> {
         let (copy, view, notes) = Copy::new();
-        let reader = copy::keep(sessions.clone(), subject, copy);
-        sessions.runtime().spawn(reader);
+        let kept = reader::keep(sessions.clone(), subject, copy);
+        sessions.runtime().spawn(kept);
         let mut cached = Cached { view, notes };
         let first = cached.view.wait_for(Option::is_some).await;
         let failure = match first.as_deref() {

@@ -1,6 +1,5 @@
-//! The copy behind a cached reader, and the task that keeps it from session to session.
+//! The copy behind a cached reader: what its handles see, and what its task writes.
 
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,9 +7,7 @@ use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::recipes::cached::subject::Subject;
 use crate::runtime::Runtime;
-use crate::sessions::Sessions;
 use crate::state::{SessionState, StateStream};
 
 /// What a reader's handles see.
@@ -99,57 +96,31 @@ impl<T: PartialEq> Copy<T> {
         });
     }
 
-    fn begin<R: Runtime>(&mut self, client: &Client<R>) {
+    /// Begins to read anew, in the session of `client`.
+    pub(crate) fn begin<R: Runtime>(&mut self, client: &Client<R>) {
         self.notes.trust(None);
         self.states = Some(client.states());
     }
 
-    fn has_value(&self) -> bool {
+    /// Ends when nobody looks at the copy any more.
+    pub(crate) fn unwatched(&self) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: Send + Sync,
+    {
+        let view = self.view.clone();
+        async move { view.closed().await }
+    }
+
+    pub(crate) fn has_value(&self) -> bool {
         self.view.borrow().is_some()
     }
 
-    fn fail(&self, error: ClientError) {
+    /// It cannot be kept any longer.
+    pub(crate) fn fail(&self, error: ClientError) {
         self.notes.trust(None);
         self.view.send_modify(|view| {
             let last = view.as_ref().and_then(View::value).cloned();
             *view = Some(View::Failed { last, error });
         });
-    }
-}
-
-/// Keeps the copy until its last handle is dropped, or it cannot be kept.
-pub(crate) async fn keep<R: Runtime, S: Subject>(
-    sessions: Sessions<R>,
-    subject: S,
-    mut copy: Copy<S::Value>,
-) {
-    let view = copy.view.clone();
-    let error = tokio::select! {
-        biased;
-        () = view.closed() => return,
-        Err(error) = follow(&sessions, &subject, &mut copy) => error,
-    };
-    tracing::info!(%error, "a cached reader gave up");
-    copy.fail(error);
-}
-
-/// Follows from session to session.
-async fn follow<R: Runtime, S: Subject>(
-    sessions: &Sessions<R>,
-    subject: &S,
-    copy: &mut Copy<S::Value>,
-) -> Result<Infallible, ClientError> {
-    loop {
-        let client = match sessions.client().await {
-            Ok(client) => client,
-            // Whoever has a copy can wait for a better one: an attempt takes its time.
-            Err(ClientError::NoServer) if copy.has_value() => continue,
-            Err(error) => return Err(error),
-        };
-        copy.begin(&client);
-        match subject.follow(&client, copy).await {
-            Err(error) if error.ends_session() => {}
-            outcome => return outcome,
-        }
     }
 }

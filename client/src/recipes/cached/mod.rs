@@ -2,5 +2,6 @@
 
 pub mod cached;
 pub(crate) mod copy;
+pub(crate) mod reader;
 pub(crate) mod subject;
 pub(crate) mod subtree;
