@@ -10,16 +10,20 @@ use crate::history::Violation;
 /// Most violations that are kept of one invariant: one is enough to fail, a few show a pattern.
 pub const PER_INVARIANT_MAX: usize = 8;
 
-/// Every invariant by its name, and what it says. `A1` and `L1` are judged by the world as it runs;
-/// the others by the checkers, over the history.
+/// Every invariant by its name, and what it says. `A1`, `A2` and `L1` are judged by the world as it
+/// runs; the others by the checkers, over the history.
 pub const INVARIANTS: &[(&str, &str)] = &[
-    ("A1 asserts", "no assertion of the production code fails"),
+    ("A1 assertion", "no assertion of the production code fails"),
     (
-        "L1 goals",
+        "A2 simulator",
+        "neither the simulator nor a story panics, and a seed gives one run only",
+    ),
+    (
+        "L1 liveness",
         "after the faults the service serves and the story's goals are reached",
     ),
     (
-        "P1 protocol",
+        "G1 garbage",
         "whatever a server sends can be read and answers something",
     ),
     (
@@ -32,7 +36,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "I3 durability",
-        "what was acknowledged or seen was durable on a quorum by then, and every recovery finds it",
+        "what anybody was shown was durable on a quorum by then, and every recovery finds it",
     ),
     (
         "I4 no rollback",
@@ -48,7 +52,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "W3 order",
-        "answers come in the order of the requests, writes execute in it, and none executes after a lost one",
+        "answers and executions keep the order of the requests, and nothing follows a lost write",
     ),
     (
         "W4 atomic",
@@ -126,7 +130,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "T3 access",
-        "nobody does, sees or is told what the access control list does not grant, nor as somebody else",
+        "nobody does, sees or is told what the list does not grant, nor as somebody else",
     ),
     (
         "M1 mutex",
@@ -150,7 +154,7 @@ impl Findings {
     /// Notes that `invariant` was broken, unless it is known well enough.
     ///
     /// # Panics
-    /// If the invariant is not one of [`INVARIANTS`]: a name that is not listed cannot be looked up.
+    /// If the invariant is not one of [`INVARIANTS`]: what is not listed cannot be looked up.
     pub fn add(
         &mut self,
         invariant: &'static str,

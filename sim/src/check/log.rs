@@ -156,12 +156,10 @@ impl Building<'_> {
             .iter()
             .map(|entry| (entry.zxid, &entry.txn))
             .collect();
-        let owed = self
-            .log
-            .agreed
-            .iter()
-            .filter(|agreed| agreed.zxid > snapshot);
-        for agreed in owed.take_while(|agreed| agreed.zxid <= known.executed_ever) {
+        let agreed = &self.log.agreed;
+        let first = agreed.partition_point(|agreed| agreed.zxid <= snapshot);
+        let last = agreed.partition_point(|agreed| agreed.zxid <= known.executed_ever);
+        for agreed in agreed.get(first..last).unwrap_or_default() {
             let zxid = agreed.zxid;
             match found.get(&zxid) {
                 None => self.findings.add("I3 durability", at, None, || {

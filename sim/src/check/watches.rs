@@ -98,14 +98,8 @@ impl Watched<'_, '_> {
         }
         self.newest = self.newest.max(event.zxid);
         match self.owed.remove(&told) {
-            Some(Grant::Owed | Grant::Open) => {
+            Some(_) => {
                 self.kept.insert(told);
-                return;
-            }
-            Some(Grant::Denied) => {
-                self.find("T3 access", at, || {
-                    format!("{event:?} tells who may not read")
-                });
                 return;
             }
             None if self.missed.remove(&told) => return,

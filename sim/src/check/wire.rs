@@ -82,6 +82,8 @@ pub struct Link<'a> {
     pub frames: Vec<Frame<'a>>,
     /// The attachment that this link's writes name; `None` if the run does not tell.
     pub attachment: Option<Attachment>,
+    /// The identities that its client has proven, each with the index of the proving request.
+    proven: Vec<(usize, Identity)>,
 }
 
 impl<'a> Link<'a> {
@@ -94,18 +96,26 @@ impl<'a> Link<'a> {
     pub fn identities(&self, index: usize) -> Vec<Identity> {
         let mut identities: Vec<Identity> =
             self.address.into_iter().map(access::ip_identity).collect();
-        for asked in &self.asked[..index] {
-            let refused = asked.answer.is_some_and(|answer| answer.result.is_err());
-            if let Request::Auth { scheme, credential } = asked.request
-                && scheme == "digest"
-                && !refused
-                && let Some(who) = access::digest_identity(credential)
-                && !identities.contains(&who)
-            {
-                identities.push(who);
+        for (_, who) in self.proven.iter().filter(|(at, _)| *at < index) {
+            if !identities.contains(who) {
+                identities.push(who.clone());
             }
         }
         identities
+    }
+
+    /// What the client has proven, by the indices of its requests.
+    fn proofs(&self) -> Vec<(usize, Identity)> {
+        let asked = self.asked.iter().enumerate();
+        let proof = |(index, asked): (usize, &Asked<'_>)| match asked.request {
+            Request::Auth { scheme, credential } if scheme == "digest" => {
+                let refused = asked.answer.is_some_and(|answer| answer.result.is_err());
+                let who = access::digest_identity(credential).filter(|_| !refused)?;
+                Some((index, who))
+            }
+            _ => None,
+        };
+        asked.filter_map(proof).collect()
     }
 }
 
@@ -133,7 +143,7 @@ pub struct Wire<'a> {
     pub trace: Vec<Step>,
 }
 
-/// Joins what the taps recorded. Answers out of order are `W3`, bytes that make no sense are `P1`.
+/// Joins what the taps recorded. Answers out of order are `W3`, bytes that make no sense are `G1`.
 pub fn join<'a>(history: &'a History, findings: &mut Findings) -> Wire<'a> {
     let mut joining = Joining {
         wire: Wire::default(),
@@ -178,6 +188,9 @@ pub fn join<'a>(history: &'a History, findings: &mut Findings) -> Wire<'a> {
             _ => {}
         }
     }
+    for link in &mut joining.wire.links {
+        link.proven = link.proofs();
+    }
     joining.wire
 }
 
@@ -201,6 +214,7 @@ impl<'a> Joining<'a> {
                 asked: Vec::new(),
                 frames: Vec::new(),
                 attachment: None,
+                proven: Vec::new(),
             });
             self.next.push(0);
             self.wire.links.len() - 1
@@ -264,7 +278,7 @@ impl<'a> Joining<'a> {
             }
             Received::Garbage(why) => {
                 let client = self.wire.links[link].client;
-                findings.add("P1 protocol", at, None, || {
+                findings.add("G1 garbage", at, None, || {
                     format!("{client} received {why}")
                 });
             }

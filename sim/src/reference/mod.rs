@@ -1,5 +1,5 @@
 //! The reference: a small, slow, obvious model of the whole service, written from ZooKeeper's
-//! guarantees and not from the core, with which it shares values (`Txn`, `Op`, `Stat`) and no logic.
+//! guarantees and not from the core: they share values (`Txn`, `Op`, `Stat`) and no logic.
 
 pub mod access;
 pub mod reference;

@@ -1,4 +1,4 @@
-//! The reference's znodes: a map from (parent, name) to values, and ZooKeeper's rules for changing it.
+//! The reference's znodes: a map from (parent, name) to values, and ZooKeeper's rules for changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -32,7 +32,7 @@ const MISSING: &str = "/config/search/missing";
 const FAILING: f64 = 0.25;
 
 /// The name of the rule that the readers check.
-const ALL_OR_NOTHING: &str = "T4 multi";
+const ALL_OR_NOTHING: &str = "W4 atomic";
 
 #[derive(Default)]
 struct Ledger {

@@ -193,7 +193,7 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ("a good token is refused", "M2 fencing", good_token),
     ("two clients have one token", "M3 election", one_token),
     ("a token is no position", "M3 election", no_token),
-    ("garbage", "P1 protocol", garbage),
+    ("garbage", "G1 garbage", garbage),
 ];
 
 fn answer_of(
@@ -328,7 +328,13 @@ fn wrong_xid(history: &mut History, nth: usize) -> Option<()> {
 }
 
 fn swap_requests(history: &mut History, nth: usize) -> Option<()> {
-    let is_request = |what: &What| matches!(what, What::Sent { frame: Sent::Request { request, .. }, .. } if is_write(request));
+    let is_request = |what: &What| match what {
+        What::Sent {
+            frame: Sent::Request { request, .. },
+            ..
+        } => is_write(request),
+        _ => false,
+    };
     let all = places(history, is_request);
     let start = all.len() / 2 + nth;
     let (first, second) = all.windows(2).skip(start).find_map(|pair| {
@@ -378,9 +384,15 @@ fn not_found(history: &mut History, nth: usize) -> Option<()> {
     edit(history, nth, fits, |result| *result = Err(Code::NoNode))
 }
 
+fn has_children(_: &Request, result: &Result<Response, Code>) -> bool {
+    match result {
+        Ok(Response::Children { names, .. }) => !names.is_empty(),
+        _ => false,
+    }
+}
+
 fn missing_child(history: &mut History, nth: usize) -> Option<()> {
-    let fits = |_: &Request, result: &Result<Response, Code>| matches!(result, Ok(Response::Children { names, .. }) if !names.is_empty());
-    edit(history, nth, fits, |result| {
+    edit(history, nth, has_children, |result| {
         if let Ok(Response::Children { names, .. }) = result {
             names.pop();
         }
@@ -388,8 +400,7 @@ fn missing_child(history: &mut History, nth: usize) -> Option<()> {
 }
 
 fn double_child(history: &mut History, nth: usize) -> Option<()> {
-    let fits = |_: &Request, result: &Result<Response, Code>| matches!(result, Ok(Response::Children { names, .. }) if !names.is_empty());
-    edit(history, nth, fits, |result| {
+    edit(history, nth, has_children, |result| {
         if let Ok(Response::Children { names, .. }) = result {
             names.push(names[0].clone());
         }

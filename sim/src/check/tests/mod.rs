@@ -78,7 +78,7 @@ fn every_damage_is_named() {
 fn every_invariant_is_broken_by_some_damage() {
     let broken: BTreeSet<&str> = DAMAGES.iter().map(|(_, invariant, _)| *invariant).collect();
     for (name, says) in INVARIANTS {
-        let by_the_world = ["A1 asserts", "L1 goals"].contains(name);
+        let by_the_world = ["A1 assertion", "A2 simulator", "L1 liveness"].contains(name);
         assert!(
             by_the_world || broken.contains(name),
             "nothing breaks {name}: {says}"
@@ -103,7 +103,11 @@ fn findings_are_bounded_and_in_order() {
         };
     }
     let found = check(&plan(), &history);
-    assert_eq!(found.len(), PER_INVARIANT_MAX, "{}", told(&found));
+    for (name, _) in INVARIANTS {
+        let count = found.iter().filter(|found| found.invariant == *name).count();
+        assert!(count <= PER_INVARIANT_MAX, "{count} of {name}");
+        assert!(*name != "G1 garbage" || count == PER_INVARIANT_MAX);
+    }
     assert!(found.is_sorted_by_key(|found| found.at));
 }
 
