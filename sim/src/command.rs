@@ -26,7 +26,7 @@ use crate::verdict::{self, Verdict};
 
 /// Seeds of each scenario unless it is told otherwise: all the scenarios together take one or two
 /// minutes on two cores.
-const SEEDS_DEFAULT: u64 = 20;
+const SEEDS_DEFAULT: u64 = 100;
 /// The exit code of bad input; also that of a command line that cannot be read.
 const EXIT_BAD_INPUT: u8 = 2;
 /// The exit code when a second Ctrl-C ends everything at once, as shells have it.

@@ -104,7 +104,10 @@ fn findings_are_bounded_and_in_order() {
     }
     let found = check(&plan(), &history);
     for (name, _) in INVARIANTS {
-        let count = found.iter().filter(|found| found.invariant == *name).count();
+        let count = found
+            .iter()
+            .filter(|found| found.invariant == *name)
+            .count();
         assert!(count <= PER_INVARIANT_MAX, "{count} of {name}");
         assert!(*name != "G1 garbage" || count == PER_INVARIANT_MAX);
     }
