@@ -151,7 +151,7 @@ async fn burst(player: &Player, client: &Client<SimRuntime>, dice: &mut Dice, me
             Ok(Trace::Nothing) => {}
             Ok(Trace::Watch(watcher)) => memory.watches.push_back(watcher),
             Ok(Trace::Left(path)) => memory.left.push_back(path),
-            Err(error) if error.ends_session() => player.mark("session-lost", error.to_string()),
+            Err(ClientError::SessionExpired) => player.mark("session-lost", ""),
             // What a server refuses is part of the mixture, and the wire's checkers judge it.
             Err(_) => {}
         }

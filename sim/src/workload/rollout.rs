@@ -84,7 +84,7 @@ async fn operate(player: Player, files: u32, every: Duration, ledger: Board<Ledg
         rollouts += 1;
         let name = format!("{}.{rollouts}", player.life);
         if !is_last && random.chance(FAILING) {
-            let place = random.below(u64::from(files) + 1) as usize;
+            let place = random.below(u64::from(files) + 2) as usize;
             let fail = |client| roll_out_in_vain(&player, client, files, &name, place);
             persevere(&sessions, fail).await;
         } else {

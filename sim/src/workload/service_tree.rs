@@ -73,7 +73,7 @@ impl Ledger {
 pub async fn play(stage: &Stage, readers: u32, change_every: Duration) {
     let ledger = Board::new(Ledger::default());
     let owners = SERVICES.map(|service| Arc::from(format!("{service}-owner")));
-    let mut readers = numbered("app", readers - 1);
+    let mut readers = numbered("app", readers.saturating_sub(1));
     readers.push(Arc::from("load-balancer"));
     let to_settle = debts(stage, &owners, "leaves its tree complete");
     let to_agree = debts(stage, &readers, "has a copy that equals the tree");

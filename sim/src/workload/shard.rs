@@ -66,12 +66,13 @@ impl Ledger {
         self.terms.last().map(|term| term.token)
     }
 
-    /// Does the newest master, and nobody else, believe to be it, and does it write?
-    fn is_served(&self) -> bool {
+    /// Does the newest master, and nobody else who is there, believe to be it, and does it write?
+    fn is_served(&self, stage: &Stage) -> bool {
         let Some(newest) = self.terms.last() else {
             return false;
         };
-        newest.serves && self.masters.values().eq([&newest.token])
+        let there = self.masters.iter().filter(|(name, _)| !stage.is_down(name));
+        newest.serves && there.map(|(_, token)| *token).eq([newest.token])
     }
 
     fn uses(&self, name: &str, wanted: impl Fn(Zxid) -> bool) -> bool {
@@ -125,7 +126,7 @@ pub async fn play(stage: &Stage, slaves: u32, session: Duration, write_every: Du
     }
     shard
         .ledger
-        .until_with(stage, |ledger| ledger.is_served())
+        .until_with(stage, |ledger| ledger.is_served(stage))
         .await;
     served.reached();
     let uses_newest = |ledger: &Ledger, name: &str| {
@@ -138,10 +139,9 @@ pub async fn play(stage: &Stage, slaves: u32, session: Duration, write_every: Du
 /// Marks, of each succession, when everybody has been told, and when everybody uses the new master's
 /// address, or that of a still newer one. Whoever is down meanwhile is not waited for.
 async fn tell_successions(stage: &Stage, ledger: &Board<Ledger>, everybody: &[Arc<str>]) {
-    let all = |mut has: Box<dyn FnMut(&str) -> bool + '_>| {
-        everybody
-            .iter()
-            .all(|name| stage.is_down(name) || has(name))
+    let all = |has: &dyn Fn(&str) -> bool| {
+        let counts = |name: &Arc<str>| stage.is_down(name) || has(name);
+        everybody.iter().all(counts)
     };
     for succession in 1.. {
         ledger.until(|ledger| ledger.terms.len() > succession).await;
@@ -152,14 +152,12 @@ async fn tell_successions(stage: &Stage, ledger: &Board<Ledger>, everybody: &[Ar
             )
         });
         ledger
-            .until_with(stage, |ledger| {
-                all(Box::new(|name| ledger.is_told(name, old)))
-            })
+            .until_with(stage, |ledger| all(&|name| ledger.is_told(name, old)))
             .await;
         stage.mark("all-told", format!("that {old} is gone"));
         ledger
             .until_with(stage, |ledger| {
-                all(Box::new(|name| ledger.uses(name, |token| token >= new)))
+                all(&|name| ledger.uses(name, |token| token >= new))
             })
             .await;
         stage.mark("everybody-uses-new-master", format!("{new}"));
