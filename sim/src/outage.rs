@@ -1,6 +1,7 @@
 //! How long clients were without service: without an acknowledged write although they wanted one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::ids::Xid;
@@ -12,8 +13,9 @@ use crate::history::{History, LinkId, Received, Sent, What};
 /// An answer that takes longer than this was not service.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// The total time of `history`, which ended at `end`, in which somebody had lost its connection or
-/// waited for the answer to a write, until anybody's next write was acknowledged.
+/// The total time of `history`, which ended at `end`, in which somebody who writes had lost its
+/// connection or waited for the answer to a write, until anybody's next write was acknowledged.
+/// Clients that are killed miss nothing.
 pub fn unavailable(history: &History, end: Duration) -> Duration {
     let mut outages = Outages::default();
     for moment in &history.moments {
@@ -26,6 +28,12 @@ pub fn unavailable(history: &History, end: Duration) -> Duration {
 struct Outages {
     /// Writes that are not answered, by stream.
     waiting: BTreeMap<LinkId, Vec<(Xid, Duration)>>,
+    /// Who has ever written.
+    writers: BTreeSet<Arc<str>>,
+    /// Who was killed and has not connected since.
+    dead: BTreeSet<Arc<str>>,
+    /// Streams whose end is wanted.
+    closing: BTreeSet<LinkId>,
     /// Somebody is without service since then.
     since: Option<Duration>,
     /// When the last write was acknowledged.
@@ -37,17 +45,25 @@ impl Outages {
     fn see(&mut self, at: Duration, what: &What) {
         match what {
             What::Sent {
+                client,
                 link,
                 frame: Sent::Request { xid, request },
-                ..
             } => match &**request {
                 Request::Write(_) | Request::Multi(_) => {
                     self.waiting.entry(*link).or_default().push((*xid, at));
+                    if !self.writers.contains(client) {
+                        self.writers.insert(client.clone());
+                    }
                 }
-                // The stream's end is wanted.
-                Request::CloseSession => drop(self.waiting.remove(link)),
+                Request::CloseSession => drop(self.closing.insert(*link)),
                 _ => {}
             },
+            What::LinkOpened { client, .. } => drop(self.dead.remove(client)),
+            What::Struck {
+                kind: "crash",
+                detail: who,
+                ..
+            } => drop(self.dead.insert(Arc::from(&**who))),
             What::Received {
                 link,
                 frame:
@@ -65,10 +81,11 @@ impl Outages {
                     }
                 }
             }
-            What::LinkEnded { link, .. } => {
+            What::LinkEnded { client, link } => {
                 let lost = self.waiting.remove(link).unwrap_or_default();
-                if let Some((_, asked)) = lost.first() {
-                    self.begin(*asked);
+                let wanted = self.closing.remove(link) || self.dead.contains(client);
+                if !wanted && self.writers.contains(client) {
+                    self.begin(lost.first().map_or(at, |(_, asked)| *asked));
                 }
             }
             _ => {}
@@ -109,8 +126,6 @@ impl Outages {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use althing_core::ids::Zxid;
     use althing_core::node::reply::Response;
     use althing_core::tree::op::{Done, Op};
@@ -119,8 +134,8 @@ mod tests {
     use super::*;
     use crate::history::Moment;
 
-    /// `s` sends a write, `r` receives its answer, `e` ends the stream; each on the stream and at
-    /// the second that follow it.
+    /// `s` sends a write, `r` receives its answer, `c` closes the session, `e` ends the stream, `k`
+    /// kills the client; each on the stream and at the second that follow it.
     fn history(script: &str) -> History {
         let client: Arc<str> = Arc::from("c");
         let moments = script.split_whitespace().map(|word| {
@@ -152,6 +167,19 @@ mod tests {
                         request: None,
                     },
                 },
+                "c" => What::Sent {
+                    client,
+                    link,
+                    frame: Sent::Request {
+                        xid: Xid(2),
+                        request: Arc::new(Request::CloseSession),
+                    },
+                },
+                "k" => What::Struck {
+                    index: 0,
+                    kind: "crash",
+                    detail: client.to_string(),
+                },
                 _ => What::LinkEnded { client, link },
             };
             Moment {
@@ -171,11 +199,10 @@ mod tests {
     #[test]
     fn outages_are_what_writers_feel() {
         assert_eq!(seconds("s1@5 r1@6 s1@50 r1@51"), 0);
-        assert_eq!(
-            seconds("s1@5 r1@6 e1@10 s2@50 r2@51"),
-            0,
-            "nobody wanted anything"
-        );
+        assert_eq!(seconds("s1@5 r1@6 c1@9 e1@10 s2@50 r2@51"), 0, "closed");
+        assert_eq!(seconds("s1@5 r1@6 k1@9 e1@10 s2@50 r2@51"), 0, "killed");
+        assert_eq!(seconds("s1@5 r1@6 e1@10 s2@50 r2@51"), 41);
+        assert_eq!(seconds("e1@10 s2@50 r2@51"), 0, "it did not write");
         assert_eq!(seconds("s1@5 r1@6 s1@10 e1@11 s2@20 r2@21"), 11);
         assert_eq!(seconds("s1@5 r1@20"), 15, "a slow answer");
         assert_eq!(seconds("s1@5 e1@6 s2@7 r2@8 s2@30 r2@31"), 3);
