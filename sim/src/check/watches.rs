@@ -98,6 +98,12 @@ impl Watched<'_, '_> {
         }
         self.newest = self.newest.max(event.zxid);
         match self.owed.remove(&told) {
+            Some(Grant::Denied) => {
+                self.find("T3 access", at, || {
+                    format!("{event:?} tells who may not read")
+                });
+                return;
+            }
             Some(_) => {
                 self.kept.insert(told);
                 return;

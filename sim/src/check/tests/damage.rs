@@ -8,15 +8,19 @@ use althing_core::code::Code;
 use althing_core::ids::{Password, ServerId, SessionId, Xid, Zxid};
 use althing_core::node::event::Event;
 use althing_core::node::reply::{ConnectResponse, EventKind, Reply, Response, WatchEvent};
-use althing_core::node::request::{Read, Request};
+use althing_core::node::request::{Read, Request, Watching};
 use althing_core::store::txn::{Action, Ending, Entry, Txn};
-use althing_core::tree::acl::{Acl, Identity};
+use althing_core::tree::acl::{Acl, Identity, Perms};
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{Create, Done, Naming, Op};
 use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
 
+use crate::check::findings::Findings;
+use crate::check::{log, replay, wire, writes};
 use crate::history::{History, Hold, LinkId, Moment, Received, Sent, What};
+use crate::reference::access;
+use crate::reference::tree::Table;
 
 /// Damages the history at its `nth` fitting place; `None` if there is none.
 pub type Damage = fn(&mut History, usize) -> Option<()>;
@@ -187,6 +191,11 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         "a write is done as somebody else",
         "T3 access",
         somebody_else,
+    ),
+    (
+        "an event tells who may not read",
+        "T3 access",
+        event_for_a_stranger,
     ),
     ("two clients hold a lock", "M1 mutex", two_holders),
     ("an old token is accepted", "M2 fencing", old_token),
@@ -1271,6 +1280,49 @@ fn somebody_else(history: &mut History, nth: usize) -> Option<()> {
     change_txn(history, zxid, |txn| {
         txn.identities = Arc::from([Identity::new("digest", "mallory:x")]);
     });
+    Some(())
+}
+
+/// Tells a client of a change of a znode that it watches and may no longer read.
+fn event_for_a_stranger(history: &mut History, nth: usize) -> Option<()> {
+    let mut ignored = Findings::default();
+    let log = log::build(1, history, &mut ignored);
+    let mut wire = wire::join(history, &mut ignored);
+    writes::attach(&log, &mut wire);
+    let replayed = replay::replay(&log, &wire, &mut ignored);
+    let mut strangers = wire.links.iter().flat_map(|link| {
+        let replayed = &replayed;
+        link.asked.iter().filter_map(move |asked| {
+            let Request::Read(Read::Exists { path, watching }) = asked.request else {
+                return None;
+            };
+            let since = asked.answer?.zxid;
+            let changes = replayed.told.get(&(Table::Data, path.clone()))?;
+            let (zxid, kind, acl) = changes.iter().find(|(zxid, ..)| *zxid > since)?;
+            let who = link.identities(link.asked.len());
+            let denied = !access::permits(acl, Perms::READ, &who);
+            let answers = link.asked.iter().filter_map(|asked| asked.answer);
+            let shown = answers
+                .map(|answer| answer.zxid)
+                .find(|shown| shown >= zxid)?;
+            let fits = denied && *watching == Watching::Once;
+            fits.then(|| (link.id, shown, *zxid, *kind, path.clone()))
+        })
+    });
+    let (link, shown, zxid, kind, path) = strangers.nth(nth)?;
+    let place = history.moments.iter_mut().position(|moment| {
+        link_of(&moment.what) == Some(link)
+            && answer_of(&mut moment.what).is_some_and(|answer| *answer.1 == shown)
+    })?;
+    let mut told = history.moments[place].clone();
+    if let What::Received { frame, .. } = &mut told.what {
+        let reply = Reply::Event(WatchEvent { zxid, kind, path });
+        *frame = Received::Reply {
+            reply,
+            request: None,
+        };
+    }
+    history.moments.insert(place, told);
     Some(())
 }
 
