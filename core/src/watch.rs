@@ -6,6 +6,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{ConnectionId, Zxid};
+use crate::tree::acl::Acl;
 use crate::tree::op::{Change, ChangeKind};
 use crate::tree::path::Path;
 
@@ -99,21 +100,18 @@ impl Watches {
     }
 
     /// Fires what waits for this change, in the order of ZooKeeper: the znode's own watches before
-    /// its parent's, and each connection is told once of the znode's deletion.
-    pub fn fire(&mut self, change: &Change, mut tell: impl FnMut(ConnectionId, WatchEvent)) {
+    /// its parent's, and each connection is told once of the znode's deletion. `tell` also takes
+    /// the access control list of the znode: a watch is gone when it fires, but only who may read
+    /// the znode is to be told (ZOOKEEPER-4799).
+    pub fn fire(&mut self, change: &Change, mut tell: impl FnMut(ConnectionId, WatchEvent, &Acl)) {
         let zxid = change.zxid;
-        let mut tell_all = |watchers: &BTreeSet<ConnectionId>, path: &Path, kind: EventKind| {
-            for connection in watchers {
-                tell(
-                    *connection,
-                    WatchEvent {
-                        zxid,
-                        kind,
-                        path: path.clone(),
-                    },
-                );
-            }
-        };
+        let mut tell_all =
+            |watchers: &BTreeSet<ConnectionId>, path: &Path, kind: EventKind, acl: &Acl| {
+                for connection in watchers {
+                    let path = path.clone();
+                    tell(*connection, WatchEvent { zxid, kind, path }, acl);
+                }
+            };
         let path = &change.path;
         let own = match change.kind {
             ChangeKind::Created => EventKind::NodeCreated,
@@ -124,12 +122,12 @@ impl Watches {
         if change.kind == ChangeKind::Deleted {
             watchers.append(&mut self.take(path, WatchKind::Child));
         }
-        tell_all(&watchers, path, own);
-        if change.kind != ChangeKind::DataSet
+        tell_all(&watchers, path, own, &change.acl);
+        if let Some(acl) = &change.parent_acl
             && let Some(parent) = path.parent()
         {
             let watchers = self.take(&parent, WatchKind::Child);
-            tell_all(&watchers, &parent, EventKind::NodeChildrenChanged);
+            tell_all(&watchers, &parent, EventKind::NodeChildrenChanged, acl);
         }
     }
 
@@ -210,8 +208,10 @@ mod tests {
             zxid: Zxid(7),
             path: path(at),
             kind,
+            acl: Acl::open(),
+            parent_acl: (kind != ChangeKind::DataSet).then(Acl::open),
         };
-        watches.fire(&change, |who, event| {
+        watches.fire(&change, |who, event, _| {
             told.push(format!("{who} {:?} {}", event.kind, event.path));
         });
         watches.check();

@@ -10,6 +10,7 @@ use crate::node::reply::{ConnectResponse, Reply, Response};
 use crate::node::waiter::{Proposed, Waiter};
 use crate::store::txn::{Action, Attachment, Ending, Entry, Outcome};
 use crate::time::{Duration, Now};
+use crate::tree::acl::Perms;
 
 impl Node {
     /// Executes everything that is agreed.
@@ -30,7 +31,11 @@ impl Node {
         });
         // Events come first: nobody sees the new state before the event that tells of it.
         for change in changes.drain(..) {
-            self.watches.fire(&change, |connection, event| {
+            self.watches.fire(&change, |connection, event, acl| {
+                let watcher = self.connections.get(&connection);
+                if watcher.is_none_or(|known| !acl.permits(Perms::READ, &known.identities)) {
+                    return;
+                }
                 let (path, kind) = (event.path.clone(), event.kind);
                 out.reply(connection, Reply::Event(event));
                 out.note(Event::WatchFired {

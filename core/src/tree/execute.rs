@@ -145,6 +145,8 @@ impl Tree {
             zxid: context.zxid,
             path: path.clone(),
             kind: ChangeKind::Created,
+            acl,
+            parent_acl: Some(self.acl_at(parent).clone()),
         });
         let done = Done::Created {
             path,
@@ -249,6 +251,8 @@ impl Tree {
             zxid,
             path: path.clone(),
             kind: ChangeKind::Deleted,
+            acl: acl.clone(),
+            parent_acl: Some(self.acl_at(parent).clone()),
         });
         Undo::Delete {
             slot,
@@ -297,6 +301,8 @@ impl Tree {
             zxid: context.zxid,
             path: path.clone(),
             kind: ChangeKind::DataSet,
+            acl: self.acl_at(slot).clone(),
+            parent_acl: None,
         });
         Ok((Done::DataSet(self.stat_at(slot)), Some(undo)))
     }

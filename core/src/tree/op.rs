@@ -123,6 +123,10 @@ pub struct Change {
     pub path: Path,
     /// What happened to it.
     pub kind: ChangeKind,
+    /// Its access control list at the change: only who may read it is told.
+    pub acl: Acl,
+    /// Its parent's, if the parent's children changed.
+    pub parent_acl: Option<Acl>,
 }
 
 /// What happened to a znode.

@@ -75,12 +75,15 @@ impl Twin {
     }
 
     fn remove(&mut self, zxid: Zxid, path: &str, changes: &mut Vec<Change>) {
-        self.nodes.remove(path).unwrap();
+        let gone = self.nodes.remove(path).unwrap();
         let parent = self.nodes.get_mut(parent_of(path).unwrap()).unwrap();
         parent.stat.cversion += 1;
         parent.stat.num_children -= 1;
         parent.stat.pzxid = zxid;
-        changes.push(change(zxid, path, ChangeKind::Deleted));
+        changes.push(Change {
+            parent_acl: Some(parent.acl.clone()),
+            ..change(zxid, path, ChangeKind::Deleted, &gone.acl)
+        });
     }
 
     fn permitted(&self, context: &Context<'_>, path: &str, perms: Perms) -> Result<(), Code> {
@@ -129,7 +132,12 @@ impl Twin {
                 node.stat.version += 1;
                 node.stat.mzxid = context.zxid;
                 node.stat.mtime = context.wall;
-                changes.push(change(context.zxid, path.as_str(), ChangeKind::DataSet));
+                changes.push(change(
+                    context.zxid,
+                    path.as_str(),
+                    ChangeKind::DataSet,
+                    &node.acl,
+                ));
                 Ok(Done::DataSet(node.stat))
             }
             Op::SetAcl { path, acl, version } => {
@@ -183,8 +191,11 @@ impl Twin {
             ephemeral_owner: owner,
             ..Stat::default()
         };
-        let stat = self.add(&path, create.data.as_deref(), acl, stat);
-        changes.push(change(context.zxid, &path, ChangeKind::Created));
+        let stat = self.add(&path, create.data.as_deref(), acl.clone(), stat);
+        changes.push(Change {
+            parent_acl: Some(self.nodes[parent].acl.clone()),
+            ..change(context.zxid, &path, ChangeKind::Created, &acl)
+        });
         Ok(Done::Created {
             path: Path::parse(&path).unwrap(),
             stat,
@@ -233,9 +244,15 @@ impl Twin {
     }
 }
 
-fn change(zxid: Zxid, path: &str, kind: ChangeKind) -> Change {
+fn change(zxid: Zxid, path: &str, kind: ChangeKind, acl: &Acl) -> Change {
     let path = Path::parse(path).unwrap();
-    Change { zxid, path, kind }
+    Change {
+        zxid,
+        path,
+        kind,
+        acl: acl.clone(),
+        parent_acl: None,
+    }
 }
 
 fn checked(expected: i32, version: i32) -> Result<(), Code> {
