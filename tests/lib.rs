@@ -1,1 +1,4 @@
-//! See README.
+//! What the proofs share: the real binary as a process, and a client that can misbehave.
+
+pub mod process;
+pub mod raw;
