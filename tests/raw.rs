@@ -1,7 +1,7 @@
 //! A client that does exactly what it is told, byte by byte: also what no good client would do.
 
 use std::collections::VecDeque;
-use std::io::{Read, Result, Write};
+use std::io::{ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use althing_core::codec::client;
@@ -100,10 +100,13 @@ impl Raw {
         }
     }
 
-    /// Does the server close this connection (before it says anything more)?
+    /// Does the server close this connection, whatever it says before?
     pub fn is_closed_by_server(&mut self) -> bool {
-        let mut byte = [0];
-        !matches!(self.stream.read(&mut byte), Ok(1))
+        let mut last_words = Vec::new();
+        match self.stream.read_to_end(&mut last_words) {
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 
     /// Ends the connection.

@@ -310,7 +310,7 @@ impl<S: Shell> Drive<S> {
                     self.append(LogJob::Save { ticket, record });
                 }
                 // A writer that has ended has told so: the message is on its way.
-                Effect::MakeSnapshot { store } => drop(self.snapshots.send(store)),
+                Effect::MakeSnapshot { store } => drop(self.snapshots.send(*store)),
                 Effect::Note(_) => {}
             }
         }

@@ -1,5 +1,7 @@
 //! What is agreed is executed: outcomes become replies, changes become events of watches.
 
+use alloc::boxed::Box;
+
 use crate::code::Code;
 use crate::ids::{ConnectionId, SessionId, Zxid};
 use crate::node::connection::Phase;
@@ -262,7 +264,7 @@ impl Node {
             zxid: self.store.applied(),
         });
         out.push(Effect::MakeSnapshot {
-            store: self.store.clone(),
+            store: Box::new(self.store.clone()),
         });
     }
 }

@@ -1,5 +1,6 @@
 //! What a server wants done. Every name is an imperative: do it.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::ids::{ConnectionId, Ticket};
@@ -36,7 +37,7 @@ pub enum Effect {
     /// segments that hold nothing newer than the snapshot before the last may go.
     MakeSnapshot {
         /// The state; a copy-on-write clone. Its position is `store.applied()`.
-        store: Store,
+        store: Box<Store>,
     },
     /// Know this; for logs, counters, timelines and checkers. Nothing depends on it.
     Note(Event),

@@ -85,9 +85,10 @@ impl Node {
         let mut prng = Prng::new(seed);
         let Recovered {
             ballot,
-            store,
+            mut store,
             entries,
         } = recovered;
+        store.rekey(prng.bits());
         let (server, voters) = (config.server, config.voters.clone());
         let incarnation = prng.bits();
         let applied = store.applied();

@@ -65,6 +65,11 @@ impl Store {
         self.applied
     }
 
+    /// Hashes paths with a secret key from here on, so that no client can choose paths that collide.
+    pub fn rekey(&mut self, key: u64) {
+        self.tree.rekey(key);
+    }
+
     /// The shared settings.
     pub fn settings(&self) -> Settings {
         self.settings
