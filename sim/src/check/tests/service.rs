@@ -300,7 +300,7 @@ impl Service {
             }
             Effect::MakeSnapshot { store } => {
                 let zxid = store.applied();
-                self.snapshot = store;
+                self.snapshot = *store;
                 self.step(Input::SnapshotMade { zxid });
             }
             Effect::Note(event) => self.record(What::Said {
