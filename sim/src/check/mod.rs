@@ -18,8 +18,6 @@ pub mod writes;
 #[cfg(test)]
 mod tests;
 
-pub use findings::INVARIANTS;
-
 use crate::check::findings::Findings;
 use crate::history::{History, Violation};
 use crate::plan::Plan;

@@ -1,5 +1,6 @@
 //! The checkers' own test: good histories are clean, and every kind of damage to one is named.
 
+mod asking;
 mod damage;
 mod service;
 
@@ -9,7 +10,7 @@ use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use crate::check::check;
 use crate::check::findings::{INVARIANTS, PER_INVARIANT_MAX};
-use crate::check::tests::damage::DAMAGES;
+use crate::check::tests::damage::kinds::DAMAGES;
 use crate::check::tests::service::{add_lock, good_history};
 use crate::history::{History, Violation};
 use crate::plan::{Expects, Plan, Workload};

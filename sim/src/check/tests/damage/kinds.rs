@@ -1,0 +1,209 @@
+//! Ways to damage a good history, each with the invariant that it breaks. A checker that does not
+//! see its damage cannot fail, and is worth nothing.
+
+use crate::check::tests::damage::agreed::{
+    executed_twice, late_effect, log_gap, lost_entry, lost_log, not_durable, other_digest,
+    other_entry, other_snapshot, recovery, skipped, two_leaders,
+};
+use crate::check::tests::damage::answers::{
+    denied_write, double_child, double_reply, drop_reply, executes_twice, failed_ping,
+    from_the_future, garbage, half_multi, missing_child, multi, multi_place, never_agreed,
+    nobody_sent, not_found, older_state, others_position, own_write, sequence_again,
+    sequence_skipped, stale_read, stale_sync, stat_of_read, stat_of_write, swap_replies,
+    swap_requests, wrong_data, wrong_error, wrong_sync, wrong_xid,
+};
+use crate::check::tests::damage::living::{
+    dead_session, denied, early, early_on_the_wire, good_token, never_expires, no_token, old_token,
+    one_token, opened_twice, orphan, other_session, phantom_end, secret, somebody_else,
+    stays_behind, told_expired, two_holders, wrong_acl, wrong_password, wrong_timeout,
+};
+use crate::check::tests::damage::watched::{
+    double_event, event_for_a_stranger, events, late_event, lost_event, rearm_lost, rearm_spurious,
+    spurious_event, swap_events, wrong_kind, wrong_position,
+};
+use crate::check::{log, writes};
+use crate::history::{History, What};
+use crate::reference::access;
+
+/// Damages the history at its `nth` fitting place; `None` if there is none.
+pub type Damage = fn(&mut History, usize) -> Option<()>;
+
+/// What is done, which invariant must be named, and how.
+pub const DAMAGES: &[(&str, &str, Damage)] = &[
+    ("a reply is dropped", "W3 order", drop_reply),
+    ("two replies are swapped", "W3 order", swap_replies),
+    ("a reply comes twice", "W3 order", double_reply),
+    ("a reply has the wrong xid", "W3 order", wrong_xid),
+    ("two requests are swapped", "W3 order", swap_requests),
+    ("a stat field is wrong", "T2 stat", |h, n| {
+        stat_of_read(h, n, |stat| stat.version += 1)
+    }),
+    ("cversion is wrong", "T2 stat", |h, n| {
+        stat_of_read(h, n, |stat| stat.cversion += 1)
+    }),
+    ("pzxid is wrong", "T2 stat", |h, n| {
+        stat_of_read(h, n, |stat| stat.pzxid.0 += 1)
+    }),
+    ("mtime is wrong", "T2 stat", |h, n| {
+        stat_of_read(h, n, |stat| stat.mtime.0 += 1)
+    }),
+    ("a write's stat is wrong", "T2 stat", stat_of_write),
+    ("data is not what was written", "R1 read", wrong_data),
+    ("a znode is not found", "R1 read", not_found),
+    ("a child is missing", "R1 read", missing_child),
+    ("a child is listed twice", "R1 read", double_child),
+    ("sync answers another path", "R1 read", wrong_sync),
+    ("a ping fails", "R1 read", failed_ping),
+    ("a write's error is wrong", "W2 result", wrong_error),
+    ("a write that was done is denied", "W2 result", denied_write),
+    (
+        "a write is told another's position",
+        "W2 result",
+        others_position,
+    ),
+    ("a write was never agreed", "W2 result", never_agreed),
+    (
+        "a sequence number is used again",
+        "T1 sequence",
+        sequence_again,
+    ),
+    (
+        "a sequence number is skipped",
+        "T1 sequence",
+        sequence_skipped,
+    ),
+    ("a refused multi is told as done", "W4 atomic", |h, n| {
+        multi(h, n, false)
+    }),
+    ("a done multi is told as refused", "W4 atomic", |h, n| {
+        multi(h, n, true)
+    }),
+    ("a multi fails at another place", "W4 atomic", multi_place),
+    ("a refused multi left something", "W4 atomic", half_multi),
+    (
+        "a transaction is gone after recovery",
+        "I3 durability",
+        lost_entry,
+    ),
+    (
+        "all transactions are gone after recovery",
+        "I3 durability",
+        lost_log,
+    ),
+    (
+        "an answer came before it was durable",
+        "I3 durability",
+        not_durable,
+    ),
+    (
+        "a recovered transaction is another",
+        "I1 agreement",
+        other_entry,
+    ),
+    (
+        "a recovered snapshot is of nothing",
+        "I1 agreement",
+        other_snapshot,
+    ),
+    (
+        "two lives differ in their digest",
+        "I1 agreement",
+        other_digest,
+    ),
+    ("a position is executed twice", "I2 zxid", executed_twice),
+    ("a position is skipped", "I2 zxid", skipped),
+    ("an epoch has two leaders", "I2 zxid", two_leaders),
+    ("a recovered log has a gap", "I2 zxid", log_gap),
+    ("a read shows the future", "I4 no rollback", from_the_future),
+    ("a session sees an older state", "R2 monotone", older_state),
+    (
+        "a client does not see its write",
+        "R3 own writes",
+        own_write,
+    ),
+    ("a sync is stale", "R4 sync", stale_sync),
+    (
+        "a lone server answers from the past",
+        "R6 timely",
+        stale_read,
+    ),
+    (
+        "a write takes effect after its answer",
+        "W1 linearizable",
+        late_effect,
+    ),
+    ("a transaction that nobody sent", "W5 once", nobody_sent),
+    ("a write executes twice", "W5 once", executes_twice),
+    ("an event is lost", "V3 no lost watch", lost_event),
+    ("an event is late", "V3 no lost watch", late_event),
+    ("an event comes twice", "V1 one-shot", double_event),
+    ("an event is of the wrong kind", "V2 true event", wrong_kind),
+    (
+        "an event has the wrong position",
+        "V2 true event",
+        wrong_position,
+    ),
+    (
+        "an event that nobody waits for",
+        "V2 true event",
+        spurious_event,
+    ),
+    ("two events are swapped", "V4 event order", swap_events),
+    ("setWatches does not tell", "V5 re-arm", rearm_lost),
+    ("setWatches tells too much", "V5 re-arm", rearm_spurious),
+    ("a session expires early", "E1 not early", early),
+    (
+        "a session expires though it is heard",
+        "E1 not early",
+        early_on_the_wire,
+    ),
+    ("a session does not expire", "E2 not late", never_expires),
+    (
+        "an ephemeral stays behind",
+        "E3 ephemerals go",
+        stays_behind,
+    ),
+    (
+        "a session ends that did not",
+        "E3 ephemerals go",
+        phantom_end,
+    ),
+    ("an ephemeral outlives its session", "E4 no orphan", orphan),
+    (
+        "a live session is told it expired",
+        "E4 no orphan",
+        told_expired,
+    ),
+    (
+        "a client is given another's session",
+        "E5 identity",
+        other_session,
+    ),
+    ("a session is opened twice", "E5 identity", opened_twice),
+    ("a wrong password attaches", "E5 identity", wrong_password),
+    ("a dead session is attached", "E5 identity", dead_session),
+    (
+        "a time-out is not as negotiated",
+        "E6 negotiation",
+        wrong_timeout,
+    ),
+    ("a secret is shown", "T3 access", secret),
+    ("an open znode is denied", "T3 access", denied),
+    ("a list is not what was set", "T3 access", wrong_acl),
+    (
+        "a write is done as somebody else",
+        "T3 access",
+        somebody_else,
+    ),
+    (
+        "an event tells who may not read",
+        "T3 access",
+        event_for_a_stranger,
+    ),
+    ("two clients hold a lock", "M1 mutex", two_holders),
+    ("an old token is accepted", "M2 fencing", old_token),
+    ("a good token is refused", "M2 fencing", good_token),
+    ("two clients have one token", "M3 election", one_token),
+    ("a token is no position", "M3 election", no_token),
+    ("garbage", "G1 garbage", garbage),
+];

@@ -1,0 +1,380 @@
+//! Damage to sessions, access, locks and what tokens guard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use althing_core::code::Code;
+use althing_core::ids::{Password, ServerId, SessionId, Xid};
+use althing_core::node::event::Event;
+use althing_core::node::reply::{ConnectResponse, Reply, Response};
+use althing_core::node::request::{Read, Request};
+use althing_core::store::txn::{Action, Ending};
+use althing_core::tree::acl::{Acl, Identity};
+use althing_core::tree::data::Data;
+use althing_core::tree::stat::Stat;
+
+use crate::check::tests::damage::places::{
+    acknowledged, answers, change_txn, edit, link_of, pick, places,
+};
+use crate::history::{History, Hold, Moment, Received, Sent, What};
+
+/// The place where the end of a session that expired was decided, and the session.
+pub fn expiry(history: &History, nth: usize) -> Option<(usize, SessionId)> {
+    let all: Vec<(usize, SessionId)> = history
+        .moments
+        .iter()
+        .enumerate()
+        .filter_map(|(place, moment)| match &moment.what {
+            What::Saving { txn, .. } => match txn.action {
+                Action::CloseSession {
+                    session,
+                    ending: Ending::Expired,
+                } => Some((place, session)),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    all.get(nth % all.len().max(1)).copied()
+}
+
+pub fn early(history: &mut History, nth: usize) -> Option<()> {
+    let (place, session) = expiry(history, nth)?;
+    let at = history.moments[place].at;
+    let event = Event::Touched { session };
+    let what = What::Said {
+        server: ServerId(1),
+        event,
+    };
+    history.moments.insert(place, Moment { at, what });
+    Some(())
+}
+
+pub fn early_on_the_wire(history: &mut History, nth: usize) -> Option<()> {
+    let (place, session) = expiry(history, nth)?;
+    let at = history.moments[place].at;
+    // The last link of the session: its client pings once more, and is answered.
+    let connected = history.moments[..place]
+        .iter()
+        .rev()
+        .find_map(|moment| match &moment.what {
+            What::Received {
+                client,
+                link,
+                frame: Received::Connected(response),
+            } if response.session == Some(session) => Some((client.clone(), *link)),
+            _ => None,
+        });
+    let (client, link) = connected?;
+    let shown = history.moments[..place]
+        .iter()
+        .rev()
+        .find_map(|moment| match &moment.what {
+            What::Said {
+                event: Event::Executed { zxid, .. },
+                ..
+            } => Some(*zxid),
+            _ => None,
+        })?;
+    let request = Arc::new(Request::Ping);
+    let (xid, early) = (Xid::PING, at - Duration::from_millis(20));
+    let frame = Sent::Request {
+        xid,
+        request: request.clone(),
+    };
+    let sent = What::Sent {
+        client: client.clone(),
+        link,
+        frame,
+    };
+    let answer = Reply::Answer {
+        xid,
+        zxid: shown,
+        result: Ok(Response::Empty),
+    };
+    let frame = Received::Reply {
+        reply: answer,
+        request: Some(request),
+    };
+    let received = What::Received {
+        client,
+        link,
+        frame,
+    };
+    let before = at - Duration::from_millis(1);
+    let place = history
+        .moments
+        .iter()
+        .position(|moment| moment.at >= before)?;
+    history.moments.insert(
+        place,
+        Moment {
+            at: before,
+            what: received,
+        },
+    );
+    history.moments.insert(
+        place,
+        Moment {
+            at: early,
+            what: sent,
+        },
+    );
+    Some(())
+}
+
+pub fn never_expires(history: &mut History, nth: usize) -> Option<()> {
+    let (_, session) = expiry(history, nth)?;
+    history.moments.retain(|moment| match &moment.what {
+        What::Saving { txn, .. } => {
+            !matches!(txn.action, Action::CloseSession { session: of, .. } if of == session)
+        }
+        _ => true,
+    });
+    Some(())
+}
+
+pub fn closed(history: &mut History, nth: usize) -> Option<&mut Event> {
+    let all = places(history, |what| {
+        matches!(
+            what,
+            What::Said {
+                event: Event::SessionClosed { .. },
+                ..
+            }
+        )
+    });
+    match &mut history.moments[pick(&all, nth)?].what {
+        What::Said { event, .. } => Some(event),
+        _ => None,
+    }
+}
+
+pub fn stays_behind(history: &mut History, nth: usize) -> Option<()> {
+    if let Event::SessionClosed { ephemerals, .. } = closed(history, nth)? {
+        *ephemerals += 1;
+    }
+    Some(())
+}
+
+pub fn phantom_end(history: &mut History, nth: usize) -> Option<()> {
+    if let Event::SessionClosed { session, .. } = closed(history, nth)? {
+        *session = SessionId(77);
+    }
+    Some(())
+}
+
+pub fn orphan(history: &mut History, nth: usize) -> Option<()> {
+    let fits = |request: &Request, result: &Result<Response, Code>| {
+        matches!(request, Request::Read(Read::Exists { .. })) && result.is_err()
+    };
+    edit(history, nth, fits, |result| {
+        *result = Ok(Response::Exists(Stat {
+            ephemeral_owner: 77,
+            ..Stat::default()
+        }));
+    })
+}
+
+/// The answers to first frames that give a session, by whether it was asked for.
+pub fn handshake(
+    history: &mut History,
+    nth: usize,
+    attaches: bool,
+) -> Option<(usize, &mut ConnectResponse)> {
+    let mut asked = std::collections::BTreeMap::new();
+    let mut all = Vec::new();
+    for (place, moment) in history.moments.iter().enumerate() {
+        match &moment.what {
+            What::Sent {
+                link,
+                frame: Sent::Connect(request),
+                ..
+            } => {
+                asked.insert(*link, request.session.is_some());
+            }
+            What::Received {
+                link,
+                frame: Received::Connected(response),
+                ..
+            } if response.session.is_some() && asked.get(link) == Some(&attaches) => {
+                all.push(place);
+            }
+            _ => {}
+        }
+    }
+    let place = pick(&all, nth)?;
+    match &mut history.moments[place].what {
+        What::Received {
+            frame: Received::Connected(response),
+            ..
+        } => Some((place, response)),
+        _ => None,
+    }
+}
+
+pub fn told_expired(history: &mut History, nth: usize) -> Option<()> {
+    let (_, response) = handshake(history, nth, true)?;
+    response.timeout_ms = 0;
+    response.session = None;
+    response.password = Password::NONE;
+    Some(())
+}
+
+pub fn other_session(history: &mut History, nth: usize) -> Option<()> {
+    let (_, response) = handshake(history, nth, true)?;
+    response.session = Some(SessionId(77));
+    Some(())
+}
+
+pub fn opened_twice(history: &mut History, _: usize) -> Option<()> {
+    let first = handshake(history, 0, false)?.1.session;
+    let second = handshake(history, 1, false)?.1;
+    (second.session != first).then_some(())?;
+    second.session = first;
+    Some(())
+}
+
+pub fn wrong_password(history: &mut History, nth: usize) -> Option<()> {
+    let (place, _) = handshake(history, nth, true)?;
+    let link = link_of(&history.moments[place].what)?;
+    let connect = history
+        .moments
+        .iter_mut()
+        .find_map(|moment| match &mut moment.what {
+            What::Sent {
+                link: of,
+                frame: Sent::Connect(request),
+                ..
+            } if *of == link => Some(request),
+            _ => None,
+        })?;
+    connect.password = Password([7; 16]);
+    Some(())
+}
+
+pub fn dead_session(history: &mut History, _: usize) -> Option<()> {
+    // A refused attachment becomes a granted one.
+    let mut asked = std::collections::BTreeMap::new();
+    for moment in &mut history.moments {
+        match &mut moment.what {
+            What::Sent {
+                link,
+                frame: Sent::Connect(request),
+                ..
+            } => {
+                asked.insert(*link, (request.session, request.password));
+            }
+            What::Received {
+                link,
+                frame: Received::Connected(response),
+                ..
+            } if response.session.is_none() => {
+                let (session, password) = asked[link];
+                response.session = Some(session?);
+                response.password = password;
+                response.timeout_ms = 4000;
+                return Some(());
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+pub fn wrong_timeout(history: &mut History, nth: usize) -> Option<()> {
+    handshake(history, nth, false)?.1.timeout_ms += 1;
+    Some(())
+}
+
+pub fn secret(history: &mut History, nth: usize) -> Option<()> {
+    let fits = |request: &Request, result: &Result<Response, Code>| {
+        matches!(request, Request::Read(Read::GetData { .. })) && *result == Err(Code::NoAuth)
+    };
+    edit(history, nth, fits, |result| {
+        *result = Ok(Response::Data {
+            data: None,
+            stat: Stat::default(),
+        });
+    })
+}
+
+pub fn denied(history: &mut History, nth: usize) -> Option<()> {
+    let fits = |request: &Request, result: &Result<Response, Code>| {
+        matches!(request, Request::Read(_)) && result.is_ok()
+    };
+    edit(history, nth, fits, |result| *result = Err(Code::NoAuth))
+}
+
+pub fn wrong_acl(history: &mut History, nth: usize) -> Option<()> {
+    let fits =
+        |_: &Request, result: &Result<Response, Code>| matches!(result, Ok(Response::Acl { .. }));
+    edit(history, nth, fits, |result| {
+        if let Ok(Response::Acl { acl, .. }) = result {
+            *acl = Acl::read_only();
+        }
+    })
+}
+
+pub fn somebody_else(history: &mut History, nth: usize) -> Option<()> {
+    let (zxid, _) = acknowledged(history, nth)?;
+    change_txn(history, zxid, |txn| {
+        txn.identities = Arc::from([Identity::new("digest", "mallory:x")]);
+    });
+    Some(())
+}
+
+pub fn held(history: &History, of: Hold, nth: usize) -> Option<usize> {
+    let all = places(
+        history,
+        |what| matches!(what, What::Held { hold, .. } if *hold == of),
+    );
+    all.get(nth + 1).copied()
+}
+
+pub fn two_holders(history: &mut History, nth: usize) -> Option<()> {
+    let place = held(history, Hold::Ends, nth)?;
+    history.moments.remove(place);
+    Some(())
+}
+
+pub fn one_token(history: &mut History, nth: usize) -> Option<()> {
+    let place = held(history, Hold::Begins, nth)?;
+    let mut again = history.moments[place].clone();
+    if let What::Held { client, .. } = &mut again.what {
+        *client = Arc::from("mallory");
+    }
+    history.moments.insert(place + 1, again);
+    Some(())
+}
+
+pub fn no_token(history: &mut History, nth: usize) -> Option<()> {
+    let place = held(history, Hold::Begins, nth)?;
+    if let What::Held { token, .. } = &mut history.moments[place].what {
+        token.0 += 1 << 30;
+    }
+    Some(())
+}
+
+pub fn guarded(history: &History) -> Vec<usize> {
+    places(history, |what| matches!(what, What::Guarded { .. }))
+}
+
+pub fn old_token(history: &mut History, nth: usize) -> Option<()> {
+    let all = guarded(history);
+    let mut old = history.moments[*all.get(nth)?].clone();
+    if let What::Guarded { newest, token, .. } = &mut old.what {
+        *newest = (*newest).max(*token);
+        token.0 -= 1;
+    }
+    history.moments.insert(all[nth] + 1, old);
+    Some(())
+}
+
+pub fn good_token(history: &mut History, nth: usize) -> Option<()> {
+    let place = *guarded(history).get(nth)?;
+    if let What::Guarded { accepted, .. } = &mut history.moments[place].what {
+        *accepted = false;
+    }
+    Some(())
+}

@@ -1,0 +1,8 @@
+//! Damage to good histories, by what is damaged; [`kinds`] lists all of it.
+
+mod agreed;
+mod answers;
+pub mod kinds;
+mod living;
+mod places;
+mod watched;
