@@ -47,13 +47,16 @@ pub struct Closed {
     pub ephemerals: usize,
 }
 
+/// When watches are told, what, and under which access control list.
+pub type ToldAt = (Zxid, EventKind, Acl);
+
 /// What the replay leaves behind.
 #[derive(Clone, Debug, Default)]
 pub struct Replayed {
     /// Every session that ever was.
     pub lives: BTreeMap<SessionId, Life>,
     /// What watches are told, by what they wait for, in the order of the positions.
-    pub told: BTreeMap<(Table, Path), Vec<(Zxid, EventKind, Acl)>>,
+    pub told: BTreeMap<(Table, Path), Vec<ToldAt>>,
     /// What each answered `setWatches` (link, request) had to do.
     pub rearmed: BTreeMap<(usize, usize), Vec<Rearmed>>,
     /// The writes that executed in each attachment, in the order of the positions.

@@ -192,13 +192,13 @@ fn heard_on_the_wire(clock: &Clock, wire: &Wire<'_>, replayed: &Replayed, findin
             continue;
         };
         let least = clock.at_least(timeout_of(life, &closed));
-        let heard = link.asked.iter().filter(|asked| {
+        let mut heard = link.asked.iter().filter(|asked| {
             asked
                 .answer
                 .is_some_and(|answer| answer.result.is_ok() && answer.at < closed.saved_at)
         });
         if let Some(last) = heard
-            .last()
+            .next_back()
             .filter(|last| closed.saved_at - last.at < least)
         {
             findings.add("E1 not early", closed.saved_at, Some(session), || {

@@ -7,9 +7,9 @@ use althing_core::code::Code;
 use althing_core::ids::{SessionId, Zxid};
 
 use crate::check::findings::Findings;
-use crate::check::log::Log;
+use crate::check::log::{Agreed, Log};
 use crate::check::replay::{Replayed, becomes};
-use crate::check::wire::{Link, Step, Wire};
+use crate::check::wire::{Asked, Link, Step, Wire};
 
 /// Finds each link's attachment: by an answer of its writes if there is one, else by the hour of
 /// its handshake if only one attachment fits. What stays open is judged leniently.
@@ -97,7 +97,8 @@ fn in_order(
     };
     let none = Vec::new();
     let executed = replayed.writes.get(&(session, attachment)).unwrap_or(&none);
-    let sent: Vec<_> = link.asked.iter().filter(|asked| asked.is_write()).collect();
+    let writes = link.asked.iter().filter(|asked| asked.is_write());
+    let sent: Vec<Asked<'_>> = writes.copied().collect();
     let mut next = 0;
     for zxid in executed {
         let agreed = log.at(*zxid).expect("the replay went over L");
@@ -111,65 +112,49 @@ fn in_order(
         while not_done(next) {
             next += 1;
         }
-        let is = |asked: &&&_| {
-            let asked: &crate::check::wire::Asked<'_> = asked;
-            becomes(asked.request, &agreed.txn.action, Some(session))
-        };
+        let is = |asked: &&Asked<'_>| becomes(asked.request, &agreed.txn.action, Some(session));
         let at = agreed.executed_at;
-        let Some(place) = sent[next.min(sent.len())..]
-            .iter()
-            .position(|asked| is(&asked))
-        else {
-            let again = sent[..next.min(sent.len())].iter().any(|asked| is(&asked));
+        let (passed, coming) = sent.split_at(next.min(sent.len()));
+        let Some(place) = coming.iter().position(|asked| is(&asked)) else {
+            let how = match passed.iter().any(|asked| is(&asked)) {
+                true => "a second time",
+                false => "though nobody sent it",
+            };
             findings.add("W5 once", at, Some(session), || {
-                let how = if again {
-                    "a second time"
-                } else {
-                    "though nobody sent it"
-                };
-                format!(
-                    "{zxid} of {} executed {how}: {:?}",
-                    link.client, agreed.txn.action
-                )
+                let (client, action) = (link.client, &agreed.txn.action);
+                format!("{zxid} of {client} executed {how}: {action:?}")
             });
             continue;
         };
-        let place = next + place;
-        if place > next {
+        if place > 0 {
             findings.add("W3 order", at, Some(session), || {
-                format!(
-                    "{zxid} of {} executed before {:?}",
-                    link.client, sent[next].request
-                )
+                let (client, skipped) = (link.client, coming[0].request);
+                format!("{zxid} of {client} executed before {skipped:?}")
             });
         }
-        let asked = sent[place];
-        if let Some(answer) = asked.answer
-            && answer.zxid != *zxid
-            && answer.result.is_ok()
-        {
-            findings.add("W5 once", answer.at, Some(session), || {
-                let (request, told) = (asked.request, answer.zxid);
-                format!(
-                    "{request:?} of {} executed at {zxid}, but {told} was told",
-                    link.client
-                )
-            });
-        }
-        if let Some(answer) = asked.answer
-            && let Err(code) = answer.result
-            && undone(code)
-        {
-            findings.add("W2 result", answer.at, Some(session), || {
-                format!("{} was told {code} of {zxid}, which executed", link.client)
-            });
-        }
-        if asked.at > agreed.saved_at {
-            findings.add("W1 linearizable", asked.at, Some(session), || {
-                format!("{zxid} of {} was saved before it was sent", link.client)
-            });
-        }
-        next = place + 1;
+        told(agreed, link, &coming[place], findings);
+        next += place + 1;
+    }
+}
+
+/// What the client was told of its write that executed, and when.
+fn told(agreed: &Agreed, link: &Link<'_>, asked: &Asked<'_>, findings: &mut Findings) {
+    let (session, client, zxid) = (link.session(), link.client, agreed.zxid);
+    if asked.at > agreed.saved_at {
+        findings.add("W1 linearizable", asked.at, session, || {
+            format!("{zxid} of {client} was saved before it was sent")
+        });
+    }
+    let Some(answer) = asked.answer else { return };
+    match answer.result {
+        Ok(_) if answer.zxid != zxid => findings.add("W5 once", answer.at, session, || {
+            let (request, shown) = (asked.request, answer.zxid);
+            format!("{request:?} of {client} executed at {zxid}, but {shown} was told")
+        }),
+        Err(code) if undone(code) => findings.add("W2 result", answer.at, session, || {
+            format!("{client} was told {code} of {zxid}, which executed")
+        }),
+        _ => {}
     }
 }
 

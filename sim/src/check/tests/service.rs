@@ -20,7 +20,6 @@ use althing_core::store::txn::Entry;
 use althing_core::time::{Instant, Now, WallTime};
 use althing_core::tree::data::Data;
 use althing_core::tree::op::Telling;
-use althing_core::tree::path::Path;
 
 use crate::history::{History, Hold, LinkId, Moment, Received, Sent, What};
 

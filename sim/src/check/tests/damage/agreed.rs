@@ -7,7 +7,7 @@ use althing_core::ids::{ServerId, Zxid};
 use althing_core::node::event::Event;
 use althing_core::store::txn::Entry;
 
-use crate::check::tests::damage::places::{acknowledged, edit, executed, pick, places};
+use crate::check::tests::damage::places::{acknowledged, executed, pick, places};
 use crate::history::{History, Moment, What};
 
 /// The recovery with the most entries, and its entries.

@@ -12,7 +12,6 @@ use althing_core::tree::op::{Create, Done, Naming, Op};
 use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
 
-use crate::check::log;
 use crate::check::tests::damage::places::{
     acknowledged, answer_of, answers, change_txn, edit, is_write, link_of, pick, places,
 };
@@ -222,7 +221,15 @@ pub fn sequence_skipped(history: &mut History, nth: usize) -> Option<()> {
     renumber(history, nth, 1)
 }
 
-pub fn multi(history: &mut History, nth: usize, was_done: bool) -> Option<()> {
+/// How a multi ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Was {
+    Done,
+    Refused,
+}
+
+pub fn multi(history: &mut History, nth: usize, was: Was) -> Option<()> {
+    let was_done = was == Was::Done;
     let fits = |request: &Request, result: &Result<Response, Code>| {
         matches!(request, Request::Multi(ops) if !ops.is_empty())
             && matches!(result, Ok(Response::AllDone(_))) == was_done

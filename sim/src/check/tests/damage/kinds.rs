@@ -3,10 +3,10 @@
 
 use crate::check::tests::damage::agreed::{
     executed_twice, late_effect, log_gap, lost_entry, lost_log, not_durable, other_digest,
-    other_entry, other_snapshot, recovery, skipped, two_leaders,
+    other_entry, other_snapshot, skipped, two_leaders,
 };
 use crate::check::tests::damage::answers::{
-    denied_write, double_child, double_reply, drop_reply, executes_twice, failed_ping,
+    Was, denied_write, double_child, double_reply, drop_reply, executes_twice, failed_ping,
     from_the_future, garbage, half_multi, missing_child, multi, multi_place, never_agreed,
     nobody_sent, not_found, older_state, others_position, own_write, sequence_again,
     sequence_skipped, stale_read, stale_sync, stat_of_read, stat_of_write, swap_replies,
@@ -18,12 +18,10 @@ use crate::check::tests::damage::living::{
     stays_behind, told_expired, two_holders, wrong_acl, wrong_password, wrong_timeout,
 };
 use crate::check::tests::damage::watched::{
-    double_event, event_for_a_stranger, events, late_event, lost_event, rearm_lost, rearm_spurious,
+    double_event, event_for_a_stranger, late_event, lost_event, rearm_lost, rearm_spurious,
     spurious_event, swap_events, wrong_kind, wrong_position,
 };
-use crate::check::{log, writes};
-use crate::history::{History, What};
-use crate::reference::access;
+use crate::history::History;
 
 /// Damages the history at its `nth` fitting place; `None` if there is none.
 pub type Damage = fn(&mut History, usize) -> Option<()>;
@@ -73,10 +71,10 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         sequence_skipped,
     ),
     ("a refused multi is told as done", "W4 atomic", |h, n| {
-        multi(h, n, false)
+        multi(h, n, Was::Refused)
     }),
     ("a done multi is told as refused", "W4 atomic", |h, n| {
-        multi(h, n, true)
+        multi(h, n, Was::Done)
     }),
     ("a multi fails at another place", "W4 atomic", multi_place),
     ("a refused multi left something", "W4 atomic", half_multi),

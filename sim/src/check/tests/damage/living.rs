@@ -10,12 +10,9 @@ use althing_core::node::reply::{ConnectResponse, Reply, Response};
 use althing_core::node::request::{Read, Request};
 use althing_core::store::txn::{Action, Ending};
 use althing_core::tree::acl::{Acl, Identity};
-use althing_core::tree::data::Data;
 use althing_core::tree::stat::Stat;
 
-use crate::check::tests::damage::places::{
-    acknowledged, answers, change_txn, edit, link_of, pick, places,
-};
+use crate::check::tests::damage::places::{acknowledged, change_txn, edit, link_of, pick, places};
 use crate::history::{History, Hold, Moment, Received, Sent, What};
 
 /// The place where the end of a session that expired was decided, and the session.
@@ -176,11 +173,18 @@ pub fn orphan(history: &mut History, nth: usize) -> Option<()> {
     })
 }
 
+/// What a first frame asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    Anew,
+    Again,
+}
+
 /// The answers to first frames that give a session, by whether it was asked for.
 pub fn handshake(
     history: &mut History,
     nth: usize,
-    attaches: bool,
+    asks: Asks,
 ) -> Option<(usize, &mut ConnectResponse)> {
     let mut asked = std::collections::BTreeMap::new();
     let mut all = Vec::new();
@@ -197,7 +201,7 @@ pub fn handshake(
                 link,
                 frame: Received::Connected(response),
                 ..
-            } if response.session.is_some() && asked.get(link) == Some(&attaches) => {
+            } if response.session.is_some() && asked.get(link) == Some(&(asks == Asks::Again)) => {
                 all.push(place);
             }
             _ => {}
@@ -214,7 +218,7 @@ pub fn handshake(
 }
 
 pub fn told_expired(history: &mut History, nth: usize) -> Option<()> {
-    let (_, response) = handshake(history, nth, true)?;
+    let (_, response) = handshake(history, nth, Asks::Again)?;
     response.timeout_ms = 0;
     response.session = None;
     response.password = Password::NONE;
@@ -222,21 +226,21 @@ pub fn told_expired(history: &mut History, nth: usize) -> Option<()> {
 }
 
 pub fn other_session(history: &mut History, nth: usize) -> Option<()> {
-    let (_, response) = handshake(history, nth, true)?;
+    let (_, response) = handshake(history, nth, Asks::Again)?;
     response.session = Some(SessionId(77));
     Some(())
 }
 
 pub fn opened_twice(history: &mut History, _: usize) -> Option<()> {
-    let first = handshake(history, 0, false)?.1.session;
-    let second = handshake(history, 1, false)?.1;
+    let first = handshake(history, 0, Asks::Anew)?.1.session;
+    let second = handshake(history, 1, Asks::Anew)?.1;
     (second.session != first).then_some(())?;
     second.session = first;
     Some(())
 }
 
 pub fn wrong_password(history: &mut History, nth: usize) -> Option<()> {
-    let (place, _) = handshake(history, nth, true)?;
+    let (place, _) = handshake(history, nth, Asks::Again)?;
     let link = link_of(&history.moments[place].what)?;
     let connect = history
         .moments
@@ -283,7 +287,7 @@ pub fn dead_session(history: &mut History, _: usize) -> Option<()> {
 }
 
 pub fn wrong_timeout(history: &mut History, nth: usize) -> Option<()> {
-    handshake(history, nth, false)?.1.timeout_ms += 1;
+    handshake(history, nth, Asks::Anew)?.1.timeout_ms += 1;
     Some(())
 }
 

@@ -9,16 +9,17 @@ use althing_core::node::reply::{Reply, Response, WatchEvent};
 use althing_core::node::request::Request;
 use althing_core::store::txn::{Entry, Txn};
 
-use crate::history::{History, LinkId, Received, Sent, What};
+use crate::history::{History, LinkId, Received, What};
 
-pub fn answer_of(
-    what: &mut What,
-) -> Option<(
-    &mut Xid,
-    &mut Zxid,
-    &mut Result<Response, Code>,
+/// The parts of an answer, and what it answers.
+pub type AnswerParts<'a> = (
+    &'a mut Xid,
+    &'a mut Zxid,
+    &'a mut Result<Response, Code>,
     Arc<Request>,
-)> {
+);
+
+pub fn answer_of(what: &mut What) -> Option<AnswerParts<'_>> {
     match what {
         What::Received {
             frame:

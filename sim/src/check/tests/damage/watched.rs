@@ -1,14 +1,12 @@
 //! Damage to the events of watches.
 
-use althing_core::node::event::Event;
 use althing_core::node::reply::{EventKind, Reply, WatchEvent};
 use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::acl::Perms;
-use althing_core::tree::data::Data;
 use althing_core::tree::path::Path;
 
 use crate::check::findings::Findings;
-use crate::check::tests::damage::places::{answer_of, answers, event_of, link_of, pick, places};
+use crate::check::tests::damage::places::{answer_of, event_of, link_of, pick, places};
 use crate::check::{log, replay, wire, writes};
 use crate::history::{History, Moment, Received, What};
 use crate::reference::access;
