@@ -41,5 +41,6 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 pub mod transaction;
+pub mod watch;
 pub mod watcher;
 pub mod znode;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
+use crate::watch;
 
 /// How a session fares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

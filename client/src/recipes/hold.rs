@@ -5,12 +5,13 @@ use althing_core::code::Code;
 use althing_core::ids::Zxid;
 use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::recipes::retried::retried;
 use crate::runtime::Runtime;
+use crate::watch;
 use crate::znode::{Created, Version};
 
 /// A znode of one's own. Its path alone does not tell it from a later one of somebody else; its

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use althing_core::ids::{SessionId, Zxid};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::error::ClientError;
 use crate::state::{SessionState, StateStream};
+use crate::watch;
 
 /// Written by the session's task, read by its handles. Each number stands alone, so relaxed order
 /// is enough; whoever must see them together waits for the state, which synchronises.

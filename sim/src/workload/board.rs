@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use althing_client::watch;
 
 use crate::world::stage::{Goal, Stage};
 

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use althing_client::watch;
 use althing_core::ids::Zxid;
 use madsim::runtime::{Handle, NodeHandle};
-use tokio::sync::watch;
 
 use crate::history::{Hold, What};
 use crate::plan::{Plan, Workload};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use althing_core::tree::path::Path;
-use tokio::sync::watch;
 
 use crate::error::ClientError;
 use crate::recipes::cached::copy::{Copy, Notes, View};
@@ -13,6 +12,7 @@ use crate::recipes::cached::subject::{ChildrenOf, Subject, ZnodeAt};
 use crate::recipes::cached::subtree::SubtreeAt;
 use crate::runtime::Runtime;
 use crate::sessions::Sessions;
+use crate::watch;
 use crate::znode::{Children, Znode, parse_path};
 
 /// A copy of a part of the tree that follows it through watches alone, never by polling, through

@@ -3,12 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::runtime::Runtime;
 use crate::state::{SessionState, StateStream};
+use crate::watch;
 
 /// What a reader's handles see.
 #[derive(Debug)]
