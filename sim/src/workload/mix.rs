@@ -73,11 +73,7 @@ async fn mix(player: Player, figures: Figures, served: Served) {
         payloads: 0,
     };
     let mut memory = Memory::default();
-    persevere(
-        &sessions,
-        |client| async move { client.ensure(DIRECTORY).await },
-    )
-    .await;
+    persevere(&sessions, |client| lay_out(client, figures.znodes)).await;
     while !player.stage().is_first_act_over() {
         let pause = dice.random.between(Duration::ZERO, figures.rest);
         player.runtime.sleep(pause).await;
@@ -94,6 +90,14 @@ async fn mix(player: Player, figures: Figures, served: Served) {
     served.note(|served| {
         served.insert(Arc::clone(&player.name));
     });
+}
+
+/// Creates the shared znodes that are not there, so that the mixture begins with something to read.
+async fn lay_out(client: Client<SimRuntime>, znodes: u64) -> Result<(), ClientError> {
+    for znode in 0..znodes {
+        client.ensure(&format!("{DIRECTORY}/z-{znode}")).await?;
+    }
+    Ok(())
 }
 
 /// Writes something that nobody else touches and reads it back.
