@@ -258,30 +258,38 @@ impl<T> Drop for Receiver<T> {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::task::{Context, Wake, Waker};
 
     use super::*;
 
-    #[tokio::test]
-    async fn whoever_waits_is_woken_in_order() {
+    /// Writes down that it was woken.
+    struct Sleeper {
+        number: usize,
+        woken: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Wake for Sleeper {
+        fn wake(self: Arc<Sleeper>) {
+            self.woken.lock().unwrap().push(self.number);
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_in_order() {
         let sender = Sender::new(0);
         let woken = Arc::new(Mutex::new(Vec::new()));
-        let tasks: Vec<_> = (0..100)
-            .map(|number| {
-                let mut receiver = sender.subscribe();
-                let woken = Arc::clone(&woken);
-                tokio::spawn(async move {
-                    receiver.wait_for(|value| *value == 7).await.unwrap();
-                    woken.lock().unwrap().push(number);
-                })
-            })
+        let mut receivers: Vec<_> = (0..100).map(|_| sender.subscribe()).collect();
+        let mut waits: Vec<_> = receivers
+            .iter_mut()
+            .map(|receiver| Box::pin(receiver.changed()))
             .collect();
-        for value in 1..8 {
-            tokio::task::yield_now().await;
-            sender.send_replace(value);
+        for (number, wait) in waits.iter_mut().enumerate() {
+            let woken = Arc::clone(&woken);
+            let waker = Waker::from(Arc::new(Sleeper { number, woken }));
+            let polled = wait.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
         }
-        for task in tasks {
-            task.await.unwrap();
-        }
+        sender.send_replace(1);
         let in_order: Vec<_> = (0..100).collect();
         assert_eq!(*woken.lock().unwrap(), in_order);
     }
