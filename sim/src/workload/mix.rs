@@ -342,21 +342,41 @@ impl Dice {
         }
     }
 
+    /// Half of them are likely to be done, half of them to fail somewhere.
     fn transaction(&mut self) -> Transaction {
+        let likely = self.random.chance(0.5);
         let mut transaction = Transaction::new();
         for _ in 0..1 + self.random.below(4) {
-            let path = self.path();
-            transaction = match self.random.below(6) {
-                0 => transaction.create(&path, self.payload().into_bytes(), self.mode()),
-                1 => transaction.delete(&path, self.version()),
-                2 => transaction.check(&path, self.version()),
-                3 => {
-                    let mode = CreateMode::EphemeralSequential;
-                    transaction.create(&self.prefix(), self.payload().into_bytes(), mode)
-                }
-                _ => transaction.set_data(&path, self.payload().into_bytes(), self.version()),
+            transaction = match likely {
+                true => self.likely_change(transaction),
+                false => self.any_change(transaction),
             };
         }
         transaction
+    }
+
+    fn likely_change(&mut self, transaction: Transaction) -> Transaction {
+        let path = format!("{DIRECTORY}/z-{}", self.random.below(self.figures.znodes));
+        let payload = self.payload().into_bytes();
+        match self.random.below(5) {
+            0 => transaction.check(&path, Version::Any),
+            1 => {
+                let prefix = format!("{DIRECTORY}/s-");
+                transaction.create(&prefix, payload, CreateMode::EphemeralSequential)
+            }
+            _ => transaction.set_data(&path, payload, Version::Any),
+        }
+    }
+
+    fn any_change(&mut self, transaction: Transaction) -> Transaction {
+        let path = self.path();
+        let payload = self.payload().into_bytes();
+        match self.random.below(6) {
+            0 => transaction.create(&path, payload, self.mode()),
+            1 => transaction.delete(&path, self.version()),
+            2 => transaction.check(&path, self.version()),
+            3 => transaction.create(&self.prefix(), payload, CreateMode::EphemeralSequential),
+            _ => transaction.set_data(&path, payload, self.version()),
+        }
     }
 }
