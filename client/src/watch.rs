@@ -57,8 +57,8 @@ impl<T> Shared<T> {
     }
 }
 
-/// The value as it is at this moment. Until it is dropped the value cannot change, so it must not be
-/// kept.
+/// The value as it is at this moment. Until it is dropped the value cannot change, so it must not
+/// be kept.
 #[derive(Debug)]
 pub struct Ref<'a, T>(RwLockReadGuard<'a, State<T>>);
 

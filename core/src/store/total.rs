@@ -1,5 +1,5 @@
-//! Executing any transaction that decodes is total: whatever was agreed, no server panics on it, now
-//! or at replay, and two servers make the same of it.
+//! Executing any transaction that decodes is total: whatever was agreed, no server panics on it,
+//! now or at replay, and two servers make the same of it.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -57,9 +57,9 @@ pub async fn rest(runtime: &SimRuntime) {
 }
 
 /// Does `work` while `lock` is held, and lets know when the player believes that it holds it. When
-/// it is lost, the belief ends at once, but what `work` has begun comes to its end: a program cannot
-/// call back what is on its way to a store. `work` itself looks whether it may begin something; it
-/// is not begun at all if the hold is lost already.
+/// it is lost, the belief ends at once, but what `work` has begun comes to its end: a program
+/// cannot call back what is on its way to a store. `work` looks itself whether it may begin
+/// anything; it is not begun at all if the hold is lost already.
 pub async fn while_holding(
     player: &Player,
     lock: &str,

@@ -270,7 +270,7 @@ async fn read_nothing(player: &Player, ledger: &Board<Ledger>, all: &[Subtree]) 
 async fn audit(player: Player, ledger: Board<Ledger>) {
     let sessions = sessions(&player, SESSION);
     loop {
-        let truth = persevere(&sessions, |client| read_all(client)).await;
+        let truth = persevere(&sessions, read_all).await;
         ledger.note(|ledger| ledger.truth = Some(truth));
         player.runtime.sleep(LOOK_AGAIN).await;
     }

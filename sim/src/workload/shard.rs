@@ -57,7 +57,7 @@ struct Ledger {
     terms: Vec<Term>,
     /// Who believes to be master, and by which token.
     masters: BTreeMap<Arc<str>, Zxid>,
-    /// What each player uses: nothing while there is no master. Nobody is listed who was never told.
+    /// What each player uses: nothing while there is no master. Who was never told is missing.
     used: BTreeMap<Arc<str>, Option<Seen>>,
 }
 
@@ -136,8 +136,8 @@ pub async fn play(stage: &Stage, slaves: u32, session: Duration, write_every: Du
     shard.ledger.until_paid(stage, owed, uses_newest).await;
 }
 
-/// Marks, of each succession, when everybody has been told, and when everybody uses the new master's
-/// address, or that of a still newer one. Whoever is down meanwhile is not waited for.
+/// Marks, of each succession, when everybody has been told, and when everybody uses the new
+/// master's address, or that of a still newer one. Whoever is down meanwhile is not waited for.
 async fn tell_successions(stage: &Stage, ledger: &Board<Ledger>, everybody: &[Arc<str>]) {
     let all = |has: &dyn Fn(&str) -> bool| {
         let counts = |name: &Arc<str>| stage.is_down(name) || has(name);
