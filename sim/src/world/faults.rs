@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::history::What;
 use crate::plan::{Cue, Fault, FaultKind, Plan, Who};
+use crate::world::connection::MachineId;
 use crate::world::house::House;
-use crate::world::net::{Death, MachineId};
+use crate::world::net::Death;
 use crate::world::stage::Stage;
 use crate::world::world::World;
 

@@ -3,6 +3,7 @@
 pub mod agenda;
 pub mod caught;
 pub mod clock;
+pub mod connection;
 pub mod disk;
 pub mod faults;
 pub mod house;

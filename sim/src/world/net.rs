@@ -17,6 +17,9 @@ use std::time::Duration;
 use crate::plan::{Direction, Weather};
 use crate::random::{Stream, Streams};
 use crate::world::agenda::Agenda;
+use crate::world::connection::{
+    Connection, Content, End, MachineId, Packet, Pipe, Side, TakenIn, Wakes,
+};
 
 /// Bytes of one direction of a stream that are written and not yet read: a modest TCP window, so
 /// that slow readers are felt.
@@ -32,28 +35,6 @@ const SYN_RETRY_FIRST: Duration = Duration::from_secs(1);
 pub const GIVE_UP: Duration = Duration::from_secs(15);
 /// Connections that wait to be accepted; more are not answered, as with a full backlog.
 const BACKLOG_MAX: usize = 128;
-
-/// A machine, by its place in the network.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct MachineId(usize);
-
-/// One of the two ends of a stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Side {
-    /// Who connected.
-    Client,
-    /// Who accepted.
-    Server,
-}
-
-impl Side {
-    fn other(self) -> Side {
-        match self {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        }
-    }
-}
 
 /// How a process ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,50 +56,6 @@ struct Machine {
     slower: Duration,
 }
 
-enum Content {
-    Bytes(Vec<u8>),
-    Fin,
-    Reset,
-}
-
-struct Packet {
-    content: Content,
-    arrives: Duration,
-    /// It met a cut when it left, so its first copy will not arrive.
-    lost: bool,
-}
-
-/// One direction of a stream.
-#[derive(Default)]
-struct Pipe {
-    on_the_way: VecDeque<Packet>,
-    bytes: usize,
-    arrived_last: Duration,
-    scheduled: bool,
-    tries: u32,
-    stuck_since: Option<Duration>,
-}
-
-struct End {
-    machine: MachineId,
-    /// Does a process still hold it?
-    held: bool,
-    failed: Option<io::ErrorKind>,
-    finished_writing: bool,
-    finished_reading: bool,
-    inbox: VecDeque<u8>,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-struct Connection {
-    /// Client's, then server's.
-    ends: [End; 2],
-    /// What the client sends, then what the server sends.
-    pipes: [Pipe; 2],
-    random: Stream,
-}
-
 struct State {
     machines: Vec<Machine>,
     names: Vec<Arc<str>>,
@@ -133,20 +70,6 @@ pub struct Net {
     streams: Streams,
     weather: Arc<Weather>,
     state: Arc<Mutex<State>>,
-}
-
-/// Wakers to be called once the state is no longer locked: they may drop what locks it again.
-#[derive(Default)]
-struct Wakes(Vec<Waker>);
-
-impl Wakes {
-    fn add(&mut self, waker: &mut Option<Waker>) {
-        self.0.extend(waker.take());
-    }
-
-    fn call(self) {
-        self.0.into_iter().for_each(Waker::wake);
-    }
 }
 
 impl Net {
@@ -619,12 +542,6 @@ enum Answer {
     None,
 }
 
-#[derive(PartialEq, Eq)]
-enum TakenIn {
-    ByItsEnd,
-    ByNobody,
-}
-
 struct CloseOnDrop<'a> {
     net: &'a Net,
     number: u64,
@@ -672,80 +589,5 @@ impl State {
                 self.connections.remove(&number);
             }
         }
-    }
-}
-
-impl End {
-    fn new(machine: MachineId) -> End {
-        End {
-            machine,
-            held: true,
-            failed: None,
-            finished_writing: false,
-            finished_reading: false,
-            inbox: VecDeque::new(),
-            reader: None,
-            writer: None,
-        }
-    }
-}
-
-impl Pipe {
-    fn clear(&mut self) {
-        self.on_the_way.clear();
-        self.bytes = 0;
-        self.tries = 0;
-        self.stuck_since = None;
-    }
-}
-
-impl Connection {
-    fn end(&mut self, side: Side) -> &mut End {
-        &mut self.ends[side as usize]
-    }
-
-    fn pipe(&mut self, side: Side) -> &mut Pipe {
-        &mut self.pipes[side as usize]
-    }
-
-    /// From where to where `side` sends.
-    fn machines(&self, side: Side) -> (MachineId, MachineId) {
-        let from = self.ends[side as usize].machine;
-        let to = self.ends[side.other() as usize].machine;
-        (from, to)
-    }
-
-    fn fail(&mut self, side: Side, kind: io::ErrorKind, wakes: &mut Wakes) {
-        let end = self.end(side);
-        if end.failed.is_none() {
-            end.failed = Some(kind);
-        }
-        wakes.add(&mut end.reader);
-        wakes.add(&mut end.writer);
-        self.pipe(side).clear();
-    }
-
-    /// The other end takes in the first packet of what `side` has sent.
-    fn take_in(&mut self, side: Side, wakes: &mut Wakes) -> TakenIn {
-        let pipe = &mut self.pipes[side as usize];
-        let packet = pipe.on_the_way.pop_front().expect("a packet arrives");
-        pipe.tries = 0;
-        pipe.stuck_since = None;
-        if let Content::Bytes(bytes) = &packet.content {
-            pipe.bytes -= bytes.len();
-        }
-        let end = self.end(side.other());
-        let alive = end.held && end.failed.is_none();
-        match packet.content {
-            Content::Reset => {
-                self.fail(side.other(), io::ErrorKind::ConnectionReset, wakes);
-                return TakenIn::ByItsEnd;
-            }
-            Content::Bytes(_) if !alive => return TakenIn::ByNobody,
-            Content::Bytes(bytes) => end.inbox.extend(bytes),
-            Content::Fin => end.finished_reading = true,
-        }
-        wakes.add(&mut end.reader);
-        TakenIn::ByItsEnd
     }
 }

@@ -12,7 +12,7 @@ use madsim::runtime::NodeHandle;
 use crate::history::What;
 use crate::random::Stream;
 use crate::world::caught::Caught;
-use crate::world::net::{MachineId, Side};
+use crate::world::connection::{MachineId, Side};
 use crate::world::stream::SimStream;
 use crate::world::tap::Tap;
 use crate::world::world::World;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::history::What;
 use crate::world::caught::Caught;
 use crate::world::clock::Clock;
-use crate::world::net::{MachineId, Side};
+use crate::world::connection::{MachineId, Side};
 use crate::world::stream::SimStream;
 use crate::world::world::World;
 

@@ -14,7 +14,8 @@ use crate::history::{Hold, What};
 use crate::plan::{Plan, Workload};
 use crate::random::Stream;
 use crate::world::caught::Caught;
-use crate::world::net::{Death, MachineId};
+use crate::world::connection::MachineId;
+use crate::world::net::Death;
 use crate::world::runtime::SimRuntime;
 use crate::world::world::World;
 

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::random::Stream;
-use crate::world::net::{Net, Side};
+use crate::world::connection::Side;
+use crate::world::net::Net;
 use crate::world::tap::Tap;
 
 /// How likely a read returns less than what is there: code that relies on whole messages fails.
@@ -120,7 +121,8 @@ mod tests {
     use crate::plan::{Direction, Weather};
     use crate::random::Streams;
     use crate::world::agenda::Agenda;
-    use crate::world::net::{Death, GIVE_UP, MachineId, WINDOW_BYTES};
+    use crate::world::connection::MachineId;
+    use crate::world::net::{Death, GIVE_UP, WINDOW_BYTES};
 
     /// Two machines, and a stream between them.
     struct Pair {
