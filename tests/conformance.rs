@@ -70,6 +70,12 @@ async fn the_tree() {
             .expect("made");
         assert_eq!(sequence.into_i64(), number + 1);
     }
+    let (_, first) = client.create("/n-", b"", &sequential).await.expect("made");
+    assert_eq!(
+        first.into_i64(),
+        1,
+        "after /payment, and not counting /zookeeper"
+    );
     client.sync("/").await.expect("synced");
     client.delete(path, Some(1)).await.expect("deleted");
     assert_eq!(client.check_stat(path).await, Ok(None));

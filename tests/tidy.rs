@@ -19,7 +19,8 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// The floors of core, from the bottom; a file imports from lower floors or its own folder.
 const FLOORS: &[&[&str]] = &[
-    &["code", "config", "ids", "prng", "time"],
+    &["code", "ids", "time"],
+    &["config", "prng"],
     &["tree"],
     &["store"],
     &["session", "watch"],
@@ -63,6 +64,32 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// The files below `folder` that ship: not those that are declared as modules of tests.
+fn shipped_sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let all = sources(folder);
+    let mut test_modules = BTreeSet::new();
+    for (_, text) in &all {
+        for declared in text.split("#[cfg(test)]\n").skip(1) {
+            let line = declared.lines().next().unwrap_or_default();
+            if let Some((_, name)) = line.trim_end_matches(';').split_once("mod ")
+                && line.ends_with(';')
+            {
+                test_modules.insert(name.to_owned());
+            }
+        }
+    }
+    let is_test = |path: &Path| {
+        let relative = path
+            .strip_prefix(folder)
+            .expect("below the folder")
+            .with_extension("");
+        relative
+            .iter()
+            .any(|part| test_modules.contains(&*part.to_string_lossy()))
+    };
+    all.into_iter().filter(|(path, _)| !is_test(path)).collect()
+}
+
 fn report(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
 }
@@ -103,7 +130,7 @@ fn floor_of(module: &str) -> Option<usize> {
 fn arrows_between_the_floors_of_core_point_down() {
     let source = root().join("core/src");
     let mut broken = Vec::new();
-    for (path, text) in sources(&source) {
+    for (path, text) in shipped_sources(&source) {
         let relative = path.strip_prefix(&source).expect("below core/src");
         let own = relative.iter().next().expect("a name").to_string_lossy();
         let own = own.trim_end_matches(".rs");
@@ -140,7 +167,7 @@ fn imports(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
             .collect();
         parts.join("::")
     };
-    let files = sources(source);
+    let files = shipped_sources(source);
     let modules: BTreeSet<String> = files.iter().map(|(path, _)| module_of(path)).collect();
     let mut graph = BTreeMap::new();
     for (path, text) in &files {
@@ -221,7 +248,13 @@ fn a_file_says_what_it_is_and_has_one_subject() {
         if lines > FILE_LINES_MAX {
             broken.push(format!("{name} has {lines} lines"));
         }
-        if let Some(line) = text.lines().position(|line| line.chars().count() > 100) {
+        // Code is the formatter's; tables cannot be wrapped.
+        let is_long = |line: &str| {
+            let text = line.trim_start();
+            let is_prose = text.starts_with("//") && !text.contains('|');
+            is_prose && line.chars().count() > 100
+        };
+        if let Some(line) = text.lines().position(is_long) {
             broken.push(format!("{name}:{} is longer than 100 columns", line + 1));
         }
         let stem = path.file_stem().expect("a name").to_string_lossy();
@@ -245,8 +278,9 @@ fn simulated_code_has_no_clock_and_no_hash_order() {
         "sim/src/campaign",
         "sim/src/command",
         "sim/src/run.rs",
+        "sim/src/stopwatch.rs",
         "server/src/tokio_shell",
-        "server/src/main",
+        "server/src/program",
         "server/src/os_disk",
     ];
     let forbidden = [
@@ -264,7 +298,7 @@ fn simulated_code_has_no_clock_and_no_hash_order() {
     ];
     let mut broken = Vec::new();
     for folder in ["core/src", "client/src", "sim/src", "server/src"] {
-        for (path, text) in sources(&root().join(folder)) {
+        for (path, text) in shipped_sources(&root().join(folder)) {
             let name = path
                 .strip_prefix(root())
                 .expect("below the root")

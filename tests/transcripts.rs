@@ -2,8 +2,8 @@
 //!
 //! Each file of `tests/transcripts/` is a story. Lines that begin with `> ` are commands; the lines
 //! after a command are what the node did, and are compared to the letter. With
-//! `ALTHING_REWRITE=1 cargo test -p althing-tests --test transcripts` they are written anew, so that
-//! a change of the protocol is reviewed as a diff of stories.
+//! `ALTHING_REWRITE=1 cargo test -p althing-tests --test transcripts` they are written anew, so
+//! that a change of the protocol is reviewed as a diff of stories.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;

@@ -25,7 +25,8 @@ impl Epoch {
     /// The epoch after this one.
     ///
     /// # Panics
-    /// At [`Epoch::MAX`]: two thousand million elections are not reached in any life of an ensemble.
+    /// At [`Epoch::MAX`]: two thousand million elections are not reached in any life of an
+    /// ensemble.
     pub fn next(self) -> Epoch {
         assert!(self < Epoch::MAX, "epochs are exhausted");
         Epoch(self.0 + 1)
@@ -146,7 +147,8 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A client's connection to this server; numbered by the shell, never used twice in a server's life.
+/// A client's connection to this server; numbered by the shell, never used twice in a server's
+/// life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId(pub u64);
 

@@ -1,6 +1,6 @@
 //! A campaign: one scenario over many seeds, on several threads, and what it has learnt. Every seed
-//! that is red is played twice before it is reported, since a run that is not a function of its seed
-//! is a defect of the simulator and no finding.
+//! that is red is played twice before it is reported, since a run that is not a function of its
+//! seed is a defect of the simulator and no finding.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -11,6 +11,7 @@ pub mod cast;
 pub mod check;
 pub mod command;
 pub mod draw;
+pub mod figures;
 pub mod history;
 pub mod library;
 pub mod outage;

@@ -302,7 +302,8 @@ pub enum FaultKind {
     Crash {
         /// Whose.
         who: Who,
-        /// Until it is started again; for ever if it is left out (servers start for the second act).
+        /// Until it is started again; for ever if it is left out (servers start for the second
+        /// act).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Span>,
     },

@@ -1,5 +1,5 @@
-//! One run: a plan, a seed, and what came of them. The same code, plan and seed always give the same
-//! run, wherever and beside whatever it runs.
+//! One run: a plan, a seed, and what came of them. The same code, plan and seed always give the
+//! same run, wherever and beside whatever it runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Scenario files: a plan, and optionally what a seed draws. Read strictly, with the file, the line,
-//! the column and the key of whatever is wrong; printed so that what is printed can be read.
+//! Scenario files: a plan, and optionally what a seed draws. Read strictly, with the file, the
+//! line, the column and the key of whatever is wrong; printed so that what is printed can be read.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::draw;
+use crate::figures;
 use crate::plan::Plan;
 use crate::soundness::{KeyPath, Step, check_plan, check_swarm};
 use crate::swarm::Swarm;
@@ -82,7 +82,7 @@ impl Scenario {
         if let Some(swarm) = &swarm {
             sound = sound
                 .and_then(|()| check_swarm(&plan, swarm))
-                .and_then(|()| draw::check_figures(&plan, &swarm.figures));
+                .and_then(|()| figures::check_figures(&plan, &swarm.figures));
         }
         sound.map_err(|unsound| {
             let span = span_of(document.get_ref(), &unsound.key);
@@ -201,6 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::draw;
     use crate::plan::{Cue, FaultKind};
     use crate::span::Span;
     use crate::swarm::Kind;
@@ -344,6 +345,13 @@ mod tests {
                 format!("lasts = \"0s\"\nsettles = \"1s\"\n{LOCK}"),
                 "x.toml:1:1: lasts: must be from 1ms to",
             ),
+        ];
+        refuses_all(&cases);
+    }
+
+    #[test]
+    fn a_swarm_out_of_its_range_is_refused() {
+        let cases = [
             (
                 format!("{HEAD}{LOCK}[swarm.faults.reset]\ndown = \"1s\"\n"),
                 "x.toml:8:1: swarm.faults.reset.down: a fault of the kind `reset` has no `down`",

@@ -50,7 +50,8 @@ pub enum Input {
     Timeout(Timer),
 }
 
-/// What a server waits for. A timer is armed as long as [`crate::node::node::Node::armed`] lists it.
+/// What a server waits for. A timer is armed as long as [`crate::node::node::Node::armed`] lists
+/// it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Timer {
     /// Nobody leads: stand for election.

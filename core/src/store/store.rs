@@ -65,7 +65,8 @@ impl Store {
         self.applied
     }
 
-    /// Hashes paths with a secret key from here on, so that no client can choose paths that collide.
+    /// Hashes paths with a secret key from here on, so that no client can choose paths that
+    /// collide.
     pub fn rekey(&mut self, key: u64) {
         self.tree.rekey(key);
     }

@@ -1,4 +1,5 @@
-//! Who may do what with a znode: access control lists, identities, and the check of one by the other.
+//! Who may do what with a znode: access control lists, identities, and the check of one by the
+//! other.
 
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -23,7 +23,8 @@ pub enum Lifetime {
 pub enum Naming {
     /// As the client gave it.
     Exact,
-    /// The client's beginning, followed by the parent's count of creations with at least ten digits.
+    /// The client's beginning, followed by the parent's count of creations with at least ten
+    /// digits.
     Sequential,
 }
 

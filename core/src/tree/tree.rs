@@ -395,7 +395,9 @@ impl Tree {
         self.digest = self.digest.wrapping_sub(before);
     }
 
-    /// Adds a znode of the first hour, which no transaction created.
+    /// Adds a znode of the first hour, which no transaction created: it does not count as a
+    /// creation either, so the first sequential child of the root is number 0, and its cversion
+    /// begins at -1, as in ZooKeeper.
     fn plant(&mut self, path: &str, acl: &Acl) {
         let path = Path::parse(path).expect("reserved paths are paths");
         let parent = path.parent().map(|parent| {
@@ -403,8 +405,7 @@ impl Tree {
                 .expect("parents are planted first")
         });
         if let (Some(parent), Some(text)) = (parent, path.parent_str()) {
-            let creations = self.past_at(parent).map_or(0, |past| past.creations) + 1;
-            let pzxid = Zxid::ZERO;
+            let (creations, pzxid) = (0, Zxid::ZERO);
             self.remember(parent, PathDigest::of(text), Past { creations, pzxid });
         }
         let acl = self.acls.take(acl);

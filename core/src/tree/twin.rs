@@ -47,6 +47,10 @@ impl Twin {
         for path in ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
             twin.add(path, Some(&[]), Acl::open(), Stat::default());
         }
+        for node in twin.nodes.values_mut() {
+            node.creations = 0;
+            node.stat.cversion = -node.stat.num_children;
+        }
         twin
     }
 

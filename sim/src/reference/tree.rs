@@ -161,7 +161,7 @@ impl RefTree {
                     mtime: WallTime(0),
                     version: 0,
                     aversion: 0,
-                    creations: children as u64,
+                    creations: 0,
                     children,
                     owner: None,
                 },

@@ -43,6 +43,10 @@ pub struct Agenda {
 
 impl Agenda {
     /// An empty one. Must be called inside the runtime; [`Agenda::drive`] must be spawned.
+    #[expect(
+        clippy::new_without_default,
+        reason = "it takes the clock of the current runtime"
+    )]
     pub fn new() -> Agenda {
         Agenda {
             shared: Arc::new(Shared {
