@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::array;
 
-/// Elements in a page: the unit that a write after a clone copies. Measured (docs/tree.md): larger
-/// pages make that write dearer, smaller ones cost memory.
+/// Elements in a page: the unit that a write after a clone copies. Larger pages make that write
+/// dearer, smaller ones cost memory. docs/tree.md measures this size; no other was tried.
 const PAGE: usize = 32;
 
 /// Pages in a sheaf: a clone counts one sheaf, a write after it copies one list of this length.
