@@ -3,12 +3,7 @@
 //!
 //! Every configuration has a name of its own that stands in all of its files. A reader reads the
 //! version's file, all others, and the version's file again: if that has not changed meanwhile, all
-<<<<<<< HEAD
 //! must carry its name. Some rollouts hold an operation that must fail; they must not be seen.
-=======
-//! must carry its name. Some rollouts hold an operation that must fail: of them nothing may be
-//! seen.
->>>>>>> 15688e1 (Play the scenarios within cargo test; judge only what ships; let reserved znodes count as no creations)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

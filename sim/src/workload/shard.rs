@@ -57,12 +57,7 @@ struct Ledger {
     terms: Vec<Term>,
     /// Who believes to be master, and by which token.
     masters: BTreeMap<Arc<str>, Zxid>,
-<<<<<<< HEAD
     /// What each player uses: nothing while there is no master. Who was never told is missing.
-=======
-    /// What each player uses: nothing while there is no master. Nobody is listed who was never
-    /// told.
->>>>>>> 15688e1 (Play the scenarios within cargo test; judge only what ships; let reserved znodes count as no creations)
     used: BTreeMap<Arc<str>, Option<Seen>>,
 }
 
