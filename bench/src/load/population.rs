@@ -22,10 +22,17 @@ pub const PARENTS: usize = 1000;
 const CONNECTIONS: usize = 64;
 const IN_FLIGHT: usize = 16;
 
+/// From the start of a process to its first answer.
+pub struct Start {
+    pub took: Duration,
+    /// Processor time of all threads.
+    pub cpu: Duration,
+}
+
 /// What one run has shown.
 pub struct Sample {
-    /// From the start of the process to its first answer, and its memory then, when it is empty.
-    pub empty_start: Duration,
+    /// The start of an empty server, and its memory then.
+    pub empty_start: Start,
     pub empty_bytes: u64,
     pub creates_per_second: f64,
     /// Memory when all znodes are there and all snapshots written; and the most that it ever had.
@@ -34,8 +41,8 @@ pub struct Sample {
     pub stored: Stored,
     /// From SIGTERM to the end of the process.
     pub stop: Duration,
-    /// From the start of the process to its first answer, and its memory then.
-    pub restart: Duration,
+    /// The start with all znodes, and the memory then.
+    pub restart: Start,
     pub restarted_bytes: u64,
 }
 
@@ -73,20 +80,23 @@ pub fn measure(
     })
 }
 
-/// Starts a server, opens a session, and reads `path`; how long did that take?
+/// Starts a server, opens a session, and reads `path`.
 fn start(
     binary: &FilePath,
     data: &FilePath,
     path: Path,
-) -> Result<(Server, Duration), Box<dyn Error>> {
+) -> Result<(Server, Start), Box<dyn Error>> {
     let began = Instant::now();
     let server = Server::start(binary, data)?;
     let mut connection = Connection::ask(server.address())?;
     connection.greet()?;
     connection.call(get(path))?;
-    let took = began.elapsed();
+    let start = Start {
+        took: began.elapsed(),
+        cpu: server.cpu()?,
+    };
     connection.call(Request::CloseSession)?;
-    Ok((server, took))
+    Ok((server, start))
 }
 
 /// Creates the parents, and then below them `znodes` znodes, one by one; how long did these take?
