@@ -136,24 +136,20 @@ fn try_mutant(mutant: &Mutant, root: &Path, scratch: &Path) -> Result<String, St
     let output = run(&mut simulator)?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let took = began.elapsed().as_secs_f64();
-    let failed = told.lines().find(|line| line.contains("FAIL "));
-    match failed {
-        None if mutant.caught_by == "nothing" => Ok(format!("rightly not flagged, {took:.1} s")),
-        None => Err(format!(
-            "not caught by {} seeds of {}",
+    let failed: Vec<&str> = told.lines().filter(|line| line.contains("FAIL ")).collect();
+    let named = |line: &&&str| {
+        let mut names = mutant.caught_by.split(',');
+        names.any(|name| line.contains(&format!("FAIL {} ", name.trim())))
+    };
+    match (failed.first(), failed.iter().find(named)) {
+        (None, _) if mutant.caught_by == "nothing" => Ok(format!("rightly green, {took:.1} s")),
+        (None, _) => Err(format!(
+            "green: {} seeds of {}",
             mutant.seeds, mutant.scenario
         )),
-        Some(line) if mutant.caught_by == "nothing" => Err(format!("a false alarm: {line}")),
-        Some(line) => {
-            let named = mutant
-                .caught_by
-                .split(',')
-                .any(|name| line.contains(&format!("FAIL {} ", name.trim())));
-            match named {
-                true => Ok(format!("{took:.1} s: {}", line.trim())),
-                false => Err(format!("caught by another invariant than named: {line}")),
-            }
-        }
+        (Some(line), _) if mutant.caught_by == "nothing" => Err(format!("a false alarm: {line}")),
+        (Some(_), Some(line)) => Ok(format!("{took:.1} s: {}", line.trim())),
+        (Some(line), None) => Err(format!("caught by another invariant than named: {line}")),
     }
 }
 
