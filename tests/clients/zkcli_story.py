@@ -41,7 +41,8 @@ def main():
         told = subprocess.run(
             ["bash", zkcli, "-server", server.address],
             input=COMMANDS,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=120,
         ).stdout

@@ -78,7 +78,7 @@ impl Node {
             } => {
                 let timeout = Duration::from_millis(u64::from(timeout_ms));
                 if matches!(entry.txn.action, Action::OpenSession { .. }) {
-                    out.note(Event::SessionOpened { session, timeout });
+                    self.note_news(entry.zxid, Event::SessionOpened { session, timeout }, out);
                 }
                 self.track(session, now);
                 if let Some(Waiter::Attaching(connection)) = waiter {
@@ -104,7 +104,8 @@ impl Node {
                 self.answer_write(waiter, entry.zxid, Ok(Response::AllDone(done)), out);
             }
             Outcome::NoneWritten { index, code } => {
-                out.note(Event::MultiRefused { zxid: entry.zxid });
+                let zxid = entry.zxid;
+                self.note_news(zxid, Event::MultiRefused { zxid }, out);
                 let count = match &entry.txn.action {
                     Action::Multi(ops) => ops.len(),
                     _ => unreachable!("only a multi is refused as a whole"),
@@ -157,9 +158,8 @@ impl Node {
 
     /// The epoch is open: everything before it is agreed and executed, so this server serves.
     fn serve(&mut self, now: Now, zxid: Zxid, out: &mut Outbox) {
-        out.note(Event::EpochOpened {
-            epoch: zxid.epoch(),
-        });
+        let epoch = zxid.epoch();
+        self.note_news(zxid, Event::EpochOpened { epoch }, out);
         if zxid.epoch() != self.replica.epoch() {
             return;
         }
@@ -239,17 +239,26 @@ impl Node {
             _ => Ending::Closed,
         };
         if let Some(ephemerals) = ephemerals {
-            out.note(Event::SessionClosed {
+            let closed = Event::SessionClosed {
                 session,
                 ending,
                 ephemerals,
-            });
+            };
+            self.note_news(entry.zxid, closed, out);
         }
         if let Some(Waiter::Writing(connection)) = waiter {
             self.finish_write(connection, entry.zxid, Ok(Response::Empty), out);
         }
         if let Some(connection) = self.attached.get(&session).copied() {
             self.close_connection(connection, out);
+        }
+    }
+
+    /// Notes what a transaction brought about, unless an earlier life of this server has executed it
+    /// already and only its state is made again.
+    fn note_news(&self, zxid: Zxid, event: Event, out: &mut Outbox) {
+        if zxid > self.recovered {
+            out.note(event);
         }
     }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::Config;
-use crate::ids::{ConnectionId, Password, SessionId};
+use crate::ids::{ConnectionId, Password, SessionId, Zxid};
 use crate::node::connection::{Connection, Phase, Waiting};
 use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
@@ -64,6 +64,8 @@ pub struct Node {
     pub(super) tick_at: Instant,
     /// When the last step was; a long gap is a pause of this process.
     stepped_at: Instant,
+    /// The end of the log that the storage found: what is executed up to there is no news.
+    pub(super) recovered: Zxid,
     pub(super) executed_since_snapshot: u32,
     pub(super) snapshot_after: u32,
     pub(super) is_making_snapshot: bool,
@@ -98,6 +100,7 @@ impl Node {
         let mut node = Node {
             config,
             prng,
+            recovered: replica.last(),
             replica,
             store,
             connections: BTreeMap::new(),
