@@ -254,8 +254,8 @@ impl Node {
         }
     }
 
-    /// Notes what a transaction brought about, unless an earlier life of this server has executed it
-    /// already and only its state is made again.
+    /// Notes what a transaction brought about, unless an earlier life of this server has executed
+    /// it already and only its state is made again.
     fn note_news(&self, zxid: Zxid, event: Event, out: &mut Outbox) {
         if zxid > self.recovered {
             out.note(event);
