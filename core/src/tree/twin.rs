@@ -304,16 +304,19 @@ pub(crate) enum Step {
     Fork,
 }
 
-fn arb_path() -> impl Strategy<Value = Path> {
+/// Neither the root nor a reserved znode, nor a child of one.
+fn arb_own_path() -> impl Strategy<Value = Path> {
     let element = prop_oneof!["[ab]", "s0{9}[0-3]"];
+    prop::collection::vec(element, 1..4)
+        .prop_map(|elements| Path::parse(&format!("/{}", elements.join("/"))).unwrap())
+}
+
+fn arb_path() -> impl Strategy<Value = Path> {
+    let always = vec!["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
     prop_oneof![
-        20 => prop::collection::vec(element, 1..4)
-            .prop_map(|elements| format!("/{}", elements.join("/"))),
-        1 => Just("/".to_string()),
-        1 => prop::sample::select(vec!["/zookeeper", "/zookeeper/quota", "/zookeeper/config"])
-            .prop_map(str::to_string),
+        10 => arb_own_path(),
+        1 => prop::sample::select(always).prop_map(|text| Path::parse(text).unwrap()),
     ]
-    .prop_map(|text| Path::parse(&text).unwrap())
 }
 
 fn arb_data() -> impl Strategy<Value = Option<Data>> {
@@ -338,30 +341,33 @@ fn arb_version() -> impl Strategy<Value = i32> {
 
 fn arb_create() -> impl Strategy<Value = Create> {
     let modes = (any::<bool>(), any::<bool>());
-    (arb_path(), arb_data(), arb_acl(), modes).prop_filter_map(
-        "the root is there",
-        |(path, data, acl, (ephemeral, sequential))| {
-            let parent = path.parent_str()?;
-            let prefix = format!("{}/s", parent.trim_end_matches('/'));
-            let (place, naming) = match sequential {
-                true => (Place::prefix(&prefix).ok()?, Naming::Sequential),
-                false => (Place::exact(path.as_str()).ok()?, Naming::Exact),
-            };
-            let lifetime = match ephemeral {
-                true => Lifetime::Ephemeral,
-                false => Lifetime::Persistent,
-            };
-            // A reserved znode's children would be deletable, which the twin does not know.
-            (!parent.starts_with("/zookeeper")).then_some(Create {
-                place,
-                data,
-                acl,
-                lifetime,
-                naming,
-                telling: Telling::PathAndStat,
-            })
-        },
-    )
+    // A reserved znode's children would be deletable, which the twin does not know; the reserved
+    // ones themselves are there already.
+    let place = prop_oneof![
+        20 => arb_own_path(),
+        1 => Just(Path::parse("/zookeeper").unwrap()),
+    ];
+    (place, arb_data(), arb_acl(), modes).prop_map(|(path, data, acl, modes)| {
+        let (ephemeral, sequential) = modes;
+        let parent = path.parent_str().expect("not the root");
+        let prefix = format!("{}/s", parent.trim_end_matches('/'));
+        let (place, naming) = match sequential {
+            true => (Place::prefix(&prefix), Naming::Sequential),
+            false => (Place::exact(path.as_str()), Naming::Exact),
+        };
+        let lifetime = match ephemeral {
+            true => Lifetime::Ephemeral,
+            false => Lifetime::Persistent,
+        };
+        Create {
+            place: place.expect("a place"),
+            data,
+            acl,
+            lifetime,
+            naming,
+            telling: Telling::PathAndStat,
+        }
+    })
 }
 
 fn arb_op() -> impl Strategy<Value = Op> {
