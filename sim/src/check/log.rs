@@ -98,6 +98,15 @@ pub fn build(servers: u8, history: &History, findings: &mut Findings) -> Log {
                 building.executed(at, *server, *zxid, *digest);
             }
             What::Said {
+                server,
+                event: Event::SavesRefused { count },
+            } => {
+                // The last ones, which were never durable. What follows them need not overwrite
+                // them: a leader whose epoch was refused opens a later one.
+                let log = &mut building.servers.entry(*server).or_default().log;
+                (0..*count).for_each(|_| drop(log.pop_last()));
+            }
+            What::Said {
                 event: Event::Elected { epoch, leader },
                 ..
             } => {
