@@ -269,21 +269,10 @@ impl Node {
         let zxid = self.store.applied();
         for (path, watch, event) in verdicts {
             match event {
-                Some(kind) => self.tell(id, WatchEvent { zxid, kind, path }, out),
+                Some(kind) => out.tell(id, WatchEvent { zxid, kind, path }),
                 None => self.leave_watch(id, &path, watch, Watching::Once, out),
             }
         }
-    }
-
-    /// Tells a connection of a change that it watched for.
-    pub(super) fn tell(&mut self, connection: ConnectionId, event: WatchEvent, out: &mut Outbox) {
-        let (path, kind) = (event.path.clone(), event.kind);
-        out.reply(connection, Reply::Event(event));
-        out.note(Event::WatchFired {
-            connection,
-            path,
-            kind,
-        });
     }
 
     /// What the client asked for before it was told its session.

@@ -35,16 +35,9 @@ impl Node {
         for change in changes.drain(..) {
             self.watches.fire(&change, |connection, event, acl| {
                 let watcher = self.connections.get(&connection);
-                if watcher.is_none_or(|known| !acl.permits(Perms::READ, &known.identities)) {
-                    return;
+                if watcher.is_some_and(|known| acl.permits(Perms::READ, &known.identities)) {
+                    out.tell(connection, event);
                 }
-                let (path, kind) = (event.path.clone(), event.kind);
-                out.reply(connection, Reply::Event(event));
-                out.note(Event::WatchFired {
-                    connection,
-                    path,
-                    kind,
-                });
             });
         }
         self.changes = changes;

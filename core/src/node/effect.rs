@@ -8,6 +8,7 @@ use crate::node::event::Event;
 use crate::node::reply::Reply;
 use crate::quorum::log::Record;
 use crate::store::store::Store;
+use crate::watch::WatchEvent;
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -66,5 +67,16 @@ impl Outbox {
 
     pub(crate) fn reply(&mut self, connection: ConnectionId, reply: Reply) {
         self.effects.push(Effect::Reply { connection, reply });
+    }
+
+    /// Tells a connection of a change that it watched for, and notes that it was told.
+    pub(crate) fn tell(&mut self, connection: ConnectionId, event: WatchEvent) {
+        let (path, kind) = (event.path.clone(), event.kind);
+        self.reply(connection, Reply::Event(event));
+        self.note(Event::WatchFired {
+            connection,
+            path,
+            kind,
+        });
     }
 }
