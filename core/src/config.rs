@@ -9,6 +9,14 @@ use crate::time::Duration;
 /// default of `jute.maxbuffer` rounded up to the whole MiB that its documentation promises.
 pub const DATA_BYTES_MAX_DEFAULT: u32 = 1024 * 1024;
 
+/// The least time without a sign of life from the leader before an election unless configured
+/// otherwise: many times a round trip within a data centre and a sync of a busy disk.
+pub const ELECTION_TIMEOUT_DEFAULT: Duration = Duration::from_millis(250);
+
+/// How often a leader says that it lives unless configured otherwise: five in the shortest
+/// [`ELECTION_TIMEOUT_DEFAULT`], so that four may be lost.
+pub const BEAT_DEFAULT: Duration = Duration::from_millis(50);
+
 /// The level of the semantics of transactions. A server refuses to execute under a level that it
 /// does not know, so servers of two versions never diverge.
 pub const FEATURE_LEVEL: u32 = 1;
@@ -37,8 +45,18 @@ impl Default for Settings {
 pub struct Config {
     /// Who this server is.
     pub server: ServerId,
-    /// The servers that vote. One server is an ensemble of one.
+    /// The servers that vote in an ensemble that is not founded yet; afterwards the membership in
+    /// the replicated state decides. One server is an ensemble of one.
     pub voters: BTreeSet<ServerId>,
+    /// The least time without a sign of life from the leader after which a follower stands for
+    /// election; each draws its own between this and twice this. A leader that no quorum has
+    /// answered for so long gives up.
+    pub election_timeout: Duration,
+    /// How often a leader says that it lives.
+    pub beat: Duration,
+    /// A server that has had no leader for so long sends its clients away, to servers that may
+    /// have one.
+    pub isolation_timeout: Duration,
     /// ZooKeeper's `tickTime`: the grain of heartbeats and of the detection of pauses.
     pub tick: Duration,
     /// The shortest session time-out that a client can negotiate; ZooKeeper's default is 2 ticks.
@@ -60,6 +78,9 @@ impl Config {
         Config {
             server,
             voters: BTreeSet::from([server]),
+            election_timeout: ELECTION_TIMEOUT_DEFAULT,
+            beat: BEAT_DEFAULT,
+            isolation_timeout: tick * 2,
             tick,
             session_timeout_min: tick * 2,
             session_timeout_max: tick * 20,

@@ -12,6 +12,19 @@ impl fmt::Display for ServerId {
     }
 }
 
+/// One data directory: 16 random bytes, drawn when the directory is first used and kept in it.
+///
+/// The ensemble remembers which directory speaks for which server. A server that comes back with
+/// another one, having lost its disk, does not vote before the ensemble has agreed on it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct DirectoryId(pub u128);
+
+impl fmt::Display for DirectoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// The reign of one leader; Raft's term, ZooKeeper's epoch. Zero is before the first election.
 ///
 /// Jute's long is signed and the epoch is the upper half of a [`Zxid`], so it stays below 2^31.
@@ -171,6 +184,16 @@ impl Xid {
     pub const AUTH: Xid = Xid(-4);
     /// Watches that are set again after a reconnect.
     pub const SET_WATCHES: Xid = Xid(-8);
+}
+
+/// Names the wish of one connection for a session, so that the server that asked for it recognises
+/// the transaction which grants it, whoever proposed that.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Token {
+    /// The life of the server that asked: 64 random bits, drawn at its start.
+    pub incarnation: u64,
+    /// The connection of that server.
+    pub connection: ConnectionId,
 }
 
 /// One request to save, and its answer. Saves complete in the order of `number`; `incarnation`

@@ -12,7 +12,7 @@
 //! | [`quorum`] | agreement on one sequence of transactions |
 //! | [`store`], [`watch`], [`session`] | what all servers agree on; what this server's clients wait for; who is alive |
 //! | [`tree`] | the znodes |
-//! | [`config`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
+//! | [`membership`], [`config`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,6 +26,7 @@ pub mod code;
 pub mod codec;
 pub mod config;
 pub mod ids;
+pub mod membership;
 pub mod node;
 pub mod prng;
 pub mod quorum;

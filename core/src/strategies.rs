@@ -3,6 +3,7 @@
 //! `PROPTEST_CASES` multiplies the cases of all these tests; the millions that a release is tried
 //! with are `PROPTEST_CASES=2000000 cargo test --release -p althing-core`.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -15,7 +16,10 @@ use proptest::sample::select;
 
 use crate::code::Code;
 use crate::config::Settings;
-use crate::ids::{Epoch, Password, ServerId, SessionId, Xid, Zxid};
+use crate::ids::{
+    ConnectionId, DirectoryId, Epoch, Password, ServerId, SessionId, Token, Xid, Zxid,
+};
+use crate::membership::Membership;
 use crate::node::reply::{ConnectResponse, EventKind, Reply, Response, WatchEvent};
 use crate::node::request::{ConnectRequest, Listing, Read, Request, SetWatches, Watching};
 use crate::quorum::log::{Ballot, Record};
@@ -351,6 +355,30 @@ fn server() -> impl Strategy<Value = ServerId> {
     (1..=u8::MAX).prop_map(ServerId)
 }
 
+fn servers() -> impl Strategy<Value = BTreeSet<ServerId>> {
+    prop::collection::btree_set(server(), 0..5)
+}
+
+pub(crate) fn membership() -> impl Strategy<Value = Membership> {
+    let directory = any::<u128>().prop_map(DirectoryId);
+    let directories = prop::collection::btree_map(server(), directory, 0..5);
+    (servers(), option::of(servers()), servers(), directories).prop_map(
+        |(voters, incoming, learners, directories)| Membership {
+            voters,
+            incoming,
+            learners,
+            directories,
+        },
+    )
+}
+
+fn token() -> impl Strategy<Value = Token> {
+    (any::<u64>(), any::<u64>()).prop_map(|(incarnation, connection)| Token {
+        incarnation,
+        connection: ConnectionId(connection),
+    })
+}
+
 fn action() -> impl Strategy<Value = Action> {
     let settings =
         (any::<u32>(), any::<u32>()).prop_map(|(feature_level, data_bytes_max)| Settings {
@@ -359,13 +387,18 @@ fn action() -> impl Strategy<Value = Action> {
         });
     let ending = select(vec![Ending::Closed, Ending::Expired]);
     prop_oneof![
-        1 => (server(), settings)
-            .prop_map(|(leader, settings)| Action::OpenEpoch { leader, settings }),
-        1 => (password(), any::<u32>())
-            .prop_map(|(password, timeout_ms)| Action::OpenSession { password, timeout_ms }),
-        1 => (session(), password(), any::<u32>()).prop_map(|(session, password, timeout_ms)| {
-            Action::Attach { session, password, timeout_ms }
+        1 => (server(), settings, membership()).prop_map(|(leader, settings, membership)| {
+            Action::OpenEpoch { leader, settings, membership }
         }),
+        1 => membership().prop_map(|membership| Action::Reconfigure { membership }),
+        1 => (password(), any::<u32>(), token()).prop_map(|(password, timeout_ms, token)| {
+            Action::OpenSession { password, timeout_ms, token }
+        }),
+        1 => (session(), password(), any::<u32>(), token()).prop_map(
+            |(session, password, timeout_ms, token)| {
+                Action::Attach { session, password, timeout_ms, token }
+            }
+        ),
         1 => (session(), ending)
             .prop_map(|(session, ending)| Action::CloseSession { session, ending }),
         4 => op().prop_map(Action::Write),
@@ -403,6 +436,7 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
     });
     prop_oneof![
         1 => ballot.prop_map(Record::Ballot),
+        1 => zxid().prop_map(Record::Cut),
         6 => entry.prop_map(Record::Entry),
     ]
 }

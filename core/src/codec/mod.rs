@@ -6,6 +6,7 @@ mod compact;
 mod cursor;
 mod jute;
 pub mod malformed;
+mod membership;
 mod op;
 mod opcode;
 pub mod record;

@@ -10,18 +10,20 @@ use alloc::vec::Vec;
 use crate::codec::compact;
 use crate::codec::cursor::Cursor;
 use crate::codec::malformed::Malformed;
+use crate::codec::membership::{membership, put_membership, put_server, server};
 use crate::codec::op;
 use crate::config::Settings;
-use crate::ids::{Epoch, Password, ServerId, SessionId, Zxid};
+use crate::ids::{ConnectionId, Epoch, Password, ServerId, SessionId, Token, Zxid};
 use crate::quorum::log::{Ballot, Record};
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::WallTime;
 
 /// The version of this format; stands at the head of every log segment.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 const BALLOT: u8 = 1;
 const ENTRY: u8 = 2;
+const CUT: u8 = 3;
 
 const NO_ORIGIN: u8 = 0;
 const ORIGIN: u8 = 1;
@@ -32,6 +34,7 @@ const ATTACH: u8 = 3;
 const CLOSE_SESSION: u8 = 4;
 const WRITE: u8 = 5;
 const MULTI: u8 = 6;
+const RECONFIGURE: u8 = 7;
 
 const CLOSED: u8 = 1;
 const EXPIRED: u8 = 2;
@@ -60,6 +63,11 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
             compact::put_number(out, entry.zxid.0);
             put_txn(out, &entry.txn);
         }
+        Record::Cut(after) => {
+            out.push(CUT);
+            assert!(after.epoch() <= Epoch::MAX, "no such epoch");
+            compact::put_number(out, after.0);
+        }
     }
 }
 
@@ -76,6 +84,7 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, Malformed> {
             zxid: zxid(input)?,
             txn: Arc::new(txn(input)?),
         }),
+        CUT => Record::Cut(zxid(input)?),
         _ => return Err(at),
     };
     input.end("end of the record")?;
@@ -150,29 +159,42 @@ fn txn(input: &mut Cursor<'_>) -> Result<Txn, Malformed> {
 
 fn put_action(out: &mut Vec<u8>, action: &Action) {
     match action {
-        Action::OpenEpoch { leader, settings } => {
+        Action::OpenEpoch {
+            leader,
+            settings,
+            membership,
+        } => {
             out.push(OPEN_EPOCH);
             put_server(out, *leader);
             compact::put_number(out, settings.feature_level.into());
             compact::put_number(out, settings.data_bytes_max.into());
+            put_membership(out, membership);
+        }
+        Action::Reconfigure { membership } => {
+            out.push(RECONFIGURE);
+            put_membership(out, membership);
         }
         Action::OpenSession {
             password,
             timeout_ms,
+            token,
         } => {
             out.push(OPEN_SESSION);
             out.extend_from_slice(&password.0);
             compact::put_number(out, (*timeout_ms).into());
+            put_token(out, *token);
         }
         Action::Attach {
             session,
             password,
             timeout_ms,
+            token,
         } => {
             out.push(ATTACH);
             compact::put_signed(out, session.0);
             out.extend_from_slice(&password.0);
             compact::put_number(out, (*timeout_ms).into());
+            put_token(out, *token);
         }
         Action::CloseSession { session, ending } => {
             out.push(CLOSE_SESSION);
@@ -205,15 +227,21 @@ fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
                 feature_level: compact::number32(input, "feature level")?,
                 data_bytes_max: compact::number32(input, "limit of data")?,
             },
+            membership: membership(input)?,
+        },
+        RECONFIGURE => Action::Reconfigure {
+            membership: membership(input)?,
         },
         OPEN_SESSION => Action::OpenSession {
             password: password(input)?,
             timeout_ms: compact::number32(input, "time-out")?,
+            token: token(input)?,
         },
         ATTACH => Action::Attach {
             session: session(input)?,
             password: password(input)?,
             timeout_ms: compact::number32(input, "time-out")?,
+            token: token(input)?,
         },
         CLOSE_SESSION => Action::CloseSession {
             session: session(input)?,
@@ -232,17 +260,16 @@ fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
     })
 }
 
-fn put_server(out: &mut Vec<u8>, server: ServerId) {
-    assert!(server.0 != 0, "no server has the number 0");
-    out.push(server.0);
+fn put_token(out: &mut Vec<u8>, token: Token) {
+    out.extend_from_slice(&token.incarnation.to_le_bytes());
+    compact::put_number(out, token.connection.0);
 }
 
-fn server(input: &mut Cursor<'_>) -> Result<ServerId, Malformed> {
-    let at = input.malformed("server");
-    match compact::byte(input, "server")? {
-        0 => Err(at),
-        server => Ok(ServerId(server)),
-    }
+fn token(input: &mut Cursor<'_>) -> Result<Token, Malformed> {
+    Ok(Token {
+        incarnation: u64::from_le_bytes(input.array("token")?),
+        connection: ConnectionId(compact::number(input, "token")?),
+    })
 }
 
 fn session(input: &mut Cursor<'_>) -> Result<SessionId, Malformed> {
@@ -307,7 +334,7 @@ mod tests {
             encoded(&entry),
             b"\x02\x05\x01\x01\x02\x02\x03\x01\x02ip\x03::1\x05\x02\x02/a\x01"
         );
-        assert_eq!(RECORD_VERSION, 1);
+        assert_eq!(RECORD_VERSION, 2);
     }
 
     #[test]

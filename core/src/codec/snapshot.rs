@@ -8,16 +8,19 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::codec::cursor::Cursor;
 use crate::codec::malformed::Malformed;
+use crate::codec::membership::{membership, put_membership};
 use crate::config::{FEATURE_LEVEL, Settings};
-use crate::ids::{Password, SessionId, Zxid};
+use crate::ids::{ConnectionId, Password, SessionId, Token, Zxid};
+use crate::membership::Membership;
 use crate::store::store::{Session, Store};
 use crate::time::WallTime;
 use crate::tree::acl::{ACL_ENTRIES_MAX, Acl, AclEntry, Identity, Perms};
 use crate::tree::walk::{Builder, Position, Record};
 
 /// The version of this format; stands at the head of every snapshot.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 const HEADER: u8 = 1;
 const SESSION: u8 = 2;
@@ -118,6 +121,9 @@ impl SnapshotEncoder {
         out.extend(self.store.applied().0.to_le_bytes());
         out.extend(feature_level.to_le_bytes());
         out.extend(data_bytes_max.to_le_bytes());
+        let mut members = Vec::new();
+        put_membership(&mut members, self.store.membership());
+        write_bytes(&members, out);
     }
 
     fn session_after(&self, last: Option<SessionId>) -> Option<(SessionId, &Session)> {
@@ -134,6 +140,7 @@ fn write_session(id: SessionId, session: &Session, out: &mut Vec<u8>) {
         timeout_ms,
         attachment,
         sequence,
+        token,
     } = session;
     out.push(SESSION);
     out.extend(id.0.to_le_bytes());
@@ -141,6 +148,8 @@ fn write_session(id: SessionId, session: &Session, out: &mut Vec<u8>) {
     out.extend(timeout_ms.to_le_bytes());
     out.extend(attachment.0.to_le_bytes());
     out.extend(sequence.to_le_bytes());
+    out.extend(token.incarnation.to_le_bytes());
+    out.extend(token.connection.0.to_le_bytes());
 }
 
 fn write_acl(number: u32, acl: &Acl, out: &mut Vec<u8>) {
@@ -196,10 +205,11 @@ fn write_len(len: usize, out: &mut Vec<u8>) {
 }
 
 /// What came with the header.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Header {
     applied: Zxid,
     settings: Settings,
+    membership: Membership,
 }
 
 /// Reads what [`SnapshotEncoder`] wrote, piece by piece, divided as it was written.
@@ -265,6 +275,7 @@ impl SnapshotDecoder {
         Ok(Store::from_parts(
             header.applied,
             header.settings,
+            header.membership,
             sessions,
             tree,
         ))
@@ -334,12 +345,18 @@ fn read_header(items: &mut Items<'_>) -> Result<Header, &'static str> {
         return Err("feature level that this server knows");
     }
     let data_bytes_max = u32::from_le_bytes(items.number()?);
+    let mut members = Cursor::new(items.bytes()?);
+    let membership = membership(&mut members).map_err(|malformed| malformed.what)?;
+    members
+        .end("end of the members")
+        .map_err(|malformed| malformed.what)?;
     Ok(Header {
         applied,
         settings: Settings {
             feature_level,
             data_bytes_max,
         },
+        membership,
     })
 }
 
@@ -350,6 +367,10 @@ fn read_session(items: &mut Items<'_>) -> Result<(SessionId, Session), &'static 
         timeout_ms: u32::from_le_bytes(items.number()?),
         attachment: Zxid(u64::from_le_bytes(items.number()?)),
         sequence: u64::from_le_bytes(items.number()?),
+        token: Token {
+            incarnation: u64::from_le_bytes(items.number()?),
+            connection: ConnectionId(u64::from_le_bytes(items.number()?)),
+        },
     };
     Ok((id, session))
 }
@@ -436,6 +457,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use crate::ids::{DirectoryId, ServerId};
     use crate::tree::tree::Tree;
     use crate::tree::twin::{arb_steps, grown};
 
@@ -445,9 +467,16 @@ mod tests {
             timeout_ms: 4_000 + number as u32,
             attachment: Zxid(number as u64),
             sequence: 7,
+            token: Token {
+                incarnation: number as u64,
+                connection: ConnectionId(3),
+            },
         };
         let sessions = (1..=4).map(|number| (SessionId(number), session(number)));
-        Store::from_parts(Zxid(900), Settings::default(), sessions.collect(), tree)
+        let founders = (1..=3).map(|id| (ServerId(id), DirectoryId(id.into())));
+        let membership = Membership::founding(founders.collect());
+        let sessions = sessions.collect();
+        Store::from_parts(Zxid(900), Settings::default(), membership, sessions, tree)
     }
 
     fn written(store: &Store, bytes: usize) -> Vec<Vec<u8>> {

@@ -63,6 +63,7 @@ impl Node {
     ) {
         match outcome {
             Outcome::EpochOpened => self.serve(now, entry.zxid, out),
+            Outcome::Reconfigured => {}
             Outcome::Attached {
                 session,
                 timeout_ms,

@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::ids::{ConnectionId, Ticket};
+use crate::ids::{ConnectionId, ServerId, Ticket, Zxid};
 use crate::node::event::Event;
 use crate::node::reply::Reply;
 use crate::quorum::log::Record;
+use crate::quorum::message::{Extent, Message};
 use crate::store::store::Store;
 use crate::watch::WatchEvent;
 
@@ -40,6 +41,39 @@ pub enum Effect {
         /// The state; a copy-on-write clone. Its position is `store.applied()`.
         store: Box<Store>,
     },
+    /// Send this to another server, after what was sent to it before; or lose it, if there is no
+    /// link or its queue is full.
+    Send {
+        /// To whom.
+        to: ServerId,
+        /// What.
+        message: Message,
+    },
+    /// Read a piece of this server's own durable snapshot at this position, of a size that the
+    /// shell chooses, and answer with `ChunkRead`, or with `ChunkMissed` if it is gone or damaged.
+    ReadChunk {
+        /// For whom it is.
+        to: ServerId,
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Bytes of the snapshot before the piece.
+        offset: u64,
+    },
+    /// Store a piece of another server's snapshot, in the order of the saves. It begins anew at
+    /// offset 0, whatever was there; any other piece follows the one before it. After the last one
+    /// the snapshot is verified and made durable, the log is emptied to go on from it, and the
+    /// answer is `Installed`. Before it the answer is `ChunkTaken`; for want of space, or if the
+    /// snapshot is damaged, it is `ChunkRefused`.
+    TakeChunk {
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Bytes of the snapshot before the piece.
+        offset: u64,
+        /// The piece.
+        bytes: Vec<u8>,
+        /// Is it the last one?
+        extent: Extent,
+    },
     /// Know this; for logs, counters, timelines and checkers. Nothing depends on it.
     Note(Event),
 }
@@ -63,6 +97,10 @@ impl Outbox {
 
     pub(crate) fn note(&mut self, event: Event) {
         self.effects.push(Effect::Note(event));
+    }
+
+    pub(crate) fn send(&mut self, to: ServerId, message: Message) {
+        self.effects.push(Effect::Send { to, message });
     }
 
     pub(crate) fn reply(&mut self, connection: ConnectionId, reply: Reply) {

@@ -2,6 +2,7 @@
 //! checkers read this one stream; nothing in the core depends on who does.
 
 use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
+use crate::membership::Membership;
 use crate::store::txn::{Attachment, Ending};
 use crate::time::Duration;
 use crate::tree::path::Path;
@@ -34,6 +35,69 @@ pub enum Event {
         epoch: Epoch,
         /// Who.
         leader: ServerId,
+    },
+    /// This server follows another.
+    Followed {
+        /// In which epoch.
+        epoch: Epoch,
+        /// Whom.
+        leader: ServerId,
+    },
+    /// This server led and does so no more.
+    Deposed {
+        /// The epoch that it led.
+        epoch: Epoch,
+    },
+    /// This server asks whether it would be elected.
+    Canvassed {
+        /// In which epoch.
+        epoch: Epoch,
+    },
+    /// This server hands its leadership over.
+    HandedOver {
+        /// The epoch that it leads.
+        epoch: Epoch,
+        /// To whom.
+        to: ServerId,
+    },
+    /// Entries that were never agreed were cut from the end of the log.
+    LogCut {
+        /// The last one that stays.
+        after: Zxid,
+        /// How many went.
+        count: usize,
+    },
+    /// Requests that had no answer yet were sent to the leader again.
+    Reforwarded {
+        /// How many.
+        count: usize,
+    },
+    /// A snapshot is sent to a server that is far behind, from its beginning or from where an
+    /// earlier attempt was interrupted.
+    TransferBegun {
+        /// To whom.
+        to: ServerId,
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Where it goes on.
+        offset: u64,
+    },
+    /// A snapshot from another server is installed.
+    Installed {
+        /// Its position.
+        zxid: Zxid,
+    },
+    /// The members of the ensemble are others from here on.
+    Reconfigured {
+        /// The position of the transaction.
+        zxid: Zxid,
+        /// The members.
+        membership: Membership,
+    },
+    /// This server's clients were sent away since it has no leader.
+    Isolated {
+        /// How many.
+        connections: usize,
     },
     /// The epoch's first transaction is executed: the leader serves.
     EpochOpened {
@@ -147,6 +211,16 @@ impl Event {
     pub const NAMES: &'static [&'static str] = &[
         "campaigned",
         "elected",
+        "followed",
+        "deposed",
+        "canvassed",
+        "handed-over",
+        "log-cut",
+        "reforwarded",
+        "transfer-begun",
+        "installed",
+        "reconfigured",
+        "isolated",
         "epoch-opened",
         "executed",
         "session-opened",
@@ -172,6 +246,16 @@ impl Event {
         match self {
             Event::Campaigned { .. } => "campaigned",
             Event::Elected { .. } => "elected",
+            Event::Followed { .. } => "followed",
+            Event::Deposed { .. } => "deposed",
+            Event::Canvassed { .. } => "canvassed",
+            Event::HandedOver { .. } => "handed-over",
+            Event::LogCut { .. } => "log-cut",
+            Event::Reforwarded { .. } => "reforwarded",
+            Event::TransferBegun { .. } => "transfer-begun",
+            Event::Installed { .. } => "installed",
+            Event::Reconfigured { .. } => "reconfigured",
+            Event::Isolated { .. } => "isolated",
             Event::EpochOpened { .. } => "epoch-opened",
             Event::Executed { .. } => "executed",
             Event::SessionOpened { .. } => "session-opened",

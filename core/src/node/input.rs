@@ -1,12 +1,17 @@
 //! What can happen to a server. Every name is a past participle: it happened.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::ids::{ConnectionId, SessionId, Ticket, Xid, Zxid};
+use crate::ids::{ConnectionId, DirectoryId, ServerId, SessionId, Ticket, Xid, Zxid};
 use crate::node::request::{ConnectRequest, Request};
+use crate::quorum::message::{Extent, Message};
+use crate::store::store::Store;
 
 /// One thing that happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// A client connected and sent its first frame.
     Opened {
@@ -46,6 +51,79 @@ pub enum Input {
         /// The last transaction that it would have included.
         zxid: Zxid,
     },
+    /// A link to another server has come up, in either direction.
+    PeerJoined {
+        /// Who is at its other end.
+        server: ServerId,
+        /// With which data directory.
+        directory: DirectoryId,
+    },
+    /// Another server said something.
+    Heard {
+        /// Who.
+        from: ServerId,
+        /// With which data directory, as the link's handshake told.
+        directory: DirectoryId,
+        /// What.
+        message: Message,
+    },
+    /// No link to this server is up any more: its process has ended, or the network is cut.
+    PeerLost(ServerId),
+    /// Gossip has it that this server does not answer. A hint: if it leads, a trial vote may start
+    /// sooner.
+    Suspected(ServerId),
+    /// The inputs that waited have all been stepped: what has gathered is said now, so that one
+    /// message and one sync serve many clients. A shell steps it after each batch of inputs, and
+    /// before it waits.
+    Drained,
+    /// A piece of this server's newest snapshot, for another.
+    ChunkRead {
+        /// For whom.
+        to: ServerId,
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Bytes of the snapshot before this piece.
+        offset: u64,
+        /// The piece.
+        bytes: Vec<u8>,
+        /// Is it the last one?
+        extent: Extent,
+    },
+    /// The snapshot that was to be read is gone or damaged.
+    ChunkMissed {
+        /// For whom.
+        to: ServerId,
+        /// The snapshot's position.
+        zxid: Zxid,
+    },
+    /// A piece of another server's snapshot is stored, and it is not the last.
+    ChunkTaken {
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Bytes of the snapshot that are stored.
+        offset: u64,
+    },
+    /// A snapshot from another server was not taken, for want of space or since it is damaged; what
+    /// was stored of it is gone.
+    ChunkRefused {
+        /// The snapshot's position.
+        zxid: Zxid,
+    },
+    /// The last piece is stored and the snapshot durable; the log was emptied and goes on from it.
+    Installed {
+        /// Its state.
+        store: Box<Store>,
+    },
+    /// The operator wants other members. Only a leader that has no change under way does it; a
+    /// server that is named for the first time must be up and blank, or a member's directory.
+    Reconfigured {
+        /// The servers that shall vote.
+        voters: BTreeSet<ServerId>,
+        /// The servers that shall learn.
+        learners: BTreeSet<ServerId>,
+    },
+    /// The process is told to stop: a leader hands over.
+    StopAsked,
     /// An armed timer is due. The core believes it and asks no clock again.
     Timeout(Timer),
 }
@@ -56,6 +134,12 @@ pub enum Input {
 pub enum Timer {
     /// Nobody leads: stand for election.
     Election,
+    /// A leader says that it lives; everybody else asks again for what has no answer yet.
+    Beat,
+    /// A leader looks whether a quorum still answers.
+    Quorum,
+    /// No leader for so long that this server's clients should look for another server.
+    Isolation,
     /// The beat by which pauses of this process are noticed.
     Tick,
     /// This session's heartbeats stayed away for its whole time-out.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::Config;
-use crate::ids::{ConnectionId, Password, SessionId, Zxid};
+use crate::ids::{ConnectionId, DirectoryId, Password, SessionId, Token, Zxid};
 use crate::node::connection::{Connection, Phase, Waiting};
 use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
@@ -27,6 +27,8 @@ use crate::watch::Watches;
 /// What the storage found at a server's start.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
+    /// The data directory.
+    pub directory: DirectoryId,
     /// The last ballot that was saved.
     pub ballot: Ballot,
     /// The newest snapshot; the empty state if there is none.
@@ -48,6 +50,8 @@ enum Pause {
 #[derive(Clone, Debug)]
 pub struct Node {
     pub(super) config: Config,
+    pub(super) directory: DirectoryId,
+    pub(super) incarnation: u64,
     prng: Prng,
     pub(super) replica: Replica,
     pub(super) store: Store,
@@ -86,6 +90,7 @@ impl Node {
         );
         let mut prng = Prng::new(seed);
         let Recovered {
+            directory,
             ballot,
             mut store,
             entries,
@@ -99,6 +104,8 @@ impl Node {
         let heartbeats = Heartbeats::new(config.tick / 4);
         let mut node = Node {
             config,
+            directory,
+            incarnation,
             prng,
             recovered: replica.last(),
             replica,
@@ -178,6 +185,18 @@ impl Node {
             // The pause moved every session's deadline: the timer that was armed before it is void.
             Input::Timeout(Timer::Expiry(_)) if pause == Pause::Noticed => {}
             Input::Timeout(timer) => self.timeout(now, timer, out),
+            Input::PeerJoined { .. }
+            | Input::Heard { .. }
+            | Input::PeerLost(_)
+            | Input::Suspected(_)
+            | Input::Drained
+            | Input::ChunkRead { .. }
+            | Input::ChunkMissed { .. }
+            | Input::ChunkTaken { .. }
+            | Input::ChunkRefused { .. }
+            | Input::Installed { .. }
+            | Input::Reconfigured { .. }
+            | Input::StopAsked => {}
         }
     }
 
@@ -188,6 +207,7 @@ impl Node {
                     self.campaign(out);
                 }
             }
+            Timer::Beat | Timer::Quorum | Timer::Isolation => {}
             Timer::Tick => self.tick_at = now.clock.after(self.config.tick / 2),
             Timer::Expiry(session) => self.expire(now, session, out),
         }
@@ -227,10 +247,15 @@ impl Node {
             return;
         }
         let timeout_ms = self.negotiate(request.timeout_ms);
+        let token = Token {
+            incarnation: self.incarnation,
+            connection: id,
+        };
         let action = match request.session {
             None => Action::OpenSession {
                 password: self.prng.password(),
                 timeout_ms,
+                token,
             },
             Some(session) => {
                 let password = request.password;
@@ -239,6 +264,7 @@ impl Node {
                         session,
                         password,
                         timeout_ms,
+                        token,
                     },
                     _ => {
                         self.refuse_connection(id, Refusal::NoSession, out);

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use crate::code::Code;
 use crate::ids::{ConnectionId, SessionId};
+use crate::membership::Membership;
 use crate::node::connection::Phase;
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::{Event, Refusal};
@@ -106,6 +107,7 @@ impl Node {
         let action = Action::OpenEpoch {
             leader,
             settings: self.config.settings,
+            membership: Membership::founding([(leader, self.directory)].into()),
         };
         let identities = Arc::from([]);
         let save = self.replica.open_epoch(Txn {

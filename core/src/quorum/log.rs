@@ -1,6 +1,6 @@
 //! What a server must never forget: its ballot and its log.
 
-use crate::ids::{Epoch, ServerId};
+use crate::ids::{Epoch, ServerId, Zxid};
 use crate::store::txn::Entry;
 
 /// The newest epoch that a server knows of, and whom it voted for in it.
@@ -19,4 +19,7 @@ pub enum Record {
     Ballot(Ballot),
     /// Follows the entry that was saved before; within an epoch the counters are dense.
     Entry(Entry),
+    /// Takes back every entry after this position: a leader that was deposed proposed them, and
+    /// they were never agreed. The next entry, if any, opens an epoch and follows this position.
+    Cut(Zxid),
 }

@@ -7,7 +7,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::code::Code;
 use crate::config::Settings;
-use crate::ids::{Password, SessionId, Zxid};
+use crate::ids::{Password, SessionId, Token, Zxid};
+use crate::membership::Membership;
 use crate::store::txn::{Action, Attachment, Entry, Origin, Outcome, Txn};
 use crate::tree::op::Change;
 use crate::tree::tree::{Context, Tree};
@@ -23,6 +24,8 @@ pub struct Session {
     pub attachment: Attachment,
     /// The last write of that attachment that was executed.
     pub sequence: u64,
+    /// Whose wish the attachment granted.
+    pub token: Token,
 }
 
 /// The state that all servers share. Cloning it is cheap.
@@ -30,6 +33,7 @@ pub struct Session {
 pub struct Store {
     pub(crate) applied: Zxid,
     pub(crate) settings: Settings,
+    pub(crate) membership: Membership,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) tree: Tree,
 }
@@ -40,6 +44,7 @@ impl Store {
         Store {
             applied: Zxid::ZERO,
             settings: Settings::default(),
+            membership: Membership::default(),
             sessions: BTreeMap::new(),
             tree: Tree::new(),
         }
@@ -49,12 +54,14 @@ impl Store {
     pub fn from_parts(
         applied: Zxid,
         settings: Settings,
+        membership: Membership,
         sessions: BTreeMap<SessionId, Session>,
         tree: Tree,
     ) -> Store {
         Store {
             applied,
             settings,
+            membership,
             sessions,
             tree,
         }
@@ -76,6 +83,11 @@ impl Store {
         self.settings
     }
 
+    /// The members of the ensemble; nobody before it is founded.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
     /// The znodes.
     pub fn tree(&self) -> &Tree {
         &self.tree
@@ -92,12 +104,15 @@ impl Store {
         hash.update(&self.applied.0.to_le_bytes());
         hash.update(&self.settings.feature_level.to_le_bytes());
         hash.update(&self.settings.data_bytes_max.to_le_bytes());
+        self.membership.digest_into(|bytes| hash.update(bytes));
         for (id, session) in &self.sessions {
             hash.update(&id.0.to_le_bytes());
             hash.update(&session.password.0);
             hash.update(&session.timeout_ms.to_le_bytes());
             hash.update(&session.attachment.0.to_le_bytes());
             hash.update(&session.sequence.to_le_bytes());
+            hash.update(&session.token.incarnation.to_le_bytes());
+            hash.update(&session.token.connection.0.to_le_bytes());
         }
         hash.update(&self.tree.digest().to_le_bytes());
         hash.digest128()
@@ -122,24 +137,34 @@ impl Store {
             Action::OpenEpoch {
                 leader: _,
                 settings,
+                membership,
             } => {
                 self.settings = *settings;
+                self.membership = membership.clone();
                 Outcome::EpochOpened
+            }
+            Action::Reconfigure { membership } => {
+                self.membership = membership.clone();
+                Outcome::Reconfigured
             }
             Action::OpenSession {
                 password,
                 timeout_ms,
+                token,
             } => {
                 let session = SessionId::opened_at(entry.zxid);
-                self.attach(session, *password, *timeout_ms)
+                self.attach(session, *password, *timeout_ms, *token)
             }
             Action::Attach {
                 session,
                 password,
                 timeout_ms,
+                token,
             } => match self.sessions.get(session) {
+                // The server that asked has asked twice, since the leader changed.
+                Some(known) if known.token == *token => Outcome::Repeated,
                 Some(known) if known.password == *password => {
-                    self.attach(*session, *password, *timeout_ms)
+                    self.attach(*session, *password, *timeout_ms, *token)
                 }
                 _ => Outcome::NotAttached,
             },
@@ -197,7 +222,13 @@ impl Store {
         }
     }
 
-    fn attach(&mut self, session: SessionId, password: Password, timeout_ms: u32) -> Outcome {
+    fn attach(
+        &mut self,
+        session: SessionId,
+        password: Password,
+        timeout_ms: u32,
+        token: Token,
+    ) -> Outcome {
         let attachment = self.applied;
         self.sessions.insert(
             session,
@@ -206,6 +237,7 @@ impl Store {
                 timeout_ms,
                 attachment,
                 sequence: 0,
+                token,
             },
         );
         Outcome::Attached {

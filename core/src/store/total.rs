@@ -11,6 +11,7 @@ use proptest::sample::Index;
 use crate::codec::record::{decode_record, encode_record};
 use crate::config::Settings;
 use crate::ids::{Epoch, Zxid};
+use crate::membership::Membership;
 use crate::quorum::log::Record;
 use crate::store::store::Store;
 use crate::store::txn::{Action, Entry, Origin, Txn};
@@ -99,7 +100,13 @@ fn execute_twice(first: &mut Store, second: &mut Store, txn: Txn) -> Result<(), 
 
 fn store_at(beginning: Zxid) -> Store {
     let sessions = Default::default();
-    Store::from_parts(beginning, Settings::default(), sessions, Tree::new())
+    Store::from_parts(
+        beginning,
+        Settings::default(),
+        Membership::default(),
+        sessions,
+        Tree::new(),
+    )
 }
 
 proptest! {

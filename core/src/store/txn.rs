@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use crate::code::Code;
 use crate::config::Settings;
-use crate::ids::{Password, ServerId, SessionId, Zxid};
+use crate::ids::{Password, ServerId, SessionId, Token, Zxid};
+use crate::membership::Membership;
 use crate::time::WallTime;
 use crate::tree::acl::Identity;
 use crate::tree::op::{Done, Op};
@@ -48,6 +49,13 @@ pub enum Action {
         leader: ServerId,
         /// The shared settings from here on.
         settings: Settings,
+        /// The members from here on; those of the leader's log, or the founders.
+        membership: Membership,
+    },
+    /// Changes the members; of the ensemble's own accord, or for the operator.
+    Reconfigure {
+        /// The members from here on.
+        membership: Membership,
     },
     /// Opens a session and attaches the asking connection to it.
     OpenSession {
@@ -55,6 +63,8 @@ pub enum Action {
         password: Password,
         /// Its negotiated time-out.
         timeout_ms: u32,
+        /// Whose wish it is.
+        token: Token,
     },
     /// Attaches another connection to a session; its password was checked by the proposer and is
     /// checked again at execution.
@@ -65,6 +75,8 @@ pub enum Action {
         password: Password,
         /// The newly negotiated time-out.
         timeout_ms: u32,
+        /// Whose wish it is. One that was granted already is not granted again.
+        token: Token,
     },
     /// Ends a session and deletes its ephemeral znodes.
     CloseSession {
@@ -107,6 +119,8 @@ pub struct Entry {
 pub enum Outcome {
     /// The epoch is open.
     EpochOpened,
+    /// The members are others from here on.
+    Reconfigured,
     /// A connection is attached to a session, newly opened or found again.
     Attached {
         /// The session.
