@@ -22,7 +22,7 @@ use crate::ids::{
 use crate::membership::Membership;
 use crate::node::reply::{ConnectResponse, EventKind, Reply, Response, WatchEvent};
 use crate::node::request::{ConnectRequest, Listing, Read, Request, SetWatches, Watching};
-use crate::quorum::log::{Ballot, Record};
+use crate::quorum::log::{Ballot, Record, Standing};
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::WallTime;
 use crate::tree::acl::{Acl, AclEntry, Identity, Perms};
@@ -424,11 +424,16 @@ pub(crate) fn txn() -> impl Strategy<Value = Txn> {
     )
 }
 
+pub(crate) fn standing() -> impl Strategy<Value = Standing> {
+    select(vec![Standing::Stranger, Standing::Admitted])
+}
+
 pub(crate) fn record() -> impl Strategy<Value = Record> {
-    let ballot = (0..=Epoch::MAX.0, option::of(server()));
-    let ballot = ballot.prop_map(|(epoch, voted_for)| Ballot {
+    let ballot = (0..=Epoch::MAX.0, option::of(server()), standing());
+    let ballot = ballot.prop_map(|(epoch, voted_for, standing)| Ballot {
         epoch: Epoch(epoch),
         voted_for,
+        standing,
     });
     let entry = (zxid(), txn()).prop_map(|(zxid, txn)| Entry {
         zxid,

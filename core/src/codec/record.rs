@@ -14,7 +14,7 @@ use crate::codec::membership::{membership, put_membership, put_server, server};
 use crate::codec::op;
 use crate::config::Settings;
 use crate::ids::{ConnectionId, Epoch, Password, ServerId, SessionId, Token, Zxid};
-use crate::quorum::log::{Ballot, Record};
+use crate::quorum::log::{Ballot, Record, Standing};
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::WallTime;
 
@@ -24,6 +24,9 @@ pub const RECORD_VERSION: u32 = 2;
 const BALLOT: u8 = 1;
 const ENTRY: u8 = 2;
 const CUT: u8 = 3;
+
+const STRANGER: u8 = 0;
+const ADMITTED: u8 = 1;
 
 const NO_ORIGIN: u8 = 0;
 const ORIGIN: u8 = 1;
@@ -56,6 +59,7 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
                 Some(server) => put_server(out, server),
                 None => out.push(NO_VOTE),
             }
+            put_standing(out, ballot.standing);
         }
         Record::Entry(entry) => {
             out.push(ENTRY);
@@ -101,7 +105,29 @@ fn ballot(input: &mut Cursor<'_>) -> Result<Ballot, Malformed> {
         NO_VOTE => None,
         server => Some(ServerId(server)),
     };
-    Ok(Ballot { epoch, voted_for })
+    Ok(Ballot {
+        epoch,
+        voted_for,
+        standing: standing(input)?,
+    })
+}
+
+/// Appends whether a data directory speaks for its server.
+pub(super) fn put_standing(out: &mut Vec<u8>, standing: Standing) {
+    out.push(match standing {
+        Standing::Stranger => STRANGER,
+        Standing::Admitted => ADMITTED,
+    });
+}
+
+/// Reads whether a data directory speaks for its server.
+pub(super) fn standing(input: &mut Cursor<'_>) -> Result<Standing, Malformed> {
+    let at = input.malformed("standing");
+    match compact::byte(input, "standing")? {
+        STRANGER => Ok(Standing::Stranger),
+        ADMITTED => Ok(Standing::Admitted),
+        _ => Err(at),
+    }
 }
 
 /// A position that a leader can have proposed.
@@ -312,6 +338,7 @@ mod tests {
         let ballot = Record::Ballot(Ballot {
             epoch: Epoch(300),
             voted_for: Some(ServerId(3)),
+            standing: Standing::Admitted,
         });
         assert_eq!(encoded(&ballot), [1, 0xac, 2, 3]);
         let entry = Record::Entry(Entry {

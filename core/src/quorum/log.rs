@@ -3,6 +3,18 @@
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::store::txn::Entry;
 
+/// Does a data directory speak for its server?
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Standing {
+    /// Not yet: no agreed transaction that is known to it names it. It learns the log, but gives no
+    /// vote, and what it has saved does not count: its predecessor may have voted or saved
+    /// something that it knows nothing of.
+    #[default]
+    Stranger,
+    /// Yes, and for ever: it was one of the founders, or its admission is agreed.
+    Admitted,
+}
+
 /// The newest epoch that a server knows of, and whom it voted for in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ballot {
@@ -10,6 +22,8 @@ pub struct Ballot {
     pub epoch: Epoch,
     /// Who has this server's vote in that epoch.
     pub voted_for: Option<ServerId>,
+    /// Does this data directory speak for its server?
+    pub standing: Standing,
 }
 
 /// One record of the log.

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{Epoch, SessionId, Zxid};
+use crate::quorum::log::Standing;
 use crate::store::txn::{Entry, Txn};
 
 /// Is a vote binding?
@@ -57,6 +58,9 @@ pub enum Message {
         epoch: Epoch,
         /// The end of its log, durable or not.
         last: Zxid,
+        /// Was its data directory ever admitted? One that was and is not the one that the
+        /// membership names was replaced, and is not admitted again.
+        standing: Standing,
     },
     /// A candidate asks for a vote.
     VoteAsked {
@@ -95,6 +99,8 @@ pub enum Message {
         epoch: Epoch,
         /// Up to here.
         durable: Zxid,
+        /// Does it count?
+        standing: Standing,
     },
     /// The sender's log does not have `previous`.
     Mismatched {

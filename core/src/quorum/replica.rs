@@ -155,6 +155,7 @@ impl Replica {
         self.ballot = Ballot {
             epoch: known.next(),
             voted_for: Some(self.server),
+            standing: self.ballot.standing,
         };
         let ticket = self.ticket(Saving::Ballot(self.ballot.epoch));
         Save {
