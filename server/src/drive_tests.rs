@@ -36,6 +36,7 @@ struct Still {
 
 impl Shell for Still {
     type Stream = DuplexStream;
+    type Link = DuplexStream;
 
     fn now(&self) -> Now {
         Now {
@@ -56,6 +57,22 @@ impl Shell for Still {
 
     async fn accept(&self) -> io::Result<(DuplexStream, SocketAddr)> {
         unreachable!("a drive accepts nobody");
+    }
+
+    async fn dial(&self, _: ServerId) -> io::Result<DuplexStream> {
+        unreachable!("a drive dials nobody");
+    }
+
+    async fn accept_link(&self) -> io::Result<DuplexStream> {
+        unreachable!("a drive accepts nobody");
+    }
+
+    fn send_datagram(&self, _: ServerId, _: &[u8]) {
+        unreachable!("a drive sends no datagrams");
+    }
+
+    async fn datagram(&self) -> io::Result<Vec<u8>> {
+        unreachable!("a drive takes no datagrams");
     }
 
     fn entropy(&self) -> Seed {

@@ -16,7 +16,7 @@
 //! | [`shell`], [`disk`] | where the worlds differ |
 //!
 //! What only production runs: [`program`], [`arguments`], [`config`], [`logging`], [`tokio_shell`],
-//! [`os_disk`].
+//! [`tokio_peers`], [`os_disk`].
 //!
 //! The node's own thread steps it and encodes the replies; it touches no socket and no file. Bytes
 //! go to the connections once a turn, each client's in one piece. The log and the snapshots have
@@ -51,4 +51,5 @@ mod server_tests;
 pub mod shell;
 pub mod statistics;
 pub mod storage;
+pub mod tokio_peers;
 pub mod tokio_shell;

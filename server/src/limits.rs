@@ -67,6 +67,10 @@ pub const STOP_REPLIES_MAX: Duration = Duration::from_secs(1);
 /// A buffer that has grown beyond this is given back when it is empty; one that has not is kept.
 pub const BUFFER_KEPT_BYTES_MAX: usize = 16 * 1024;
 
+/// The largest datagram of the gossip: what every path carries in one piece (IPv6 promises 1280
+/// bytes, of which 48 are headers).
+pub const DATAGRAM_BYTES_MAX: usize = 1232;
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {

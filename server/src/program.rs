@@ -102,7 +102,7 @@ fn run(flags: Serve) -> Result<(), Failure> {
             config: settings.config,
         },
     };
-    let shell = TokioShell::new(runtime.handle().clone(), listener, greeting);
+    let shell = TokioShell::new(runtime.handle().clone(), listener, None, greeting);
     // This thread is the node's: it steps it and nothing else.
     runtime.block_on(server::serve(setup, shell, disk, stop))?;
     tracing::info!("stopped");

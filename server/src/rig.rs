@@ -1,14 +1,16 @@
 //! A small world for tests: streams in memory, the tokio runtime's time, a client by hand.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use althing_core::codec::client::{
     decode_connect_response, decode_reply, encode_connect, encode_request, peek_xid,
 };
-use althing_core::ids::{Password, Xid, Zxid};
+use althing_core::ids::{Password, ServerId, Xid, Zxid};
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
 use althing_core::node::node::{Node, Recovered};
@@ -26,37 +28,97 @@ use crate::shell::{Shell, Task};
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a link holds in either direction.
+const LINK_BYTES: usize = 64 * 1024;
+
 type Arrival = (DuplexStream, SocketAddr);
 
-/// The world.
+/// What comes to one server from outside, and where it is put.
+struct Door<T> {
+    out: UnboundedSender<T>,
+    into: Mutex<UnboundedReceiver<T>>,
+}
+
+impl<T> Door<T> {
+    fn new() -> Door<T> {
+        let (out, into) = unbounded_channel();
+        let into = Mutex::new(into);
+        Door { out, into }
+    }
+
+    fn put(&self, what: T) {
+        self.out.send(what).ok().expect("the door holds both");
+    }
+
+    async fn take(&self) -> T {
+        let taken = self.into.lock().await.recv().await;
+        taken.expect("the door holds both")
+    }
+}
+
+/// One server's doors.
+struct Doors {
+    clients: Door<Arrival>,
+    links: Door<DuplexStream>,
+    datagrams: Door<Vec<u8>>,
+}
+
+impl Doors {
+    fn new() -> Doors {
+        Doors {
+            clients: Door::new(),
+            links: Door::new(),
+            datagrams: Door::new(),
+        }
+    }
+}
+
+/// The world of one server; the worlds of an ensemble share their streets.
 #[derive(Clone)]
 pub struct Rig {
     born: tokio::time::Instant,
-    arrivals: Arc<Mutex<UnboundedReceiver<Arrival>>>,
-    door: UnboundedSender<Arrival>,
+    server: ServerId,
+    streets: Arc<BTreeMap<ServerId, Doors>>,
+    drawn: Arc<AtomicU8>,
 }
 
 impl Rig {
+    /// A server on its own.
     pub fn new() -> Rig {
-        let (door, arrivals) = unbounded_channel();
-        Rig {
-            born: tokio::time::Instant::now(),
-            arrivals: Arc::new(Mutex::new(arrivals)),
-            door,
-        }
+        Rig::ensemble(1).remove(0)
+    }
+
+    /// The servers 1 to `servers`.
+    pub fn ensemble(servers: u8) -> Vec<Rig> {
+        let ids = || (1..=servers).map(ServerId);
+        let streets = Arc::new(ids().map(|id| (id, Doors::new())).collect());
+        let born = tokio::time::Instant::now();
+        ids()
+            .map(|server| Rig {
+                born,
+                server,
+                streets: Arc::clone(&streets),
+                drawn: Arc::new(AtomicU8::new(server.0)),
+            })
+            .collect()
+    }
+
+    fn doors(&self) -> &Doors {
+        &self.streets[&self.server]
     }
 
     /// A client's stream, which the server will accept; either direction holds `bytes`.
-    pub fn dial(&self, bytes: usize) -> TestClient {
+    pub fn client(&self, bytes: usize) -> TestClient {
         let (near, far) = tokio::io::duplex(bytes);
         let address = SocketAddr::from(([10, 0, 0, 7], 4711));
-        self.door.send((far, address)).expect("the rig holds both");
+        self.doors().clients.put((far, address));
         TestClient::new(near)
     }
 }
 
 impl Shell for Rig {
     type Stream = DuplexStream;
+    type Link = DuplexStream;
 
     fn now(&self) -> Now {
         Now {
@@ -74,12 +136,32 @@ impl Shell for Rig {
     }
 
     async fn accept(&self) -> io::Result<Arrival> {
-        let arrival = self.arrivals.lock().await.recv().await;
-        Ok(arrival.expect("the rig holds the door"))
+        Ok(self.doors().clients.take().await)
+    }
+
+    async fn dial(&self, server: ServerId) -> io::Result<DuplexStream> {
+        let doors = self.streets.get(&server).ok_or(io::ErrorKind::NotFound)?;
+        let (near, far) = tokio::io::duplex(LINK_BYTES);
+        doors.links.put(far);
+        Ok(near)
+    }
+
+    async fn accept_link(&self) -> io::Result<DuplexStream> {
+        Ok(self.doors().links.take().await)
+    }
+
+    fn send_datagram(&self, to: ServerId, bytes: &[u8]) {
+        if let Some(doors) = self.streets.get(&to) {
+            doors.datagrams.put(bytes.to_vec());
+        }
+    }
+
+    async fn datagram(&self) -> io::Result<Vec<u8>> {
+        Ok(self.doors().datagrams.take().await)
     }
 
     fn entropy(&self) -> Seed {
-        Seed([7; 32])
+        Seed([self.drawn.fetch_add(1, Ordering::Relaxed); 32])
     }
 
     fn observe_recovered(&self, _: &Recovered) {}

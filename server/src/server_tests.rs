@@ -60,7 +60,7 @@ fn start_on(disk: impl Disk, limits: Limits) -> Running {
 
 impl Running {
     async fn client(&self, stream_bytes: usize) -> TestClient {
-        let mut client = self.rig.dial(stream_bytes);
+        let mut client = self.rig.client(stream_bytes);
         let connected = client.connect().await;
         assert!(connected.session.is_some());
         client
@@ -72,7 +72,7 @@ impl Running {
     }
 
     async fn word(&self, word: &str) -> String {
-        let mut client = self.rig.dial(1024);
+        let mut client = self.rig.client(1024);
         client.send(word.as_bytes()).await;
         String::from_utf8(client.rest().await).expect("text")
     }

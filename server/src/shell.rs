@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
+use althing_core::ids::ServerId;
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
 use althing_core::node::node::{Node, Recovered};
@@ -24,6 +25,12 @@ pub enum Task {
     Accept,
     /// Serves one client.
     Connection,
+    /// Accepts the links of other servers; there is one where there are other servers.
+    Peers,
+    /// Keeps up, or is, the link to one other server.
+    Link,
+    /// Tells other servers by datagrams who is there; there is one where there are other servers.
+    Gossip,
 }
 
 /// The file descriptors of a process.
@@ -40,6 +47,9 @@ pub trait Shell: Clone + Send + Sync + 'static {
     /// A client's connection, as a stream of bytes in both directions.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
+    /// A link to another server, as a stream of bytes in both directions.
+    type Link: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
     /// Both clocks of this server, read together.
     fn now(&self) -> Now;
 
@@ -55,7 +65,28 @@ pub trait Shell: Clone + Send + Sync + 'static {
     /// What the operating system says; the caller waits a little and tries again.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
-    /// The node's 32 bytes of entropy.
+    /// Connects to another server.
+    ///
+    /// # Errors
+    /// If nobody answers there; the caller waits a little and tries again.
+    fn dial(&self, server: ServerId) -> impl Future<Output = io::Result<Self::Link>> + Send;
+
+    /// Waits for the next server that dials this one; for ever, where there is no other.
+    ///
+    /// # Errors
+    /// What the operating system says; the caller waits a little and tries again.
+    fn accept_link(&self) -> impl Future<Output = io::Result<Self::Link>> + Send;
+
+    /// Sends one datagram to another server, or loses it.
+    fn send_datagram(&self, to: ServerId, bytes: &[u8]);
+
+    /// Waits for the next datagram, from whomever; for ever, where there is no other server.
+    ///
+    /// # Errors
+    /// What the operating system says; the caller waits a little and tries again.
+    fn datagram(&self) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
+
+    /// 32 bytes of entropy, new ones at every call: for the node, and for whoever else draws.
     fn entropy(&self) -> Seed;
 
     /// How many file descriptors the process has open, and may have; `None` where there are none.

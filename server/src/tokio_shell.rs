@@ -7,6 +7,7 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use althing_core::ids::ServerId;
 use althing_core::node::effect::Effect;
 use althing_core::node::event::Event;
 use althing_core::node::input::Input;
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::logging;
 use crate::shell::{Descriptors, Shell, Task};
+use crate::tokio_peers::TokioPeers;
 
 /// One process.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct TokioShell {
 struct Process {
     runtime: Handle,
     listener: TcpListener,
+    /// `None` for a server on its own, which opens no port for others.
+    peers: Option<Arc<TokioPeers>>,
     /// The origin of the monotonic clock.
     born: tokio::time::Instant,
     /// What is said on stdout, once, when clients are served.
@@ -39,13 +43,19 @@ struct Process {
 }
 
 impl TokioShell {
-    /// The process that accepts clients at `listener`, and says `greeting` on stdout as soon as
-    /// they are served.
-    pub fn new(runtime: Handle, listener: TcpListener, greeting: String) -> TokioShell {
+    /// The process that accepts clients at `listener` and knows the other servers as `peers`, if
+    /// there are any. It says `greeting` on stdout as soon as clients are served.
+    pub fn new(
+        runtime: Handle,
+        listener: TcpListener,
+        peers: Option<TokioPeers>,
+        greeting: String,
+    ) -> TokioShell {
         TokioShell {
             process: Arc::new(Process {
                 runtime,
                 listener,
+                peers: peers.map(Arc::new),
                 born: tokio::time::Instant::now(),
                 greeting,
                 greeted: Once::new(),
@@ -67,6 +77,7 @@ impl TokioShell {
 
 impl Shell for TokioShell {
     type Stream = TcpStream;
+    type Link = TcpStream;
 
     fn now(&self) -> Now {
         let clock = self.process.born.elapsed().as_nanos();
@@ -94,7 +105,12 @@ impl Shell for TokioShell {
         let name = match what {
             Task::Log => "althing-log",
             Task::Snapshot => "althing-snapshot",
-            Task::Drive | Task::Accept | Task::Connection => {
+            Task::Drive
+            | Task::Accept
+            | Task::Connection
+            | Task::Peers
+            | Task::Link
+            | Task::Gossip => {
                 runtime.spawn(task);
                 return;
             }
@@ -110,6 +126,33 @@ impl Shell for TokioShell {
         // A reply is complete when it is written: nothing would come that could share its packet.
         stream.set_nodelay(true)?;
         Ok((stream, address))
+    }
+
+    async fn dial(&self, server: ServerId) -> io::Result<TcpStream> {
+        match &self.process.peers {
+            Some(peers) => peers.dial(server).await,
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    async fn accept_link(&self) -> io::Result<TcpStream> {
+        match &self.process.peers {
+            Some(peers) => peers.accept().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn send_datagram(&self, to: ServerId, bytes: &[u8]) {
+        if let Some(peers) = &self.process.peers {
+            TokioPeers::send_datagram(peers, &self.process.runtime, to, bytes);
+        }
+    }
+
+    async fn datagram(&self) -> io::Result<Vec<u8>> {
+        match &self.process.peers {
+            Some(peers) => peers.datagram().await,
+            None => std::future::pending().await,
+        }
     }
 
     fn entropy(&self) -> Seed {

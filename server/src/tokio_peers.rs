@@ -1,0 +1,139 @@
+//! The other servers, as tokio's sockets reach them: links over TCP, datagrams over UDP.
+//!
+//! Both use the same port number. Names are resolved again for every link that is dialled, and for
+//! datagrams from time to time, since a server may come back under another address.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use althing_core::ids::ServerId;
+use althing_core::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::limits::DATAGRAM_BYTES_MAX;
+
+/// How long datagrams go to the address that a name had.
+const RESOLVED_FOR: Duration = Duration::from_secs(30);
+
+/// Where the other servers are, and where they find this one.
+#[derive(Debug)]
+pub struct TokioPeers {
+    listener: TcpListener,
+    datagrams: UdpSocket,
+    /// Host and port of each other server.
+    hosts: BTreeMap<ServerId, String>,
+    resolved: Mutex<BTreeMap<ServerId, Resolved>>,
+}
+
+/// What a name was last resolved to.
+#[derive(Clone, Copy, Debug)]
+struct Resolved {
+    address: Option<SocketAddr>,
+    asked_at: Instant,
+}
+
+impl TokioPeers {
+    /// Listens at `listen`; the others are at `hosts`, each as `host:port`.
+    ///
+    /// # Errors
+    /// If the address cannot be had.
+    pub async fn bind(
+        listen: SocketAddr,
+        hosts: BTreeMap<ServerId, String>,
+    ) -> io::Result<TokioPeers> {
+        let listener = TcpListener::bind(listen).await?;
+        let datagrams = UdpSocket::bind(listener.local_addr()?).await?;
+        let resolved = Mutex::default();
+        Ok(TokioPeers {
+            listener,
+            datagrams,
+            hosts,
+            resolved,
+        })
+    }
+
+    /// Connects to another server.
+    ///
+    /// # Errors
+    /// If it is not known, or nobody answers there.
+    pub async fn dial(&self, server: ServerId) -> io::Result<TcpStream> {
+        let host = self.host(server)?;
+        let stream = TcpStream::connect(host).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Waits for the next server that dials this one.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn host(&self, server: ServerId) -> io::Result<&str> {
+        let host = self.hosts.get(&server).map(String::as_str);
+        host.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "its address is not known"))
+    }
+
+    fn resolved(&self) -> MutexGuard<'_, BTreeMap<ServerId, Resolved>> {
+        // Nothing here can panic between two halves of a change.
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends one datagram, or loses it: to one whose address is not known yet, or to a socket that
+    /// has no room.
+    pub fn send_datagram(this: &Arc<TokioPeers>, runtime: &Handle, to: ServerId, bytes: &[u8]) {
+        let Ok(host) = this.host(to) else {
+            return;
+        };
+        let known = this.resolved().get(&to).copied();
+        if known.is_none_or(|known| known.asked_at.elapsed() > RESOLVED_FOR) {
+            let address = known.and_then(|known| known.address);
+            let asked_at = Instant::now();
+            this.resolved().insert(to, Resolved { address, asked_at });
+            let (peers, host) = (Arc::clone(this), host.to_owned());
+            runtime.spawn(async move { peers.resolve(to, host).await });
+        }
+        if let Some(address) = known.and_then(|known| known.address)
+            && let Err(error) = this.datagrams.try_send_to(bytes, address)
+        {
+            tracing::trace!(%to, %error, "a datagram is lost");
+        }
+    }
+
+    async fn resolve(&self, server: ServerId, host: String) {
+        let found = lookup_host(&host).await;
+        let family_v4 = self
+            .datagrams
+            .local_addr()
+            .is_ok_and(|local| local.is_ipv4());
+        match found {
+            Ok(mut addresses) => {
+                // A socket of one family cannot send to the other.
+                let address = addresses.find(|address| address.is_ipv4() == family_v4);
+                let asked_at = Instant::now();
+                let resolved = Resolved { address, asked_at };
+                self.resolved().insert(server, resolved);
+            }
+            Err(error) => tracing::debug!(%server, host, %error, "no address for datagrams"),
+        }
+    }
+
+    /// Waits for the next datagram.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub async fn datagram(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
+        let (length, _) = self.datagrams.recv_from(&mut bytes).await?;
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
