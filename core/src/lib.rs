@@ -7,7 +7,7 @@
 //!
 //! | floor | what it is |
 //! |---|---|
-//! | [`codec`] | bytes to values and back: the jute alphabet, the client protocol, log and snapshot records |
+//! | [`codec`] | bytes to values and back: the jute alphabet, the client protocol, what servers say to each other, log and snapshot records |
 //! | [`node`] | one server, whole: requests, replies, a connection's FIFO |
 //! | [`quorum`] | agreement on one sequence of transactions |
 //! | [`store`], [`watch`], [`session`] | what all servers agree on; what this server's clients wait for; who is alive |

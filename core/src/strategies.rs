@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::code::Code;
+use crate::codec::handshake::Handshake;
 use crate::config::Settings;
 use crate::ids::{
     ConnectionId, DirectoryId, Epoch, Password, ServerId, SessionId, Token, Xid, Zxid,
@@ -23,6 +24,7 @@ use crate::membership::Membership;
 use crate::node::reply::{ConnectResponse, EventKind, Reply, Response, WatchEvent};
 use crate::node::request::{ConnectRequest, Listing, Read, Request, SetWatches, Watching};
 use crate::quorum::log::{Ballot, Record, Standing};
+use crate::quorum::message::{Ballotting, Cause, Extent, Message, Vote};
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::WallTime;
 use crate::tree::acl::{Acl, AclEntry, Identity, Perms};
@@ -424,26 +426,123 @@ pub(crate) fn txn() -> impl Strategy<Value = Txn> {
     )
 }
 
-pub(crate) fn standing() -> impl Strategy<Value = Standing> {
+fn standing() -> impl Strategy<Value = Standing> {
     select(vec![Standing::Stranger, Standing::Admitted])
 }
 
-pub(crate) fn record() -> impl Strategy<Value = Record> {
-    let ballot = (0..=Epoch::MAX.0, option::of(server()), standing());
-    let ballot = ballot.prop_map(|(epoch, voted_for, standing)| Ballot {
-        epoch: Epoch(epoch),
-        voted_for,
-        standing,
-    });
-    let entry = (zxid(), txn()).prop_map(|(zxid, txn)| Entry {
+fn epoch() -> impl Strategy<Value = Epoch> {
+    (0..=Epoch::MAX.0).prop_map(Epoch)
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    (zxid(), txn()).prop_map(|(zxid, txn)| Entry {
         zxid,
         txn: Arc::new(txn),
+    })
+}
+
+pub(crate) fn record() -> impl Strategy<Value = Record> {
+    let ballot = (epoch(), option::of(server()), standing());
+    let ballot = ballot.prop_map(|(epoch, voted_for, standing)| Ballot {
+        epoch,
+        voted_for,
+        standing,
     });
     prop_oneof![
         1 => ballot.prop_map(Record::Ballot),
         1 => zxid().prop_map(Record::Cut),
-        6 => entry.prop_map(Record::Entry),
+        6 => entry().prop_map(Record::Entry),
     ]
+}
+
+pub(crate) fn handshake() -> impl Strategy<Value = Handshake> {
+    let directory = any::<u128>().prop_map(DirectoryId);
+    (server(), directory).prop_map(|(server, directory)| Handshake { server, directory })
+}
+
+/// Votes and their like: what servers say before there is a leader.
+fn canvass() -> impl Strategy<Value = Message> {
+    let ballotting = || select(vec![Ballotting::Trial, Ballotting::Real]);
+    let cause = select(vec![Cause::Silence, Cause::Succession]);
+    let vote = select(vec![Vote::Given, Vote::Denied]);
+    prop_oneof![
+        (epoch(), zxid(), standing()).prop_map(|(epoch, last, standing)| Message::Greeting {
+            epoch,
+            last,
+            standing
+        }),
+        (epoch(), ballotting(), cause, zxid()).prop_map(|(epoch, ballotting, cause, last)| {
+            Message::VoteAsked {
+                epoch,
+                ballotting,
+                cause,
+                last,
+            }
+        }),
+        (epoch(), ballotting(), vote).prop_map(|(epoch, ballotting, vote)| Message::Voted {
+            epoch,
+            ballotting,
+            vote
+        }),
+        epoch().prop_map(|epoch| Message::Succeed { epoch }),
+    ]
+}
+
+/// What a leader and its followers say to each other.
+fn reign() -> impl Strategy<Value = Message> {
+    let touched = many(session(), 0..5);
+    prop_oneof![
+        4 => (epoch(), zxid(), many(entry(), 0..4), zxid()).prop_map(
+            |(epoch, previous, entries, committed)| Message::Append {
+                epoch,
+                previous,
+                entries,
+                committed,
+            }
+        ),
+        1 => (epoch(), zxid(), standing()).prop_map(|(epoch, durable, standing)| Message::Appended { epoch, durable, standing }),
+        1 => (epoch(), zxid(), zxid())
+            .prop_map(|(epoch, previous, floor)| Message::Mismatched { epoch, previous, floor }),
+        1 => (epoch(), any::<u64>(), zxid())
+            .prop_map(|(epoch, round, committed)| Message::Beat { epoch, round, committed }),
+        1 => (epoch(), any::<u64>(), zxid(), touched).prop_map(
+            |(epoch, round, applied, touched)| Message::Beaten { epoch, round, applied, touched }
+        ),
+        2 => many(txn().prop_map(Arc::new), 0..4).prop_map(|txns| Message::Forward { txns }),
+        1 => any::<u64>().prop_map(|number| Message::BarrierAsked { number }),
+        1 => (any::<u64>(), zxid())
+            .prop_map(|(number, zxid)| Message::BarrierSet { number, zxid }),
+    ]
+}
+
+fn transfer() -> impl Strategy<Value = Message> {
+    let extent = select(vec![Extent::More, Extent::Last]);
+    prop_oneof![
+        (
+            epoch(),
+            zxid(),
+            any::<u64>(),
+            many(any::<u8>(), 0..40),
+            extent
+        )
+            .prop_map(|(epoch, zxid, offset, bytes, extent)| Message::Chunk {
+                epoch,
+                zxid,
+                offset,
+                bytes,
+                extent,
+            }),
+        (epoch(), zxid(), any::<u64>()).prop_map(|(epoch, zxid, offset)| Message::ChunkTaken {
+            epoch,
+            zxid,
+            offset
+        }),
+    ]
+}
+
+/// What a server can say to another.
+pub(crate) fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![1 => canvass(), 3 => reign(), 1 => transfer()]
 }
 
 /// Bytes that are nearly those of `valid`: cut, lengthened, or with some bytes replaced, so that a

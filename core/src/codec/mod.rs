@@ -4,11 +4,13 @@
 pub mod client;
 mod compact;
 mod cursor;
+pub mod handshake;
 mod jute;
 pub mod malformed;
 mod membership;
 mod op;
 mod opcode;
+pub mod peer;
 pub mod record;
 mod reply;
 mod request;

@@ -42,6 +42,13 @@ const RECONFIGURE: u8 = 7;
 const CLOSED: u8 = 1;
 const EXPIRED: u8 = 2;
 
+/// The shortest transaction: its wall time, no origin, no identities, an action with its tag and a
+/// count.
+pub(super) const TXN_BYTES_MIN: usize = 5;
+
+/// The shortest entry: its position and a transaction.
+pub(super) const ENTRY_BYTES_MIN: usize = 1 + TXN_BYTES_MIN;
+
 /// Stands for nobody; no server has this number.
 const NO_VOTE: u8 = 0;
 
@@ -53,8 +60,7 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
     match record {
         Record::Ballot(ballot) => {
             out.push(BALLOT);
-            assert!(ballot.epoch <= Epoch::MAX, "no such epoch");
-            compact::put_number(out, ballot.epoch.0.into());
+            put_epoch(out, ballot.epoch);
             match ballot.voted_for {
                 Some(server) => put_server(out, server),
                 None => out.push(NO_VOTE),
@@ -63,14 +69,11 @@ pub fn encode_record(record: &Record, out: &mut Vec<u8>) {
         }
         Record::Entry(entry) => {
             out.push(ENTRY);
-            assert!(entry.zxid.epoch() <= Epoch::MAX, "no such epoch");
-            compact::put_number(out, entry.zxid.0);
-            put_txn(out, &entry.txn);
+            put_entry(out, entry);
         }
         Record::Cut(after) => {
             out.push(CUT);
-            assert!(after.epoch() <= Epoch::MAX, "no such epoch");
-            compact::put_number(out, after.0);
+            put_zxid(out, *after);
         }
     }
 }
@@ -84,10 +87,7 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, Malformed> {
     let at = input.malformed("record");
     let record = match compact::byte(input, "record")? {
         BALLOT => Record::Ballot(ballot(input)?),
-        ENTRY => Record::Entry(Entry {
-            zxid: zxid(input)?,
-            txn: Arc::new(txn(input)?),
-        }),
+        ENTRY => Record::Entry(entry(input)?),
         CUT => Record::Cut(zxid(input)?),
         _ => return Err(at),
     };
@@ -96,11 +96,7 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, Malformed> {
 }
 
 fn ballot(input: &mut Cursor<'_>) -> Result<Ballot, Malformed> {
-    let at = input.malformed("epoch");
-    let epoch = Epoch(compact::number32(input, "epoch")?);
-    if epoch > Epoch::MAX {
-        return Err(at);
-    }
+    let epoch = epoch(input)?;
     let voted_for = match compact::byte(input, "vote")? {
         NO_VOTE => None,
         server => Some(ServerId(server)),
@@ -130,8 +126,39 @@ pub(super) fn standing(input: &mut Cursor<'_>) -> Result<Standing, Malformed> {
     }
 }
 
+pub(super) fn put_epoch(out: &mut Vec<u8>, epoch: Epoch) {
+    assert!(epoch <= Epoch::MAX, "no such epoch");
+    compact::put_number(out, epoch.0.into());
+}
+
+pub(super) fn epoch(input: &mut Cursor<'_>) -> Result<Epoch, Malformed> {
+    let at = input.malformed("epoch");
+    let epoch = Epoch(compact::number32(input, "epoch")?);
+    match epoch <= Epoch::MAX {
+        true => Ok(epoch),
+        false => Err(at),
+    }
+}
+
+pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
+    put_zxid(out, entry.zxid);
+    put_txn(out, &entry.txn);
+}
+
+pub(super) fn entry(input: &mut Cursor<'_>) -> Result<Entry, Malformed> {
+    Ok(Entry {
+        zxid: zxid(input)?,
+        txn: Arc::new(txn(input)?),
+    })
+}
+
+pub(super) fn put_zxid(out: &mut Vec<u8>, zxid: Zxid) {
+    assert!(zxid.epoch() <= Epoch::MAX, "no such epoch");
+    compact::put_number(out, zxid.0);
+}
+
 /// A position that a leader can have proposed.
-fn zxid(input: &mut Cursor<'_>) -> Result<Zxid, Malformed> {
+pub(super) fn zxid(input: &mut Cursor<'_>) -> Result<Zxid, Malformed> {
     let at = input.malformed("zxid");
     let zxid = Zxid(compact::number(input, "zxid")?);
     match zxid.epoch() <= Epoch::MAX {
@@ -140,7 +167,7 @@ fn zxid(input: &mut Cursor<'_>) -> Result<Zxid, Malformed> {
     }
 }
 
-fn put_txn(out: &mut Vec<u8>, txn: &Txn) {
+pub(super) fn put_txn(out: &mut Vec<u8>, txn: &Txn) {
     compact::put_signed(out, txn.wall.0);
     match txn.origin {
         None => out.push(NO_ORIGIN),
@@ -158,7 +185,7 @@ fn put_txn(out: &mut Vec<u8>, txn: &Txn) {
     put_action(out, &txn.action);
 }
 
-fn txn(input: &mut Cursor<'_>) -> Result<Txn, Malformed> {
+pub(super) fn txn(input: &mut Cursor<'_>) -> Result<Txn, Malformed> {
     let wall = WallTime(compact::signed(input, "wall time")?);
     let at = input.malformed("origin");
     let origin = match compact::byte(input, "origin")? {
@@ -298,7 +325,7 @@ fn token(input: &mut Cursor<'_>) -> Result<Token, Malformed> {
     })
 }
 
-fn session(input: &mut Cursor<'_>) -> Result<SessionId, Malformed> {
+pub(super) fn session(input: &mut Cursor<'_>) -> Result<SessionId, Malformed> {
     compact::signed(input, "session").map(SessionId)
 }
 
@@ -340,7 +367,7 @@ mod tests {
             voted_for: Some(ServerId(3)),
             standing: Standing::Admitted,
         });
-        assert_eq!(encoded(&ballot), [1, 0xac, 2, 3]);
+        assert_eq!(encoded(&ballot), [1, 0xac, 2, 3, 1]);
         let entry = Record::Entry(Entry {
             zxid: Zxid(5),
             txn: Arc::new(Txn {
@@ -366,11 +393,11 @@ mod tests {
 
     #[test]
     fn no_second_spelling() {
-        assert!(decode_record(&[1, 5, 0]).is_ok());
-        assert!(decode_record(&[1, 0x85, 0, 0]).is_err(), "a longer 5");
-        assert!(decode_record(&[1, 5, 0, 0]).is_err(), "a byte too many");
-        assert!(decode_record(&[1, 0xff, 0xff, 0xff, 0xff, 7, 0]).is_ok());
-        let beyond = [1, 0x80, 0x80, 0x80, 0x80, 8, 0];
+        assert!(decode_record(&[1, 5, 0, 0]).is_ok());
+        assert!(decode_record(&[1, 0x85, 0, 0, 0]).is_err(), "a longer 5");
+        assert!(decode_record(&[1, 5, 0, 0, 0]).is_err(), "a byte too many");
+        assert!(decode_record(&[1, 0xff, 0xff, 0xff, 0xff, 7, 0, 0]).is_ok());
+        let beyond = [1, 0x80, 0x80, 0x80, 0x80, 8, 0, 0];
         assert!(decode_record(&beyond).is_err(), "an epoch of 2^31");
     }
 
