@@ -1,4 +1,4 @@
-//! Cuts a client's bytes into frames, in one buffer that is used again and again.
+//! Cuts a stream's bytes into frames, in one buffer that is used again and again.
 
 use std::io;
 
@@ -19,13 +19,30 @@ pub struct BadLength {
 }
 
 /// What was read and is not yet taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
     taken: usize,
+    kept_bytes_max: usize,
+}
+
+impl Default for FrameBuffer {
+    /// One for a client.
+    fn default() -> FrameBuffer {
+        FrameBuffer::keeping(BUFFER_KEPT_BYTES_MAX)
+    }
 }
 
 impl FrameBuffer {
+    /// One whose room is given back when it is empty and has grown beyond `kept_bytes_max`.
+    pub fn keeping(kept_bytes_max: usize) -> FrameBuffer {
+        FrameBuffer {
+            bytes: Vec::new(),
+            taken: 0,
+            kept_bytes_max,
+        }
+    }
+
     /// The bytes that wait.
     pub fn waiting(&self) -> &[u8] {
         &self.bytes[self.taken..]
@@ -67,7 +84,7 @@ impl FrameBuffer {
 
     fn compact(&mut self) {
         let waiting = self.bytes.len() - self.taken;
-        if waiting == 0 && self.bytes.capacity() > BUFFER_KEPT_BYTES_MAX {
+        if waiting == 0 && self.bytes.capacity() > self.kept_bytes_max {
             self.bytes = Vec::new();
         } else {
             self.bytes.copy_within(self.taken.., 0);

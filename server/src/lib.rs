@@ -10,6 +10,7 @@
 //! | [`drive`], [`clients`] | step the node, do what it wants done, hand each client its replies |
 //! | [`accept`], [`admission`] | let clients in, as many as there may be |
 //! | [`connection`], [`frames`], [`outbound`] | one client: bytes in, bytes out, back-pressure |
+//! | [`peers`] | the links to other servers |
 //! | [`four_letter`], [`reports`], [`statistics`] | what operators ask and are told |
 //! | [`storage`] | log and snapshots |
 //! | [`mail`], [`limits`] | what the tasks tell the drive; how much of everything there may be |
@@ -41,6 +42,7 @@ pub mod logging;
 pub mod mail;
 pub mod os_disk;
 pub mod outbound;
+pub mod peers;
 pub mod program;
 pub mod reports;
 #[cfg(test)]

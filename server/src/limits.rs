@@ -1,4 +1,4 @@
-//! The limits of a server towards its clients, each with its reason.
+//! The limits of a server towards its clients and the other servers, each with its reason.
 
 use althing_core::config::DATA_BYTES_MAX_DEFAULT;
 use althing_core::time::Duration;
@@ -64,12 +64,66 @@ pub const STOP_SAVES_MAX: Duration = Duration::from_secs(10);
 /// How long a graceful stop waits for clients to take their last replies.
 pub const STOP_REPLIES_MAX: Duration = Duration::from_secs(1);
 
+/// How long a leader that stops waits until another server leads: a hand-over takes a few round
+/// trips, and where nobody can take over, an operator should not wait long for nothing.
+pub const STOP_HAND_OVER_MAX: Duration = Duration::from_secs(2);
+
+/// How long a server that stops waits for answers which depend on other servers.
+pub const STOP_ANSWERS_MAX: Duration = Duration::from_secs(2);
+
 /// A buffer that has grown beyond this is given back when it is empty; one that has not is kept.
 pub const BUFFER_KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// The largest datagram of the gossip: what every path carries in one piece (IPv6 promises 1280
 /// bytes, of which 48 are headers).
 pub const DATAGRAM_BYTES_MAX: usize = 1232;
+
+/// How long dialling another server may take: more than a round trip around the world, less than
+/// an operating system waits for a machine that is not there.
+pub const DIAL_MAX: Duration = Duration::from_secs(1);
+
+/// How long the two ends of a new link may take to introduce themselves.
+pub const LINK_HANDSHAKE_MAX: Duration = Duration::from_secs(2);
+
+/// Strangers that may be introducing themselves at the same time: several times the other servers
+/// of the largest ensemble, and not enough to cost anything.
+pub const LINK_HANDSHAKES_MAX: usize = 64;
+
+/// The pause before another server is dialled again, at first: a server that was started again is
+/// found at once.
+pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// The pause before another server is dialled again, after several failures: a server that comes
+/// back is found within this time, and to dial one that is away costs next to nothing.
+pub const REDIAL_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// A link says at least so often that its server lives.
+pub const LINK_SPEAKS_EVERY: Duration = Duration::from_millis(500);
+
+/// A link on which nothing was heard for so long is given up: four silences of
+/// [`LINK_SPEAKS_EVERY`]. To dial again costs little; to wait for TCP, which after an outage tries
+/// again ever later, can cost a minute.
+pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes of long messages that wait for a link: as much as a fast network carries in a few hundred
+/// milliseconds. The other server is slower than that, so more would only come later; the leader
+/// says it again.
+pub const LINK_BULK_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Short messages that wait for a link: far more than a second's heartbeats and acknowledgements.
+pub const LINK_PROMPT_FRAMES_MAX: usize = 4096;
+
+/// What is written to a link at once: few system calls, and a heartbeat behind it waits a
+/// millisecond or two.
+pub const LINK_WRITE_BYTES: usize = 256 * 1024;
+
+/// Bytes of messages that a link has read and the drive has not stepped; beyond it the link is not
+/// read from.
+pub const LINK_UNSTEPPED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A link's buffer that has grown beyond this is given back when it is empty; there are few links
+/// and they are busy, so it is more than a client's.
+pub const LINK_BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 impl Default for Limits {
     fn default() -> Limits {

@@ -3,15 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use althing_core::ids::ConnectionId;
+use althing_core::codec::handshake::Handshake;
+use althing_core::ids::{ConnectionId, ServerId};
 use althing_core::node::input::Input;
 use althing_core::node::node::Node;
 use althing_core::node::request::ConnectRequest;
+use althing_core::quorum::message;
 use althing_core::time::{Instant, Now};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::clients::{Asked, Clients};
 use crate::outbound::Outbound;
+use crate::peers::links::Links;
+use crate::peers::outgoing::Outgoing;
 use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
 
@@ -26,6 +31,8 @@ pub struct View<'a> {
     pub node: &'a Node,
     /// This server's clients.
     pub clients: &'a Clients,
+    /// The links to other servers.
+    pub links: &'a Links,
     /// Counters since the start.
     pub statistics: &'a Statistics,
 }
@@ -65,6 +72,29 @@ pub enum Message {
         /// Which.
         connection: ConnectionId,
     },
+    /// A link to another server is up.
+    Linked {
+        /// Who is at its other end.
+        other: Handshake,
+        /// Where messages to it go.
+        outgoing: Arc<Outgoing>,
+    },
+    /// Another server said something.
+    Heard {
+        /// Who.
+        from: Handshake,
+        /// What.
+        message: Box<message::Message>,
+        /// Its share of what the link may have read and the drive not stepped.
+        unstepped: OwnedSemaphorePermit,
+    },
+    /// A link has ended; the last message about it.
+    Unlinked {
+        /// Who was at its other end.
+        server: ServerId,
+        /// Which of the links to that server.
+        outgoing: Arc<Outgoing>,
+    },
     /// The storage answers.
     Stored(Input),
     /// The storage has failed, and has ended.
@@ -74,7 +104,8 @@ pub enum Message {
 }
 
 /// Sends to the drive. The channel has no limit of its own: each connection keeps to the limit of
-/// its unanswered requests, the number of connections is limited, and the storage only answers.
+/// its unanswered requests, the number of connections is limited, each link keeps to its limit of
+/// bytes that are not stepped, and the storage only answers.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     sender: UnboundedSender<Message>,
@@ -89,5 +120,10 @@ impl Mailbox {
     /// Sends; to a drive that has ended, messages mean nothing and are dropped.
     pub fn send(&self, message: Message) {
         let _ = self.sender.send(message);
+    }
+
+    /// Ends when the drive has ended.
+    pub async fn closed(&self) {
+        self.sender.closed().await;
     }
 }
