@@ -104,6 +104,12 @@ impl Clients {
         self.all.len()
     }
 
+    /// Requests that were stepped and are not answered.
+    pub fn unanswered(&self) -> usize {
+        let open = self.all.values().filter(|client| !client.closing);
+        open.map(|client| client.waiting.len()).sum()
+    }
+
     /// All, in the order of their connections.
     pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Client)> {
         self.all.iter().map(|(id, client)| (*id, client))

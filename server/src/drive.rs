@@ -1,12 +1,13 @@
 //! Drives the node: steps what happens, does what it wants done.
 //!
 //! In turns: all messages that wait are stepped (up to a limit), each followed by its effects, then
-//! the timers that are due, then every client that was told something is handed its bytes at once.
+//! the timers that are due, then every client and every other server that was told something is
+//! handed its bytes at once.
 //! What waited when a timer came due is stepped before it: a heartbeat that has arrived counts.
 
 use std::future::Future;
 use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 
 use althing_core::ids::ConnectionId;
 use althing_core::node::effect::{Effect, Outbox};
@@ -17,13 +18,17 @@ use althing_core::time::{Instant, Now};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 
+use crate::alarm::Alarm;
 use crate::clients::{Asked, Clients, Fate};
-use crate::limits::{BATCH_MAX, STOP_REPLIES_MAX, STOP_SAVES_MAX, TIMERS_MAX};
+use crate::ending::{Left, Phase};
+use crate::limits::{BATCH_MAX, TIMERS_MAX};
 use crate::mail::{Mailbox, Message, View};
+use crate::peers::links::{Links, Loss};
 use crate::shell::Shell;
 use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
 use crate::storage::log::LogJob;
+use crate::storage::reader::ReadJob;
 
 /// Steps one node, and does what it wants done.
 pub struct Drive<S: Shell> {
@@ -33,10 +38,12 @@ pub struct Drive<S: Shell> {
     inbox: UnboundedReceiver<Message>,
     mailbox: Mailbox,
     clients: Clients,
+    links: Links,
     statistics: Statistics,
     started: Instant,
     log: UnboundedSender<LogJob>,
     snapshots: UnboundedSender<Store>,
+    reader: UnboundedSender<ReadJob>,
     /// Saves that were asked for and are not answered.
     saving: usize,
     phase: Phase,
@@ -54,22 +61,10 @@ pub struct Channels {
     pub log: UnboundedSender<LogJob>,
     /// To the writer of snapshots.
     pub snapshots: UnboundedSender<Store>,
+    /// To the reader of snapshots.
+    pub reader: UnboundedSender<ReadJob>,
     /// Held as long as clients are accepted.
     pub accepting: watch::Sender<()>,
-}
-
-/// How far a server is on its way to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Serving,
-    /// No more clients; what is being saved becomes durable and is answered.
-    Saving {
-        until: Instant,
-    },
-    /// The clients take their last replies.
-    Closing {
-        until: Instant,
-    },
 }
 
 /// Why the drive woke.
@@ -77,37 +72,6 @@ enum Wake {
     Stop,
     Mail,
     Alarm,
-}
-
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// A sleep that is kept for as long as it is early enough: deadlines mostly move away, and to wake
-/// once in vain is cheaper than a new sleep for each turn.
-#[derive(Default)]
-struct Alarm {
-    sleep: Option<(Instant, Sleep)>,
-}
-
-impl Alarm {
-    fn set(&mut self, shell: &impl Shell, at: Option<Instant>) {
-        match (&self.sleep, at) {
-            (_, None) => self.sleep = None,
-            (Some((set, _)), Some(at)) if *set <= at => {}
-            (_, Some(at)) => {
-                let shell = shell.clone();
-                let sleep: Sleep = Box::pin(async move { shell.sleep_until(at).await });
-                self.sleep = Some((at, sleep));
-            }
-        }
-    }
-
-    async fn rings(&mut self) {
-        match &mut self.sleep {
-            Some((_, sleep)) => sleep.await,
-            None => std::future::pending().await,
-        }
-        self.sleep = None;
-    }
 }
 
 impl<S: Shell> Drive<S> {
@@ -121,10 +85,12 @@ impl<S: Shell> Drive<S> {
             inbox: channels.inbox,
             mailbox: channels.mailbox,
             clients,
+            links: Links::default(),
             statistics: Statistics::default(),
             started,
             log: channels.log,
             snapshots: channels.snapshots,
+            reader: channels.reader,
             saving: 0,
             phase: Phase::Serving,
             accepting: Some(channels.accepting),
@@ -140,6 +106,7 @@ impl<S: Shell> Drive<S> {
         let mut alarm = Alarm::default();
         let mut batch = Vec::with_capacity(BATCH_MAX);
         self.fire(self.shell.now());
+        self.drained(self.shell.now());
         loop {
             alarm.set(&self.shell, self.wakes_at());
             let wake = tokio::select! {
@@ -153,9 +120,11 @@ impl<S: Shell> Drive<S> {
             }
             self.take(&mut batch)?;
             self.take_what_waits_before_timers(&mut batch)?;
-            self.fire(self.shell.now());
-            self.hand_over();
-            if self.has_ended() {
+            let now = self.shell.now();
+            self.fire(now);
+            self.drained(now);
+            self.go_on_with_the_end(now.clock);
+            if self.phase == Phase::Ended {
                 return Ok(());
             }
         }
@@ -164,10 +133,7 @@ impl<S: Shell> Drive<S> {
     /// The next hour at which something is to be done although nothing happens.
     fn wakes_at(&self) -> Option<Instant> {
         let timer = self.earliest().map(|(at, _)| at);
-        let phase = match self.phase {
-            Phase::Serving => None,
-            Phase::Saving { until } | Phase::Closing { until } => Some(until),
-        };
+        let phase = self.phase.wakes_at(self.shell.now().clock);
         [timer, phase].into_iter().flatten().min()
     }
 
@@ -201,7 +167,7 @@ impl<S: Shell> Drive<S> {
             }
             waiting = waiting.saturating_sub(BATCH_MAX);
             self.take(batch)?;
-            self.hand_over();
+            self.drained(self.shell.now());
         }
         Ok(())
     }
@@ -246,6 +212,29 @@ impl<S: Shell> Drive<S> {
                 self.clients.remove(connection);
                 self.step(now, Input::Closed { connection });
             }
+            Message::Linked { other, outgoing } => {
+                self.links.add(other.server, outgoing);
+                let (server, directory) = (other.server, other.directory);
+                self.step(now, Input::PeerJoined { server, directory });
+            }
+            Message::Heard {
+                from,
+                message,
+                unstepped,
+            } => {
+                let heard = Input::Heard {
+                    from: from.server,
+                    directory: from.directory,
+                    message: *message,
+                };
+                self.step(now, heard);
+                drop(unstepped);
+            }
+            Message::Unlinked { server, outgoing } => {
+                if self.links.remove(server, &outgoing) == Loss::Last {
+                    self.step(now, Input::PeerLost(server));
+                }
+            }
             Message::Stored(input) => self.stored(now, input),
             Message::StorageFailed(error) => return Err(error),
             Message::Query(query) => query(&View {
@@ -253,6 +242,7 @@ impl<S: Shell> Drive<S> {
                 started: self.started,
                 node: &self.node,
                 clients: &self.clients,
+                links: &self.links,
                 statistics: &self.statistics,
             }),
         }
@@ -311,6 +301,22 @@ impl<S: Shell> Drive<S> {
                 }
                 // A writer that has ended has told so: the message is on its way.
                 Effect::MakeSnapshot { store } => drop(self.snapshots.send(*store)),
+                Effect::Send { to, message } => self.links.send(to, &message),
+                // A reader that has ended has told so: the message is on its way.
+                Effect::ReadChunk { to, zxid, offset } => {
+                    drop(self.reader.send(ReadJob { to, zxid, offset }));
+                }
+                Effect::TakeChunk {
+                    zxid,
+                    offset,
+                    bytes,
+                    extent,
+                } => self.append(LogJob::Take {
+                    zxid,
+                    offset,
+                    bytes,
+                    extent,
+                }),
                 Effect::Note(_) => {}
             }
         }
@@ -333,7 +339,14 @@ impl<S: Shell> Drive<S> {
         }
     }
 
+    /// All that waited is stepped: what has gathered is said, and leaves.
+    fn drained(&mut self, now: Now) {
+        self.step(now, Input::Drained);
+        self.hand_over();
+    }
+
     fn hand_over(&mut self) {
+        self.links.hand_over();
         for connection in self.clients.hand_over() {
             self.mailbox.send(Message::HasRead { connection });
         }
@@ -342,33 +355,37 @@ impl<S: Shell> Drive<S> {
     fn stop(&mut self) {
         tracing::info!(clients = self.clients.count(), "the server stops");
         self.accepting = None;
-        self.phase = Phase::Saving {
-            until: self.shell.now().clock.after(STOP_SAVES_MAX),
-        };
+        let now = self.shell.now();
+        self.step(now, Input::StopAsked);
+        self.phase = Phase::begin(now.clock);
     }
 
-    /// Goes on with the stop, if there is one; true when nothing is left to do.
-    fn has_ended(&mut self) -> bool {
-        let now = self.shell.now().clock;
-        if let Phase::Saving { until } = self.phase {
-            if self.saving > 0 && now < until {
-                return false;
-            }
-            if self.saving > 0 {
-                tracing::warn!(
-                    saving = self.saving,
-                    "stopped without waiting for all saves"
-                );
-            }
-            self.clients.close_all();
-            self.hand_over();
-            self.phase = Phase::Closing {
-                until: now.after(STOP_REPLIES_MAX),
-            };
+    /// Goes on with the stop, if there is one, as far as that is possible now.
+    fn go_on_with_the_end(&mut self, now: Instant) {
+        if self.phase == Phase::Serving {
+            return;
         }
-        match self.phase {
-            Phase::Serving | Phase::Saving { .. } => false,
-            Phase::Closing { until } => self.clients.count() == 0 || now >= until,
+        while let Some(next) = self.phase.next(now, self.left()) {
+            if let Phase::Closing { .. } = next {
+                let Left {
+                    saving, unanswered, ..
+                } = self.left();
+                if saving > 0 || unanswered > 0 {
+                    tracing::warn!(saving, unanswered, "stopped without waiting for everything");
+                }
+                self.clients.close_all();
+                self.hand_over();
+            }
+            self.phase = next;
+        }
+    }
+
+    fn left(&self) -> Left {
+        Left {
+            role: self.node.status().role,
+            saving: self.saving,
+            unanswered: self.clients.unanswered(),
+            clients: self.clients.count(),
         }
     }
 }

@@ -101,6 +101,7 @@ fn stage() -> Stage {
     let (to_drive, inbox) = unbounded_channel();
     let (to_log, log) = unbounded_channel();
     let (to_snapshots, _snapshots) = unbounded_channel();
+    let (to_reader, _reader) = unbounded_channel();
     let (accepting, serving) = watch::channel(());
     let mailbox = Mailbox::new(to_drive);
     let config = Config::standalone(ServerId(1));
@@ -110,6 +111,7 @@ fn stage() -> Stage {
         mailbox: mailbox.clone(),
         log: to_log,
         snapshots: to_snapshots,
+        reader: to_reader,
         accepting,
     };
     let drive = Drive::new(

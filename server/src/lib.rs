@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`server`] | puts everything below together: [`server::serve`] |
 //! | [`drive`], [`clients`] | step the node, do what it wants done, hand each client its replies |
+//! | [`alarm`], [`ending`] | when the drive wakes; how it ends |
 //! | [`accept`], [`admission`] | let clients in, as many as there may be |
 //! | [`connection`], [`frames`], [`outbound`] | one client: bytes in, bytes out, back-pressure |
 //! | [`peers`] | the links to other servers |
@@ -25,6 +26,7 @@
 
 pub mod accept;
 pub mod admission;
+pub mod alarm;
 pub mod arguments;
 pub mod clients;
 pub mod config;
@@ -35,6 +37,7 @@ pub mod disk;
 pub mod drive;
 #[cfg(test)]
 mod drive_tests;
+pub mod ending;
 pub mod four_letter;
 pub mod frames;
 pub mod limits;

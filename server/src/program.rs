@@ -1,5 +1,6 @@
 //! The program: from the command line to the end of the process.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -94,6 +95,7 @@ fn run(flags: Serve) -> Result<(), Failure> {
     );
     let setup = Setup {
         config: settings.config.clone(),
+        peers: BTreeSet::new(),
         limits: settings.limits,
         storage: settings.storage,
         described: Described {

@@ -1,11 +1,14 @@
 //! One server, put together: the same in every world.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
 use althing_core::config::Config;
+use althing_core::ids::ServerId;
 use althing_core::node::input::Input;
 use althing_core::node::node::Node;
+use althing_core::prng::Prng;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -17,6 +20,9 @@ use crate::drive::{Channels, Drive};
 use crate::four_letter::FourLetters;
 use crate::limits::Limits;
 use crate::mail::{Mailbox, Message};
+use crate::peers::dialer::Dialer;
+use crate::peers::door::Door;
+use crate::peers::introduction::Acquaintance;
 use crate::reports::Described;
 use crate::shell::{Shell, Task};
 use crate::storage::error::StorageError;
@@ -28,6 +34,9 @@ use crate::storage::storage;
 pub struct Setup {
     /// For the node.
     pub config: Config,
+    /// The other servers to have links with, whatever the node makes of them: the voters and
+    /// learners of the configuration. A server on its own has none.
+    pub peers: BTreeSet<ServerId>,
     /// Towards clients.
     pub limits: Limits,
     /// For the files.
@@ -65,6 +74,7 @@ pub async fn serve<S: Shell, D: Disk>(
     let (to_drive, inbox) = mpsc::unbounded_channel();
     let (to_log, log_jobs) = mpsc::unbounded_channel();
     let (to_snapshots, snapshot_jobs) = mpsc::unbounded_channel();
+    let (to_reader, reads) = mpsc::unbounded_channel();
     let (accepting, serving) = watch::channel(());
     let mailbox = Mailbox::new(to_drive);
 
@@ -86,7 +96,10 @@ pub async fn serve<S: Shell, D: Disk>(
         }
     });
 
+    let own = setup.config.server;
+    let acquaintance = Acquaintance::new(own, opened.recovered.directory, setup.peers);
     let node = Node::new(setup.config, opened.recovered, shell.entropy());
+    link(&shell, &mailbox, acquaintance);
     let admission = Admission::default();
     let accept = Accept {
         shell: shell.clone(),
@@ -100,6 +113,7 @@ pub async fn serve<S: Shell, D: Disk>(
         mailbox,
         log: to_log,
         snapshots: to_snapshots,
+        reader: to_reader,
         accepting,
     };
     let drive = Drive::new(shell.clone(), node, Clients::new(setup.limits), channels);
@@ -107,6 +121,30 @@ pub async fn serve<S: Shell, D: Disk>(
     drive.run(stop).await?;
     // The drive has let go of the log's channel, so the log ends when it has done what is in it.
     log_ended.await.map_err(|_| Fatal::Stopping)
+}
+
+/// Begins to dial the servers that this one dials, and to accept those that dial it.
+fn link(shell: &impl Shell, mailbox: &Mailbox, acquaintance: Acquaintance) {
+    if acquaintance.others.is_empty() {
+        return;
+    }
+    let acquaintance = Arc::new(acquaintance);
+    for server in acquaintance.dialled() {
+        let dialer = Dialer {
+            shell: shell.clone(),
+            mailbox: mailbox.clone(),
+            acquaintance: Arc::clone(&acquaintance),
+            server,
+            prng: Prng::new(shell.entropy()),
+        };
+        shell.spawn(Task::Link, dialer.run());
+    }
+    let door = Door {
+        shell: shell.clone(),
+        mailbox: mailbox.clone(),
+        acquaintance,
+    };
+    shell.spawn(Task::Peers, door.run());
 }
 
 fn answer_to(mailbox: &Mailbox) -> impl FnMut(Input) + Send + use<> {

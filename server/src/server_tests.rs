@@ -1,5 +1,6 @@
 //! A whole server, files included, over streams in memory.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ fn start_on(disk: impl Disk, limits: Limits) -> Running {
     let config = Config::standalone(ServerId(1));
     let setup = Setup {
         config: config.clone(),
+        peers: BTreeSet::new(),
         limits,
         storage: StorageSettings::default(),
         described: Described {

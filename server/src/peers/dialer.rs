@@ -5,7 +5,6 @@ use std::sync::Arc;
 use althing_core::ids::ServerId;
 use althing_core::prng::Prng;
 use althing_core::time::Duration;
-use tokio::sync::Mutex;
 
 use crate::limits::{DIAL_MAX, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN};
 use crate::mail::Mailbox;

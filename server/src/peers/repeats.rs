@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn a_complaint_is_news_once_and_again_after_a_while() {
         let mut repeats = Repeats::default();
-        let at = |seconds| Instant(seconds * 1_000_000_000);
+        let at = |seconds: u64| Instant(seconds * 1_000_000_000);
         assert!(repeats.is_news(at(0), "a"));
         assert!(!repeats.is_news(at(59), "a"));
         assert!(repeats.is_news(at(59), "b"));

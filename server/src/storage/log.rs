@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use althing_core::ids::{Ticket, Zxid};
 use althing_core::node::input::Input;
 use althing_core::quorum::log::{Ballot, Record};
+use althing_core::quorum::message::Extent;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -33,6 +34,18 @@ pub enum LogJob {
     /// steps the node sends it after each `Refused` that was stepped, before the saves that this
     /// step asks for; one too many does no harm.
     Resume,
+    /// Store a piece of another server's snapshot; see
+    /// [`althing_core::node::effect::Effect::TakeChunk`].
+    Take {
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Bytes of the snapshot before the piece.
+        offset: u64,
+        /// The piece.
+        bytes: Vec<u8>,
+        /// Is it the last one?
+        extent: Extent,
+    },
     /// A snapshot at this position is durable: what only older snapshots need may go.
     Prune {
         /// The snapshot's position.

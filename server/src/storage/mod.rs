@@ -8,6 +8,7 @@
 pub mod error;
 pub mod log;
 pub mod names;
+pub mod reader;
 pub mod sector;
 pub mod segment;
 pub mod settings;
