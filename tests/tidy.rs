@@ -28,6 +28,7 @@ const FLOORS: &[&[&str]] = &[
     &["node"],
     &["strategies"],
     &["codec"],
+    &["gossip"],
 ];
 
 fn root() -> PathBuf {

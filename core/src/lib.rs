@@ -7,6 +7,7 @@
 //!
 //! | floor | what it is |
 //! |---|---|
+//! | [`gossip`] | beside the node: which servers answer, and what each says about itself |
 //! | [`codec`] | bytes to values and back: the jute alphabet, the client protocol, what servers say to each other, log and snapshot records |
 //! | [`node`] | one server, whole: requests, replies, a connection's FIFO |
 //! | [`quorum`] | agreement on one sequence of transactions |
@@ -25,6 +26,7 @@ extern crate std;
 pub mod code;
 pub mod codec;
 pub mod config;
+pub mod gossip;
 pub mod ids;
 pub mod membership;
 pub mod node;

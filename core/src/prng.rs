@@ -3,7 +3,7 @@
 use core::fmt;
 
 use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::{Infallible, Rng, SeedableRng, TryRng};
 
 use crate::ids::Password;
 
@@ -53,5 +53,23 @@ impl Prng {
         let mut bytes = [0; 16];
         self.chacha.fill_bytes(&mut bytes);
         Password(bytes)
+    }
+}
+
+/// For what draws through the trait of the `rand` crates.
+impl TryRng for Prng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.chacha.next_u32())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.chacha.next_u64())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.chacha.fill_bytes(bytes);
+        Ok(())
     }
 }

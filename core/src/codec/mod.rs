@@ -2,8 +2,8 @@
 //! never a panic.
 
 pub mod client;
-mod compact;
-mod cursor;
+pub(crate) mod compact;
+pub(crate) mod cursor;
 pub mod handshake;
 mod jute;
 pub mod malformed;
