@@ -33,6 +33,13 @@ impl Prng {
         }
     }
 
+    /// Another generator, whose draws do not disturb this one's.
+    pub fn fork(&mut self) -> Prng {
+        let mut seed = [0; 32];
+        self.chacha.fill_bytes(&mut seed);
+        Prng::new(Seed(seed))
+    }
+
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.chacha.next_u64()

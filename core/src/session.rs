@@ -81,6 +81,12 @@ impl Heartbeats {
         self.paused += gap;
     }
 
+    /// Stops waiting for everybody.
+    pub fn clear(&mut self) {
+        self.pulses.clear();
+        self.queue.clear();
+    }
+
     /// Is there nobody to wait for?
     pub fn is_empty(&self) -> bool {
         self.pulses.is_empty()

@@ -5,14 +5,13 @@ use alloc::vec::Vec;
 
 use crate::code::Code;
 use crate::ids::{ConnectionId, Xid, Zxid};
-use crate::node::auth::authenticate;
-use crate::node::connection::{Pending, Phase, Waiting};
+use crate::node::auth::{Authenticated, authenticate};
+use crate::node::connection::{Pending, Phase, Reads, Waiting};
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::Event;
 use crate::node::node::Node;
 use crate::node::reply::{Reply, Response};
 use crate::node::request::{Listing, Read, Request, SetWatches, Watching};
-use crate::node::waiter::{Held, Waiter};
 use crate::store::txn::{Action, Ending};
 use crate::time::Now;
 use crate::tree::acl::Identity;
@@ -40,9 +39,18 @@ impl Node {
             }
             Phase::Attached { session, .. } => *session,
         };
-        if self.heartbeats.touch(session, now.clock) {
-            out.note(Event::Touched { session });
-        }
+        let barrier = match &request {
+            Request::Sync { .. } => self.barrier(),
+            Request::Read(_) => match self.reads_of(id) {
+                Reads::Local => 0,
+                Reads::Linearizable => self.barrier(),
+            },
+            _ => 0,
+        };
+        self.touch(now, session, out);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         let identities = connection.identities.clone();
         let (what, action) = match request {
             Request::Write(op) => (Waiting::Txn, Some(Action::Write(op))),
@@ -54,8 +62,8 @@ impl Node {
                 };
                 (Waiting::Txn, Some(action))
             }
-            Request::Read(read) => (Waiting::Read(read, identities.clone()), None),
-            Request::Sync { path } => (Waiting::Sync(path), None),
+            Request::Read(read) => (Waiting::Read(read, identities.clone(), barrier), None),
+            Request::Sync { path } => (Waiting::Sync(path, barrier), None),
             Request::Ping => (Waiting::Answered(Ok(Response::Empty)), None),
             Request::SetWatches(watches) => (Waiting::SetWatches(watches), None),
             Request::Refused(code) => (Waiting::Answered(Err(code)), None),
@@ -63,10 +71,12 @@ impl Node {
             Request::Auth { scheme, credential } => {
                 // What is asked after this is asked as the new identity, whenever its turn comes.
                 let what = match authenticate(&scheme, &credential) {
-                    Ok(identity) => {
-                        identity
-                            .into_iter()
-                            .for_each(|who| connection.add_identity(who));
+                    Ok(authenticated) => {
+                        match authenticated {
+                            Authenticated::As(identity) => connection.add_identity(identity),
+                            Authenticated::AsBefore => {}
+                            Authenticated::Reads(reads) => connection.reads = reads,
+                        }
                         Waiting::Answered(Ok(Response::Empty))
                     }
                     Err(code) => Waiting::Failed(code),
@@ -76,18 +86,7 @@ impl Node {
         };
         connection.queue.push_back(Pending { xid, what });
         match action {
-            Some(action) => {
-                let waiter = Waiter::Writing(id);
-                self.submit(
-                    now,
-                    Held {
-                        waiter,
-                        identities,
-                        action,
-                    },
-                    out,
-                );
-            }
+            Some(action) => self.submit(now, id, identities, action, out),
             None => self.answer_ready(id, out),
         }
     }
@@ -95,18 +94,26 @@ impl Node {
     /// Answers what no longer waits for a transaction, in order.
     pub(super) fn answer_ready(&mut self, id: ConnectionId, out: &mut Outbox) {
         while let Some(connection) = self.connections.get_mut(&id)
-            && connection
-                .queue
-                .front()
-                .is_some_and(|pending| pending.what != Waiting::Txn)
-            && let Some(Pending { xid, what }) = connection.queue.pop_front()
+            && let Some(next) = connection.queue.front()
         {
+            match next.what {
+                Waiting::Txn => return,
+                Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier)
+                    if barrier > self.barriers.passed =>
+                {
+                    self.barriers.waiters.insert(id);
+                    return;
+                }
+                _ => {}
+            }
+            let Some(Pending { xid, what }) = connection.queue.pop_front() else {
+                return;
+            };
             let zxid = self.store.applied();
             let result = match what {
                 Waiting::Txn => unreachable!("a write is answered by its transaction"),
-                Waiting::Read(read, identities) => self.read(id, &read, &identities, out),
-                // Alone, a server has executed everything that anybody was told is done.
-                Waiting::Sync(path) => Ok(Response::Synced { path }),
+                Waiting::Read(read, identities, _) => self.read(id, &read, &identities, out),
+                Waiting::Sync(path, _) => Ok(Response::Synced { path }),
                 Waiting::SetWatches(watches) => {
                     self.set_watches(id, watches, out);
                     Ok(Response::Empty)
@@ -177,8 +184,16 @@ impl Node {
         }
         connection.phase = Phase::Closing;
         connection.queue.clear();
+        self.unexecuted -= connection.asked.len();
+        connection.asked.clear();
         self.watches.forget(id);
         out.push(Effect::Close { connection: id });
+    }
+
+    fn reads_of(&self, id: ConnectionId) -> Reads {
+        self.connections
+            .get(&id)
+            .map_or(Reads::Local, |connection| connection.reads)
     }
 
     fn read(

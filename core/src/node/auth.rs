@@ -7,22 +7,42 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 use crate::code::Code;
+use crate::node::connection::Reads;
 use crate::tree::acl::Identity;
+
+/// What an `addAuth` did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Authenticated {
+    /// The connection is somebody from here on, besides who it was.
+    As(Identity),
+    /// Nothing: it was that already.
+    AsBefore,
+    /// The connection reads in another way from here on. This is no identity.
+    Reads(Reads),
+}
 
 /// What a client may authenticate as, by scheme.
 ///
+/// - `althing`: no identity, but a property of this connection: `reads=linearizable` makes every
+///   later read see what anybody was told before it was asked, `reads=local` ends that.
 /// - `digest`: the credential is `user:password`, the identity is the user with a hash of both.
 /// - `ip`: every connection has this identity from the beginning; asking for it changes nothing.
 ///
 /// # Errors
 /// `AuthFailed` for every other scheme and for a credential that is not text.
-pub fn authenticate(scheme: &str, credential: &[u8]) -> Result<Option<Identity>, Code> {
+pub(super) fn authenticate(scheme: &str, credential: &[u8]) -> Result<Authenticated, Code> {
     match scheme {
         "digest" => {
             let text = core::str::from_utf8(credential).map_err(|_| Code::AuthFailed)?;
-            Ok(Some(Identity::new("digest", &digest_id(text))))
+            let identity = Identity::new("digest", &digest_id(text));
+            Ok(Authenticated::As(identity))
         }
-        "ip" => Ok(None),
+        "ip" => Ok(Authenticated::AsBefore),
+        "althing" => match credential {
+            b"reads=linearizable" => Ok(Authenticated::Reads(Reads::Linearizable)),
+            b"reads=local" => Ok(Authenticated::Reads(Reads::Local)),
+            _ => Err(Code::AuthFailed),
+        },
         _ => Err(Code::AuthFailed),
     }
 }
@@ -54,6 +74,10 @@ mod tests {
         assert_eq!(authenticate("kerberos", b"x"), Err(Code::AuthFailed));
         assert_eq!(authenticate("world", b"anyone"), Err(Code::AuthFailed));
         assert_eq!(authenticate("digest", &[0xff]), Err(Code::AuthFailed));
-        assert_eq!(authenticate("ip", b""), Ok(None));
+        assert_eq!(authenticate("ip", b""), Ok(Authenticated::AsBefore));
+        assert_eq!(
+            authenticate("althing", b"reads=never"),
+            Err(Code::AuthFailed)
+        );
     }
 }

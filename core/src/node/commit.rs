@@ -1,26 +1,36 @@
 //! What is agreed is executed: outcomes become replies, changes become events of watches.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::code::Code;
 use crate::ids::{ConnectionId, SessionId, Zxid};
-use crate::node::connection::Phase;
+use crate::node::connection::{Phase, Waiting};
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::{Event, Refusal};
 use crate::node::node::Node;
+use crate::node::proposal::token_of;
 use crate::node::reply::{ConnectResponse, Reply, Response};
-use crate::node::waiter::{Proposed, Waiter};
-use crate::store::txn::{Action, Attachment, Ending, Entry, Outcome};
+use crate::store::store::Store;
+use crate::store::txn::{Action, Attachment, Ending, Entry, Outcome, Txn};
 use crate::time::{Duration, Now};
 use crate::tree::acl::Perms;
 
 impl Node {
     /// Executes everything that is agreed.
     pub(super) fn execute_committed(&mut self, now: Now, out: &mut Outbox) {
+        let mut has_executed = false;
         while let Some(entry) = self.replica.take_committed() {
             self.execute(now, &entry, out);
+            self.act(now, out);
+            has_executed = true;
         }
-        self.snapshot_if_due(out);
+        if has_executed {
+            self.pass_barriers(out);
+            self.snapshot_if_due(out);
+            self.replica.trim();
+        }
     }
 
     fn execute(&mut self, now: Now, entry: &Entry, out: &mut Outbox) {
@@ -42,28 +52,52 @@ impl Node {
         }
         self.changes = changes;
         self.executed_since_snapshot += 1;
-        let waiter = match self.proposed.front() {
-            Some(Proposed { zxid, waiter, .. }) if *zxid == entry.zxid => {
-                let waiter = *waiter;
-                self.proposed.pop_front();
-                Some(waiter)
-            }
-            _ => None,
-        };
+        let waiter = self.waiter(entry);
         self.conclude(now, entry, waiter, outcome, out);
+    }
+
+    /// The connection of this server that asked for a transaction and waits for it.
+    fn waiter(&mut self, entry: &Entry) -> Option<ConnectionId> {
+        let token = token_of(&entry.txn.action);
+        let id = match (entry.txn.origin, token) {
+            (Some(origin), _) => *self.attached.get(&origin.session)?,
+            (None, Some(token)) => {
+                self.wishes.remove(&token);
+                (token.incarnation == self.incarnation).then_some(token.connection)?
+            }
+            (None, None) => return None,
+        };
+        let connection = self.connections.get_mut(&id)?;
+        let next = connection.asked.front()?;
+        let is_it = match entry.txn.origin {
+            Some(origin) => next.origin == Some(origin),
+            None => next.origin.is_none() && token_of(&next.action) == token,
+        };
+        if !is_it {
+            return None;
+        }
+        connection.asked.pop_front();
+        self.unexecuted -= 1;
+        self.executed_own += 1;
+        Some(id)
     }
 
     fn conclude(
         &mut self,
         now: Now,
         entry: &Entry,
-        waiter: Option<Waiter>,
+        waiter: Option<ConnectionId>,
         outcome: Outcome,
         out: &mut Outbox,
     ) {
         match outcome {
             Outcome::EpochOpened => self.serve(now, entry.zxid, out),
-            Outcome::Reconfigured => {}
+            Outcome::Reconfigured => {
+                let membership = self.store.membership().clone();
+                let zxid = entry.zxid;
+                self.note_news(zxid, Event::Reconfigured { zxid, membership }, out);
+                self.tend_members(now, out);
+            }
             Outcome::Attached {
                 session,
                 timeout_ms,
@@ -75,12 +109,11 @@ impl Node {
                     self.note_news(entry.zxid, Event::SessionOpened { session, timeout }, out);
                 }
                 self.track(session, now);
-                if let Some(Waiter::Attaching(connection)) = waiter {
-                    self.attached(now, connection, session, attachment, out);
-                }
+                self.session_attached(now, entry, waiter, session, attachment, out);
             }
             Outcome::NotAttached => {
-                if let Some(Waiter::Attaching(connection)) = waiter {
+                self.forget_pipeline(entry);
+                if let Some(connection) = waiter {
                     self.refuse_connection(connection, Refusal::NoSession, out);
                 }
             }
@@ -109,23 +142,87 @@ impl Node {
             }
             Outcome::Refused(code) => self.refused_write(entry, waiter, code, out),
             Outcome::Repeated => {
+                self.forget_pipeline(entry);
                 // Its first execution was answered to nobody and its outcome is not kept: the
                 // client must learn that it does not know.
-                if let Some(Waiter::Writing(connection)) = waiter {
+                if let Some(connection) = waiter {
                     self.close_connection(connection, out);
                 }
             }
         }
     }
 
+    /// A session has a new attachment: to a connection of this server, or elsewhere.
+    fn session_attached(
+        &mut self,
+        now: Now,
+        entry: &Entry,
+        waiter: Option<ConnectionId>,
+        session: SessionId,
+        attachment: Attachment,
+        out: &mut Outbox,
+    ) {
+        if let Some(older) = self.attached.get(&session).copied() {
+            self.move_away(older, session, out);
+        }
+        if let Some(connection) = waiter {
+            self.attached(now, connection, session, attachment, out);
+            return;
+        }
+        let asked_here = token_of(&entry.txn.action).is_some_and(|token| {
+            token.incarnation == self.incarnation && {
+                let asked = self.connections.get(&token.connection);
+                asked.is_some_and(|connection| connection.session() != Some(session))
+            }
+        });
+        if asked_here && matches!(entry.txn.action, Action::OpenSession { .. }) {
+            // The wish was handed to two leaders, and both granted it: nobody knows of this one.
+            let close = Txn {
+                wall: now.wall,
+                origin: None,
+                identities: Arc::from([]),
+                action: Action::CloseSession {
+                    session,
+                    ending: Ending::Closed,
+                },
+            };
+            self.hand_on(now, Arc::new(close), out);
+        }
+    }
+
+    /// A session went to another connection: what its old one still asks for will never be done.
+    fn move_away(&mut self, older: ConnectionId, session: SessionId, out: &mut Outbox) {
+        let Some(connection) = self.connections.get(&older) else {
+            return;
+        };
+        if let Some(pending) = connection.queue.front()
+            && pending.what == Waiting::Txn
+        {
+            let moved = Reply::Answer {
+                xid: pending.xid,
+                zxid: self.store.applied(),
+                result: Err(Code::SessionMoved),
+            };
+            out.note(Event::SessionMoved { session });
+            out.reply(older, moved);
+        }
+        self.close_connection(older, out);
+    }
+
+    fn forget_pipeline(&mut self, entry: &Entry) {
+        if let Action::Attach { session, .. } = entry.txn.action {
+            self.pipelines.remove(&session);
+        }
+    }
+
     fn answer_write(
         &mut self,
-        waiter: Option<Waiter>,
+        waiter: Option<ConnectionId>,
         zxid: Zxid,
         result: Result<Response, Code>,
         out: &mut Outbox,
     ) {
-        if let Some(Waiter::Writing(connection)) = waiter {
+        if let Some(connection) = waiter {
             self.finish_write(connection, zxid, result, out);
         }
     }
@@ -133,7 +230,7 @@ impl Node {
     fn refused_write(
         &mut self,
         entry: &Entry,
-        waiter: Option<Waiter>,
+        waiter: Option<ConnectionId>,
         code: Code,
         out: &mut Outbox,
     ) {
@@ -144,32 +241,35 @@ impl Node {
                 session: origin.session,
             });
         }
-        if let Some(Waiter::Writing(connection)) = waiter {
+        if let Some(connection) = waiter {
             self.finish_write(connection, entry.zxid, Err(code), out);
             self.close_connection(connection, out);
         }
     }
 
-    /// The epoch is open: everything before it is agreed and executed, so this server serves.
+    /// The epoch is open: everything before it is agreed and executed.
     fn serve(&mut self, now: Now, zxid: Zxid, out: &mut Outbox) {
         let epoch = zxid.epoch();
         self.note_news(zxid, Event::EpochOpened { epoch }, out);
-        if zxid.epoch() != self.replica.epoch() {
+        if !self.is_serving() {
             return;
         }
+        self.pipelines.clear();
+        self.wishes.clear();
+        self.expiring.clear();
         // Whoever led before took its knowledge of heartbeats with it: a full time-out for all.
-        let sessions: alloc::vec::Vec<SessionId> = self.store.sessions().keys().copied().collect();
+        let sessions: Vec<SessionId> = self.store.sessions().keys().copied().collect();
         for session in sessions {
             self.track(session, now);
         }
-        for connection in core::mem::take(&mut self.arrivals) {
-            self.admit(now, connection, out);
-        }
+        self.tend_members(now, out);
     }
 
     /// Waits for a session's heartbeats, with a full time-out.
     pub(super) fn track(&mut self, session: SessionId, now: Now) {
-        if let Some(known) = self.store.sessions().get(&session) {
+        if self.is_serving()
+            && let Some(known) = self.store.sessions().get(&session)
+        {
             let timeout = Duration::from_millis(u64::from(known.timeout_ms));
             if self.heartbeats.is_empty() {
                 self.tick_at = now.clock.after(self.config.tick / 2);
@@ -186,9 +286,6 @@ impl Node {
         attachment: Attachment,
         out: &mut Outbox,
     ) {
-        if let Some(older) = self.attached.get(&session).copied() {
-            self.close_connection(older, out);
-        }
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -222,12 +319,14 @@ impl Node {
     fn session_closed(
         &mut self,
         entry: &Entry,
-        waiter: Option<Waiter>,
+        waiter: Option<ConnectionId>,
         session: SessionId,
         ephemerals: Option<usize>,
         out: &mut Outbox,
     ) {
         self.heartbeats.forget(session);
+        self.pipelines.remove(&session);
+        self.touched.remove(&session);
         let ending = match entry.txn.action {
             Action::CloseSession { ending, .. } => ending,
             _ => Ending::Closed,
@@ -240,7 +339,7 @@ impl Node {
             };
             self.note_news(entry.zxid, closed, out);
         }
-        if let Some(Waiter::Writing(connection)) = waiter {
+        if let Some(connection) = waiter {
             self.finish_write(connection, entry.zxid, Ok(Response::Empty), out);
         }
         if let Some(connection) = self.attached.get(&session).copied() {
@@ -257,7 +356,14 @@ impl Node {
     }
 
     fn snapshot_if_due(&mut self, out: &mut Outbox) {
-        if self.executed_since_snapshot < self.snapshot_after || self.is_making_snapshot {
+        if self.executed_since_snapshot >= self.snapshot_after {
+            self.make_snapshot(out);
+        }
+    }
+
+    /// Begins a snapshot, unless one is being made.
+    pub(super) fn make_snapshot(&mut self, out: &mut Outbox) {
+        if self.is_making_snapshot {
             return;
         }
         self.is_making_snapshot = true;
@@ -269,5 +375,26 @@ impl Node {
         out.push(Effect::MakeSnapshot {
             store: Box::new(self.store.clone()),
         });
+    }
+
+    /// Between half of what is configured and all of it, so that the servers of an ensemble do not
+    /// make their snapshots at the same time.
+    pub(super) fn draw_snapshot_after(&mut self) -> u32 {
+        let half = self.config.snapshot_every.div_ceil(2);
+        half + self.prng.below(half)
+    }
+
+    /// Another server's snapshot is this server's state from here on. What its clients watch for
+    /// may have happened meanwhile, and what they asked for may be done: they are sent away, and
+    /// find out when they come back.
+    pub(super) fn installed(&mut self, mut store: Store, out: &mut Outbox) {
+        store.rekey(self.prng.bits());
+        let (zxid, digest) = (store.applied(), store.tree().digest());
+        self.replica.installed(zxid, store.membership().clone());
+        self.store = store;
+        self.executed_since_snapshot = 0;
+        out.note(Event::Installed { zxid, digest });
+        self.send_everybody_away(Refusal::Behind, out);
+        self.pass_barriers(out);
     }
 }

@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::ids::{SessionId, Xid};
 use crate::node::reply::Response;
 use crate::node::request::{ConnectRequest, Read, Request, SetWatches};
-use crate::store::txn::Attachment;
+use crate::store::txn::{Attachment, Txn};
 use crate::tree::acl::Identity;
 use crate::tree::path::Path;
 
@@ -47,15 +47,28 @@ pub(super) struct Pending {
     pub what: Waiting,
 }
 
+/// The number of a question for what is agreed; what it precedes waits for the answer. Zero waits
+/// for nothing.
+pub(super) type Barrier = u64;
+
+/// How a connection reads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Reads {
+    /// What this server has: the newest or a little older, never older than what the client saw.
+    Local,
+    /// Nothing older than what anybody was told by the time of the question.
+    Linearizable,
+}
+
 /// What a pending request waits for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Waiting {
     /// Its transaction.
     Txn,
-    /// The requests before it; then it reads, as who the client was when it asked.
-    Read(Read, Arc<[Identity]>),
+    /// The requests before it, and the barrier; then it reads, as who the client was when it asked.
+    Read(Read, Arc<[Identity]>, Barrier),
     /// The requests before it; then what everybody was told is done here, too.
-    Sync(Path),
+    Sync(Path, Barrier),
     /// The requests before it; then the watches are set.
     SetWatches(SetWatches),
     /// The requests before it; its answer is known.
@@ -73,6 +86,10 @@ pub(super) struct Connection {
     pub phase: Phase,
     /// In the order of the requests.
     pub queue: VecDeque<Pending>,
+    /// What it asked for and was not executed yet: the session, then writes in their order. All of
+    /// it is said again to a new leader.
+    pub asked: VecDeque<Arc<Txn>>,
+    pub reads: Reads,
 }
 
 impl Connection {
@@ -86,6 +103,8 @@ impl Connection {
                 backlog: VecDeque::new(),
             },
             queue: VecDeque::new(),
+            asked: VecDeque::new(),
+            reads: Reads::Local,
         }
     }
 

@@ -86,6 +86,8 @@ pub enum Event {
     Installed {
         /// Its position.
         zxid: Zxid,
+        /// Of the whole tree in it.
+        digest: u128,
     },
     /// The members of the ensemble are others from here on.
     Reconfigured {

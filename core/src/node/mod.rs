@@ -1,15 +1,18 @@
 //! One server, whole: what happened to it comes in, what should be done about it goes out.
 
+pub mod admission;
 pub mod answer;
 pub mod auth;
+mod barrier;
 pub mod commit;
 pub mod connection;
 pub mod effect;
 pub mod event;
+mod fingerprint;
 pub mod input;
 pub mod node;
+mod peer;
 pub mod proposal;
 pub mod reply;
 pub mod request;
 pub mod status;
-pub mod waiter;

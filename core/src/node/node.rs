@@ -1,26 +1,23 @@
 //! One server, whole: the door through which everything comes in.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::config::Config;
-use crate::ids::{ConnectionId, DirectoryId, Password, SessionId, Token, Zxid};
-use crate::node::connection::{Connection, Phase, Waiting};
+use crate::ids::{ConnectionId, DirectoryId, Epoch, ServerId, SessionId, Token, Zxid};
+use crate::node::barrier::Barriers;
+use crate::node::connection::{Connection, Waiting};
 use crate::node::effect::Outbox;
-use crate::node::event::{Event, Refusal};
+use crate::node::event::Event;
 use crate::node::input::{Input, Timer};
-use crate::node::reply::{ConnectResponse, Reply};
-use crate::node::request::ConnectRequest;
-use crate::node::waiter::{Held, Proposed, Waiter};
 use crate::prng::{Prng, Seed};
 use crate::quorum::log::Ballot;
-use crate::quorum::replica::{Part, Progress, Replica};
+use crate::quorum::replica::{Alarm, Beginning, Part, Replica, Timing};
 use crate::session::Heartbeats;
 use crate::store::store::Store;
-use crate::store::txn::{Action, Entry};
-use crate::time::{Duration, Instant, Now};
+use crate::store::txn::{Attachment, Entry, Txn};
+use crate::time::{Instant, Now};
 use crate::tree::op::Change;
 use crate::watch::Watches;
 
@@ -50,21 +47,41 @@ enum Pause {
 #[derive(Clone, Debug)]
 pub struct Node {
     pub(super) config: Config,
-    pub(super) directory: DirectoryId,
     pub(super) incarnation: u64,
-    prng: Prng,
+    pub(super) prng: Prng,
     pub(super) replica: Replica,
     pub(super) store: Store,
     pub(super) connections: BTreeMap<ConnectionId, Connection>,
     /// The connection of this server that speaks for a session.
     pub(super) attached: BTreeMap<SessionId, ConnectionId>,
     pub(super) watches: Watches,
+    /// The leader's: who is alive.
     pub(super) heartbeats: Heartbeats,
+    /// Everybody else's: who was heard of since the leader was told last.
+    pub(super) touched: BTreeSet<SessionId>,
     /// Connections that came before this server served.
     pub(super) arrivals: Vec<ConnectionId>,
-    pub(super) held: VecDeque<Held>,
-    pub(super) proposed: VecDeque<Proposed>,
-    pub(super) election_at: Instant,
+    /// The reign to whose leader everything was handed that the connections ask for.
+    pub(super) handed_to: Option<(Epoch, ServerId)>,
+    /// Transactions that are to be forwarded to the leader.
+    pub(super) outgoing: Vec<Arc<Txn>>,
+    /// What the connections asked for and was not executed.
+    pub(super) unexecuted: usize,
+    /// How much of it was executed, ever; and how much when it was looked at last.
+    pub(super) executed_own: u64,
+    pub(super) executed_own_before: u64,
+    /// When what has no answer is asked again.
+    pub(super) retry_at: Instant,
+    /// The leader's: the last write of each session that it proposed, where the state does not say
+    /// so yet.
+    pub(super) pipelines: BTreeMap<SessionId, (Attachment, u64)>,
+    /// The leader's: the wishes for sessions that are proposed and not executed.
+    pub(super) wishes: BTreeSet<Token>,
+    /// The leader's: sessions whose end is to be proposed as soon as it can be.
+    pub(super) expiring: BTreeSet<SessionId>,
+    pub(super) barriers: Barriers,
+    /// When the clients are sent away, if there is no leader.
+    pub(super) isolation_at: Instant,
     pub(super) tick_at: Instant,
     /// When the last step was; a long gap is a pause of this process.
     stepped_at: Instant,
@@ -79,6 +96,9 @@ pub struct Node {
 
 impl Node {
     /// A server at its start.
+    ///
+    /// # Panics
+    /// If the configuration contradicts itself.
     pub fn new(config: Config, recovered: Recovered, seed: Seed) -> Node {
         assert!(
             config.session_timeout_min <= config.session_timeout_max,
@@ -88,6 +108,10 @@ impl Node {
             config.snapshot_every > 0,
             "a snapshot is made after at least one transaction"
         );
+        assert!(
+            config.beat < config.election_timeout,
+            "a leader says that it lives before others stand"
+        );
         let mut prng = Prng::new(seed);
         let Recovered {
             directory,
@@ -96,15 +120,25 @@ impl Node {
             entries,
         } = recovered;
         store.rekey(prng.bits());
-        let (server, voters) = (config.server, config.voters.clone());
         let incarnation = prng.bits();
-        let applied = store.applied();
-        let executed_since_snapshot = 0;
-        let replica = Replica::new(server, voters, ballot, applied, entries, incarnation);
+        let beginning = Beginning {
+            server: config.server,
+            directory,
+            first: config.voters.clone(),
+            ballot,
+            executed: store.applied(),
+            membership: store.membership().clone(),
+            entries,
+            incarnation,
+        };
+        let timing = Timing {
+            election_timeout: config.election_timeout,
+            beat: config.beat,
+        };
+        let replica = Replica::new(beginning, timing, prng.fork());
         let heartbeats = Heartbeats::new(config.tick / 4);
         let mut node = Node {
             config,
-            directory,
             incarnation,
             prng,
             recovered: replica.last(),
@@ -114,26 +148,28 @@ impl Node {
             attached: BTreeMap::new(),
             watches: Watches::new(),
             heartbeats,
+            touched: BTreeSet::new(),
             arrivals: Vec::new(),
-            held: VecDeque::new(),
-            proposed: VecDeque::new(),
-            election_at: Instant::ORIGIN,
+            handed_to: None,
+            outgoing: Vec::new(),
+            unexecuted: 0,
+            executed_own: 0,
+            executed_own_before: 0,
+            retry_at: Instant::ORIGIN,
+            pipelines: BTreeMap::new(),
+            wishes: BTreeSet::new(),
+            expiring: BTreeSet::new(),
+            barriers: Barriers::default(),
+            isolation_at: Instant::ORIGIN,
             tick_at: Instant::ORIGIN,
             stepped_at: Instant::ORIGIN,
-            executed_since_snapshot,
+            executed_since_snapshot: 0,
             snapshot_after: 0,
             is_making_snapshot: false,
             changes: Vec::new(),
         };
         node.snapshot_after = node.draw_snapshot_after();
         node
-    }
-
-    /// Between half of what is configured and all of it, so that the servers of an ensemble do not
-    /// make their snapshots at the same time.
-    pub(super) fn draw_snapshot_after(&mut self) -> u32 {
-        let half = self.config.snapshot_every.div_ceil(2);
-        half + self.prng.below(half)
     }
 
     /// Takes one thing that happened; writes what should be done about it. Never blocks, never
@@ -145,72 +181,89 @@ impl Node {
                 connection,
                 address,
                 request,
-            } => {
-                let known = self
-                    .connections
-                    .insert(connection, Connection::new(address, request));
-                assert!(known.is_none(), "connection {connection} was opened before");
-                if self.is_serving() {
-                    self.admit(now, connection, out);
-                } else {
-                    self.arrivals.push(connection);
-                }
-            }
+            } => self.opened(now, Connection::new(address, request), connection, out),
             Input::Asked {
                 connection,
                 xid,
                 request,
-            } => {
-                self.asked(now, connection, xid, request, out);
-            }
+            } => self.asked(now, connection, xid, request, out),
             Input::Closed { connection } => self.closed(connection),
-            Input::Saved(ticket) => match self.replica.saved(ticket) {
-                Progress::Nothing => {}
-                Progress::Won(_) => self.lead(now, out),
-                Progress::Committed(_) => self.execute_committed(now, out),
-            },
+            Input::Saved(ticket) => self.replica.saved(now, ticket),
             Input::Refused(ticket) => {
-                let lost = self.replica.refused(ticket);
+                let lost = self.replica.refused(now, ticket);
                 self.take_back(now, &lost, out);
-                self.propose_held(now, out);
             }
             Input::SnapshotMade { zxid } => {
                 self.is_making_snapshot = false;
                 out.note(Event::SnapshotMade { zxid });
+                self.replica.snapshot_made(zxid);
+                self.replica.transfer_waiting();
             }
             Input::SnapshotRefused { zxid } => {
                 self.is_making_snapshot = false;
                 out.note(Event::SnapshotRefused { zxid });
             }
+            Input::PeerJoined { server, directory } => self.peer_joined(server, directory),
+            Input::Heard {
+                from,
+                directory,
+                message,
+            } => self.heard(now, from, directory, message, out),
+            Input::PeerLost(server) => self.replica.peer_lost(now, server),
+            Input::Suspected(server) => self.replica.suspected(now, server),
+            Input::Drained => self.drained(now, out),
+            Input::ChunkRead {
+                to,
+                zxid,
+                offset,
+                bytes,
+                extent,
+            } => self.replica.chunk_read(to, zxid, offset, bytes, extent),
+            Input::ChunkMissed { to, zxid } => self.replica.chunk_missed(to, zxid),
+            Input::ChunkTaken { zxid, offset } => self.replica.chunk_taken(zxid, offset),
+            Input::ChunkRefused { zxid } => self.replica.chunk_refused(now, zxid),
+            Input::Installed { store } => self.installed(*store, out),
+            Input::Reconfigured { voters, learners } => {
+                self.reconfigured(now, &voters, &learners, out);
+            }
+            Input::StopAsked => self.replica.hand_over(now),
             // The pause moved every session's deadline: the timer that was armed before it is void.
             Input::Timeout(Timer::Expiry(_)) if pause == Pause::Noticed => {}
             Input::Timeout(timer) => self.timeout(now, timer, out),
-            Input::PeerJoined { .. }
-            | Input::Heard { .. }
-            | Input::PeerLost(_)
-            | Input::Suspected(_)
-            | Input::Drained
-            | Input::ChunkRead { .. }
-            | Input::ChunkMissed { .. }
-            | Input::ChunkTaken { .. }
-            | Input::ChunkRefused { .. }
-            | Input::Installed { .. }
-            | Input::Reconfigured { .. }
-            | Input::StopAsked => {}
         }
+        self.settle(now, out);
     }
 
     fn timeout(&mut self, now: Now, timer: Timer, out: &mut Outbox) {
         match timer {
-            Timer::Election => {
-                if self.replica.can_campaign() {
-                    self.campaign(out);
-                }
+            Timer::Election => self.replica.rang(now, Alarm::Election),
+            Timer::Quorum => self.replica.rang(now, Alarm::Quorum),
+            Timer::Beat if self.replica.part() == Part::Leader => {
+                self.replica.rang(now, Alarm::Beat);
+                self.tend_members(now, out);
             }
-            Timer::Beat | Timer::Quorum | Timer::Isolation => {}
+            Timer::Beat => self.retry(now),
+            Timer::Isolation => self.isolate(now, out),
             Timer::Tick => self.tick_at = now.clock.after(self.config.tick / 2),
             Timer::Expiry(session) => self.expire(now, session, out),
         }
+    }
+
+    /// Does what the step has brought about: acts, opens a won epoch, executes what is agreed,
+    /// hands requests to a leader that is new, admits who waited for one.
+    fn settle(&mut self, now: Now, out: &mut Outbox) {
+        self.act(now, out);
+        if self.replica.is_to_open() && self.replica.can_append(now) {
+            self.lead(now, out);
+        }
+        self.execute_committed(now, out);
+        self.hand_over_requests(now, out);
+        if !self.arrivals.is_empty() && self.is_ready() {
+            for connection in core::mem::take(&mut self.arrivals) {
+                self.admit(now, connection, out);
+            }
+        }
+        self.act(now, out);
     }
 
     /// As long as there are sessions there is a step at least every half tick, so a longer gap
@@ -226,133 +279,41 @@ impl Node {
         Pause::Noticed
     }
 
-    /// Is the epoch open, and everything executed that was agreed before it?
-    fn is_serving(&self) -> bool {
-        let opened = self.store.applied().epoch() == self.replica.epoch();
-        self.replica.part() == Part::Leader && opened
+    /// Does this server lead, and is its epoch open, with everything executed that was agreed
+    /// before it?
+    pub(super) fn is_serving(&self) -> bool {
+        self.replica.part() == Part::Leader && self.store.applied().epoch() == self.replica.epoch()
     }
 
-    /// A connection's first frame: opens a session for it, or attaches it to its session.
-    pub(super) fn admit(&mut self, now: Now, id: ConnectionId, out: &mut Outbox) {
-        let Some(Phase::Connecting { request, .. }) = self
-            .connections
-            .get(&id)
-            .map(|connection| &connection.phase)
-        else {
-            return;
-        };
-        let request = request.clone();
-        if request.last_zxid_seen > self.store.applied() {
-            self.refuse_connection(id, Refusal::Behind, out);
-            return;
-        }
-        let timeout_ms = self.negotiate(request.timeout_ms);
-        let token = Token {
-            incarnation: self.incarnation,
-            connection: id,
-        };
-        let action = match request.session {
-            None => Action::OpenSession {
-                password: self.prng.password(),
-                timeout_ms,
-                token,
-            },
-            Some(session) => {
-                let password = request.password;
-                match self.store.sessions().get(&session) {
-                    Some(known) if known.password == password => Action::Attach {
-                        session,
-                        password,
-                        timeout_ms,
-                        token,
-                    },
-                    _ => {
-                        self.refuse_connection(id, Refusal::NoSession, out);
-                        return;
-                    }
-                }
-            }
-        };
-        let identities = self.identities_of(id);
-        self.submit(
-            now,
-            Held {
-                waiter: Waiter::Attaching(id),
-                identities,
-                action,
-            },
-            out,
-        );
-    }
-
-    fn negotiate(&self, wished_ms: i32) -> u32 {
-        let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
-        let least = millis(self.config.session_timeout_min);
-        let most = millis(self.config.session_timeout_max);
-        u32::try_from(wished_ms).unwrap_or(0).clamp(least, most)
-    }
-
-    /// Refuses a connection. One whose session is gone is told so; every other is only closed, and
-    /// its client tries another server.
-    pub(super) fn refuse_connection(
-        &mut self,
-        id: ConnectionId,
-        refusal: Refusal,
-        out: &mut Outbox,
-    ) {
-        let Some(Phase::Connecting {
-            request: ConnectRequest { read_only, .. },
-            ..
-        }) = self
-            .connections
-            .get(&id)
-            .map(|connection| &connection.phase)
-        else {
-            return;
-        };
-        if refusal == Refusal::NoSession {
-            let response = ConnectResponse {
-                timeout_ms: 0,
-                session: None,
-                password: Password::NONE,
-                read_only: read_only.map(|_| false),
-            };
-            out.reply(id, Reply::Connected(response));
-        }
-        out.note(Event::ConnectionRefused {
-            connection: id,
-            refusal,
-        });
-        self.close_connection(id, out);
-    }
-
-    fn closed(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.remove(&id) else {
-            return;
-        };
-        if let Some(session) = connection.session()
-            && self.attached.get(&session) == Some(&id)
-        {
-            self.attached.remove(&session);
-        }
-        self.watches.forget(id);
-        self.arrivals.retain(|arrival| *arrival != id);
+    /// Is there a leader, and has this server executed the beginning of its epoch? Then it knows
+    /// everything that older epochs agreed on.
+    pub(super) fn is_ready(&self) -> bool {
+        self.replica.leader().is_some() && self.store.applied().epoch() == self.replica.epoch()
     }
 
     /// The timers that are armed, each with its hour; the shell sleeps until the earliest and steps
     /// [`Input::Timeout`]. Of the sessions only the one whose time-out passes first is listed.
     pub fn armed(&self) -> impl Iterator<Item = (Instant, Timer)> {
-        let election = self
-            .replica
-            .can_campaign()
-            .then_some((self.election_at, Timer::Election));
+        let alarms = self.replica.armed().map(|(at, alarm)| {
+            let timer = match alarm {
+                Alarm::Election => Timer::Election,
+                Alarm::Beat => Timer::Beat,
+                Alarm::Quorum => Timer::Quorum,
+            };
+            (at, timer)
+        });
+        let waits = self.unexecuted > 0 || self.barriers.are_waited_for();
+        let retries = waits && self.replica.part() != Part::Leader && self.handed_to.is_some();
+        let retry = retries.then_some((self.retry_at, Timer::Beat));
+        let isolated = !self.connections.is_empty() && !self.is_ready() && !self.replica.is_alone();
+        let isolation = isolated.then_some((self.isolation_at, Timer::Isolation));
         let tick = (!self.heartbeats.is_empty()).then_some((self.tick_at, Timer::Tick));
         let expiry = match self.is_serving() {
             true => self.heartbeats.earliest(),
             false => None,
         };
         let expiry = expiry.map(|(at, session)| (at, Timer::Expiry(session)));
-        [election, tick, expiry].into_iter().flatten()
+        alarms.chain([retry, isolation, tick, expiry].into_iter().flatten())
     }
 
     /// The replicated state.
@@ -360,28 +321,9 @@ impl Node {
         &self.store
     }
 
-    /// A digest of the state that matters to the protocol: not the clock, not the generator, not
-    /// the counters of events.
-    pub fn fingerprint(&self) -> u128 {
-        let mut hash = Xxh3::new();
-        self.replica
-            .digest_into(|number| hash.update(&number.to_le_bytes()));
-        hash.update(&self.store.digest().to_le_bytes());
-        let mut hash_text = |text: &dyn core::fmt::Debug| {
-            hash.update(alloc::format!("{text:?}").as_bytes());
-        };
-        for (id, connection) in &self.connections {
-            hash_text(id);
-            hash_text(connection);
-        }
-        hash_text(&self.arrivals);
-        hash_text(&self.held);
-        hash_text(&self.proposed);
-        self.watches.all().for_each(|watch| hash_text(&watch));
-        self.heartbeats
-            .sessions()
-            .for_each(|session| hash_text(&session));
-        hash.digest128()
+    /// The agreement's state.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
     }
 
     /// Asserts what must hold between any two steps; the simulator calls it after each.
@@ -406,17 +348,28 @@ impl Node {
                 "a session's connection is its own"
             );
         }
+        let mut unexecuted = 0;
         for connection in self.connections.values() {
+            unexecuted += connection.asked.len();
             let ready = connection
                 .queue
                 .front()
-                .is_some_and(|next| next.what != Waiting::Txn);
+                .is_some_and(|next| match next.what {
+                    Waiting::Txn => false,
+                    Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier) => {
+                        barrier <= self.barriers.passed
+                    }
+                    _ => true,
+                });
             assert!(!ready, "an answer that is ready does not wait");
         }
-        let zxids = self.proposed.iter().map(|proposed| proposed.zxid);
         assert!(
-            zxids.is_sorted(),
-            "proposals wait in the order of their positions"
+            unexecuted == self.unexecuted,
+            "what is asked for is counted"
+        );
+        assert!(
+            self.heartbeats.is_empty() || self.replica.part() == Part::Leader,
+            "only a leader waits for heartbeats"
         );
     }
 }

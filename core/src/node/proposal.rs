@@ -1,103 +1,210 @@
-//! Transactions on their way: held until they can be proposed, proposed until they are executed.
+//! Transactions on their way: asked for by this server's clients, handed to the leader, proposed by
+//! it.
+//!
+//! What a connection asks for stays with it until it is executed, and is handed again to every new
+//! leader, in order. The leader takes each only once: writes are numbered within their attachment,
+//! and a wish for a session has a token.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::code::Code;
-use crate::ids::{ConnectionId, SessionId};
-use crate::membership::Membership;
+use crate::ids::{ConnectionId, ServerId, SessionId, Token};
 use crate::node::connection::Phase;
-use crate::node::effect::{Effect, Outbox};
+use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
 use crate::node::node::Node;
-use crate::node::waiter::{Held, Proposed, Waiter};
-use crate::quorum::replica::{Part, Save};
+use crate::quorum::replica::Part;
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::Now;
+use crate::tree::acl::Identity;
 
 impl Node {
-    /// Takes a transaction; it is proposed now or as soon as it can be, in the order of the calls.
-    pub(super) fn submit(&mut self, now: Now, held: Held, out: &mut Outbox) {
-        self.held.push_back(held);
-        self.propose_held(now, out);
-    }
-
-    /// Proposes what waited for its turn.
-    pub(super) fn propose_held(&mut self, now: Now, out: &mut Outbox) {
-        while self.replica.can_propose()
-            && let Some(held) = self.held.pop_front()
-        {
-            if self.replica.last().next().is_none() {
-                // The counter is exhausted. A new epoch has a fresh one: the leader wins it by a
-                // real vote, and what is held waits for that one round.
-                self.held.push_front(held);
-                self.replica.step_down();
-                self.campaign(out);
-                return;
-            }
-            let Some(origin) = self.origin_of(held.waiter) else {
-                continue;
-            };
-            let sequence = origin.map_or(0, |origin| origin.sequence);
-            let Held {
-                waiter,
-                identities,
-                action,
-            } = held;
-            let txn = Txn {
-                wall: now.wall,
-                origin,
-                identities,
-                action,
-            };
-            let (zxid, save) = self
-                .replica
-                .propose(txn)
-                .expect("the counter was looked at");
-            self.proposed.push_back(Proposed {
-                zxid,
-                waiter,
+    /// A connection asks for a transaction; it is handed to the leader now or as soon as there is
+    /// one, in the order of the calls.
+    pub(super) fn submit(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        identities: Arc<[Identity]>,
+        action: Action,
+        out: &mut Outbox,
+    ) {
+        self.hand_over_requests(now, out);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let origin = match &mut connection.phase {
+            Phase::Attached {
+                session,
+                attachment,
                 sequence,
-            });
-            push_save(save, out);
-        }
-    }
-
-    /// Whose write it is and which one; the outer `None` if the connection is gone, so that nobody
-    /// asks any more for what was never proposed.
-    fn origin_of(&mut self, waiter: Waiter) -> Option<Option<Origin>> {
-        match waiter {
-            Waiter::Expiring(_) | Waiter::Opening => Some(None),
-            Waiter::Attaching(connection) => {
-                self.connections.contains_key(&connection).then_some(None)
+            } => {
+                *sequence += 1;
+                Some(Origin {
+                    session: *session,
+                    attachment: *attachment,
+                    sequence: *sequence,
+                })
             }
-            Waiter::Writing(connection) => {
-                match &mut self.connections.get_mut(&connection)?.phase {
-                    Phase::Attached {
-                        session,
-                        attachment,
-                        sequence,
-                    } => {
-                        *sequence += 1;
-                        let (session, attachment) = (*session, *attachment);
-                        Some(Some(Origin {
-                            session,
-                            attachment,
-                            sequence: *sequence,
-                        }))
-                    }
-                    Phase::Connecting { .. } | Phase::Closing => None,
-                }
-            }
-        }
-    }
-
-    /// Stands for election.
-    pub(super) fn campaign(&mut self, out: &mut Outbox) {
-        let save = self.replica.campaign();
-        out.note(Event::Campaigned {
-            epoch: self.replica.epoch(),
+            Phase::Connecting { .. } => None,
+            Phase::Closing => return,
+        };
+        let txn = Arc::new(Txn {
+            wall: now.wall,
+            origin,
+            identities,
+            action,
         });
-        push_save(save, out);
+        connection.asked.push_back(txn.clone());
+        if self.unexecuted == 0 {
+            self.retry_at = now.clock.after(self.config.election_timeout * 2);
+        }
+        self.unexecuted += 1;
+        if self.handed_to.is_some() {
+            self.hand_on(now, txn, out);
+        }
+    }
+
+    /// Whom requests are handed to: this server itself, or the leader that it follows, as soon as
+    /// the beginning of the leader's epoch is executed here. Then what older epochs agreed on is
+    /// executed, and is not asked for again.
+    fn recipient(&self, now: Now) -> Option<ServerId> {
+        let leader = self.replica.leader().filter(|_| self.is_ready())?;
+        match self.replica.part() {
+            Part::Leader => self.replica.can_propose(now).then_some(leader),
+            _ => Some(leader),
+        }
+    }
+
+    /// If there is a new leader, hands everything to it that was asked for and not executed.
+    pub(super) fn hand_over_requests(&mut self, now: Now, out: &mut Outbox) {
+        let recipient = self
+            .recipient(now)
+            .map(|leader| (self.replica.epoch(), leader));
+        if self.replica.part() != Part::Leader {
+            self.heartbeats.clear();
+        }
+        if recipient == self.handed_to {
+            return;
+        }
+        if recipient.is_none() && !self.is_ready() {
+            self.isolation_at = now.clock.after(self.config.isolation_timeout);
+        }
+        self.handed_to = recipient;
+        self.outgoing.clear();
+        self.barriers.ask_again();
+        if recipient.is_none() {
+            return;
+        }
+        self.retry_at = now.clock.after(self.config.election_timeout * 2);
+        if self.is_serving() {
+            for session in core::mem::take(&mut self.expiring) {
+                self.propose_expiry(now, session, out);
+            }
+        }
+        self.hand_everything_on(now, out);
+    }
+
+    fn hand_everything_on(&mut self, now: Now, out: &mut Outbox) {
+        let connections = self.connections.values();
+        let asked: Vec<Arc<Txn>> = connections
+            .flat_map(|connection| connection.asked.iter().cloned())
+            .collect();
+        if asked.is_empty() {
+            return;
+        }
+        out.note(Event::Reforwarded { count: asked.len() });
+        for txn in asked {
+            self.hand_on(now, txn, out);
+        }
+    }
+
+    /// Hands a request to whom requests are handed.
+    pub(super) fn hand_on(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) {
+        match self.replica.part() {
+            Part::Leader => self.propose_once(now, txn, out),
+            _ => self.outgoing.push(txn),
+        }
+    }
+
+    /// What has no answer for long may never have reached the leader.
+    pub(super) fn retry(&mut self, now: Now) {
+        if self.executed_own == self.executed_own_before {
+            self.handed_to = None;
+        }
+        self.executed_own_before = self.executed_own;
+        self.retry_at = now.clock.after(self.config.election_timeout * 2);
+    }
+
+    /// Another server's client asks.
+    pub(super) fn forwarded(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) {
+        let is_for_clients = match txn.action {
+            Action::OpenEpoch { .. } | Action::Reconfigure { .. } => false,
+            Action::OpenSession { .. } | Action::Attach { .. } => txn.origin.is_none(),
+            Action::CloseSession { ending, .. } => ending == Ending::Closed,
+            Action::Write(_) | Action::Multi(_) => txn.origin.is_some(),
+        };
+        if is_for_clients && self.is_serving() && self.replica.can_propose(now) {
+            self.propose_once(now, txn, out);
+        }
+    }
+
+    /// Proposes what is not proposed yet, and what nothing is missing before.
+    fn propose_once(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) {
+        let is_next = match (&txn.origin, token_of(&txn.action)) {
+            (Some(origin), _) => self.is_next(*origin),
+            (None, Some(token)) => !self.wishes.contains(&token),
+            (None, None) => true,
+        };
+        if is_next {
+            self.append(now, txn, out);
+        }
+    }
+
+    /// Is it the next write of the session's attachment, by the log of this leader?
+    fn is_next(&self, origin: Origin) -> bool {
+        let in_state = || {
+            let session = self.store.sessions().get(&origin.session)?;
+            Some((session.attachment, session.sequence))
+        };
+        let pipeline = self.pipelines.get(&origin.session).copied();
+        pipeline
+            .or_else(in_state)
+            .is_some_and(|(attachment, sequence)| {
+                attachment == origin.attachment && sequence + 1 == origin.sequence
+            })
+    }
+
+    /// Appends a transaction to the leader's log, with the leader's time.
+    pub(super) fn append(&mut self, now: Now, mut txn: Arc<Txn>, out: &mut Outbox) {
+        if !self.replica.can_propose(now) {
+            return;
+        }
+        if txn.wall != now.wall {
+            Arc::make_mut(&mut txn).wall = now.wall;
+        }
+        let (origin, token) = (txn.origin, token_of(&txn.action));
+        let attaches = match txn.action {
+            Action::Attach { session, .. } => Some(session),
+            _ => None,
+        };
+        let Some(zxid) = self.replica.propose(txn) else {
+            // The counter is exhausted. A new epoch has a fresh one: the leader wins it by a real
+            // vote, and what is asked for waits for that one round.
+            self.replica.renew(now);
+            self.act(now, out);
+            return;
+        };
+        if let Some(origin) = origin {
+            let proposed = (origin.attachment, origin.sequence);
+            self.pipelines.insert(origin.session, proposed);
+        }
+        if let Some(session) = attaches {
+            self.pipelines.insert(session, (zxid, 0));
+        }
+        self.wishes.extend(token);
+        self.act(now, out);
     }
 
     /// The election is won: opens the epoch.
@@ -107,95 +214,111 @@ impl Node {
         let action = Action::OpenEpoch {
             leader,
             settings: self.config.settings,
-            membership: Membership::founding([(leader, self.directory)].into()),
+            membership: self.replica.membership().clone(),
         };
-        let identities = Arc::from([]);
-        let save = self.replica.open_epoch(Txn {
+        self.replica.open_epoch(Txn {
             wall: now.wall,
             origin: None,
-            identities,
+            identities: Arc::from([]),
             action,
         });
-        let zxid = self.replica.last();
-        self.proposed.push_back(Proposed {
-            zxid,
-            waiter: Waiter::Opening,
-            sequence: 0,
-        });
-        push_save(save, out);
-        self.propose_held(now, out);
+        self.act(now, out);
     }
 
-    /// The disk has no space: tells everybody whose transaction was taken back.
+    /// The disk has no space, and transactions were taken back. A server alone tells everybody who
+    /// waits for one; in an ensemble they are handed to another leader.
     pub(super) fn take_back(&mut self, now: Now, lost: &[Entry], out: &mut Outbox) {
-        if !lost.is_empty() {
-            out.note(Event::SavesRefused { count: lost.len() });
+        if lost.is_empty() {
+            return;
+        }
+        out.note(Event::SavesRefused { count: lost.len() });
+        if !self.replica.is_alone() {
+            return;
         }
         for entry in lost {
-            // What an earlier life of this server left in its log has no waiter.
-            let position = self
-                .proposed
-                .iter()
-                .position(|proposed| proposed.zxid == entry.zxid);
-            let Some(Proposed {
-                waiter, sequence, ..
-            }) = position.and_then(|index| self.proposed.remove(index))
-            else {
-                continue;
-            };
-            match waiter {
-                Waiter::Opening => {}
-                Waiter::Attaching(connection) => {
-                    self.refuse_connection(connection, Refusal::NoSpace, out);
-                }
-                Waiter::Writing(connection) => {
-                    self.rewind(connection, sequence);
-                    // Its position was never agreed: nobody may be told of it.
-                    let applied = self.store.applied();
-                    self.finish_write(connection, applied, Err(Code::SystemError), out);
-                }
-                Waiter::Expiring(session) => {
-                    // Waits for another time-out: the session could not be ended.
-                    self.track(session, now);
+            let token = token_of(&entry.txn.action);
+            if let Some(token) = token {
+                self.wishes.remove(&token);
+                if token.incarnation == self.incarnation {
+                    self.refuse_connection(token.connection, Refusal::NoSpace, out);
                 }
             }
-        }
-        if self.replica.part() == Part::Looking {
-            self.election_at = now.clock.after(self.config.tick);
+            if let Some(origin) = entry.txn.origin {
+                self.write_taken_back(origin, out);
+            } else if let Action::CloseSession { session, .. } = entry.txn.action {
+                // Waits for another time-out: the session could not be ended.
+                self.track(session, now);
+            }
+            if let Action::Attach { session, .. } = entry.txn.action {
+                self.pipelines.remove(&session);
+            }
         }
     }
 
-    /// The write `sequence` was taken back, and with it all later ones: the next one is it again.
-    fn rewind(&mut self, connection: ConnectionId, taken_back: u64) {
-        if let Some(connection) = self.connections.get_mut(&connection)
-            && let Phase::Attached { sequence, .. } = &mut connection.phase
+    /// A write was taken back, and with it all later ones: the next one has its number.
+    fn write_taken_back(&mut self, origin: Origin, out: &mut Outbox) {
+        if let Some((attachment, sequence)) = self.pipelines.get_mut(&origin.session)
+            && *attachment == origin.attachment
         {
-            *sequence = (*sequence).min(taken_back - 1);
+            *sequence = (*sequence).min(origin.sequence - 1);
         }
+        let Some(id) = self.attached.get(&origin.session).copied() else {
+            return;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let Phase::Attached {
+            attachment,
+            sequence,
+            ..
+        } = &mut connection.phase
+        else {
+            return;
+        };
+        let lost = |txn: &Arc<Txn>| txn.origin == Some(origin);
+        let position = connection.asked.iter().position(lost);
+        if *attachment != origin.attachment || position.is_none() {
+            return;
+        }
+        *sequence = (*sequence).min(origin.sequence - 1);
+        position.and_then(|index| connection.asked.remove(index));
+        self.unexecuted -= 1;
+        // Its position was never agreed: nobody may be told of it.
+        let applied = self.store.applied();
+        self.finish_write(id, applied, Err(Code::SystemError), out);
     }
 
     /// A session's heartbeats stayed away.
     pub(super) fn expire(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
         self.heartbeats.forget(session);
         out.note(Event::TimedOut { session });
-        let action = Action::CloseSession {
-            session,
-            ending: Ending::Expired,
-        };
-        let waiter = Waiter::Expiring(session);
-        self.submit(
-            now,
-            Held {
-                waiter,
-                identities: Arc::from([]),
-                action,
+        match self.replica.can_propose(now) {
+            true => self.propose_expiry(now, session, out),
+            false => {
+                self.expiring.insert(session);
+            }
+        }
+    }
+
+    fn propose_expiry(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
+        let txn = Txn {
+            wall: now.wall,
+            origin: None,
+            identities: Arc::from([]),
+            action: Action::CloseSession {
+                session,
+                ending: Ending::Expired,
             },
-            out,
-        );
+        };
+        self.append(now, Arc::new(txn), out);
     }
 }
 
-pub(super) fn push_save(save: Save, out: &mut Outbox) {
-    let Save { ticket, record } = save;
-    out.push(Effect::Save { ticket, record });
+/// The wish that a transaction grants, if it opens or attaches a session.
+pub(super) fn token_of(action: &Action) -> Option<Token> {
+    match action {
+        Action::OpenSession { token, .. } | Action::Attach { token, .. } => Some(*token),
+        _ => None,
+    }
 }

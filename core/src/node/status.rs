@@ -3,7 +3,7 @@
 use crate::config::Settings;
 use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
 use crate::node::node::Node;
-use crate::quorum::replica::Part;
+use crate::quorum::replica::{Followers, Part};
 use crate::tree::path::Path;
 use crate::watch::WatchKind;
 
@@ -16,6 +16,10 @@ pub enum Role {
     Standalone,
     /// It leads.
     Leader,
+    /// It follows, and votes.
+    Follower,
+    /// It follows, and does not vote.
+    Observer,
 }
 
 /// What `srvr` and `mntr` show.
@@ -27,6 +31,12 @@ pub struct Status {
     pub role: Role,
     /// In which epoch.
     pub epoch: Epoch,
+    /// Who leads, if that is known.
+    pub leader: Option<ServerId>,
+    /// The leader's: how many servers it knows, and how many of them have everything.
+    pub followers: Followers,
+    /// The log is agreed up to here, as far as this server knows.
+    pub committed: Zxid,
     /// The last transaction that was executed.
     pub applied: Zxid,
     /// The shared settings.
@@ -73,10 +83,17 @@ impl Node {
         Status {
             server: self.config.server,
             role: match self.replica.part() {
-                Part::Looking | Part::Candidate => Role::Looking,
-                Part::Leader if self.config.voters.len() == 1 => Role::Standalone,
+                Part::Looking | Part::Canvasser | Part::Candidate => Role::Looking,
+                Part::Leader if self.replica.is_alone() => Role::Standalone,
                 Part::Leader => Role::Leader,
+                Part::Follower if self.replica.membership().is_voter(self.config.server) => {
+                    Role::Follower
+                }
+                Part::Follower => Role::Observer,
             },
+            leader: self.replica.leader(),
+            followers: self.replica.followers(),
+            committed: self.replica.committed(),
             epoch: self.replica.epoch(),
             applied: self.store.applied(),
             settings: self.store.settings(),

@@ -2,119 +2,308 @@
 //!
 //! The rules are Raft's in ZooKeeper's words: an epoch has at most one leader, a leader opens its
 //! epoch with a transaction of its own, and only through that one does it know that what older
-//! epochs left in the log is agreed. One server is an ensemble of one: it votes for itself, saves
-//! the vote, opens its epoch, and a transaction is agreed when its own disk has it.
+//! epochs left in the log is agreed. One server is an ensemble of one.
+//!
+//! A transaction is executed once it is agreed *and* durable on this server's own disk, so what a
+//! full disk takes back was never executed here, and what was executed is never taken back.
+//!
+//! The methods are told what happened and gather [`Act`]s, which the node turns into effects. This
+//! file has the state; `election`, `leader`, `follower` and `disk` have what happens to it.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::ids::{Epoch, ServerId, Ticket, Zxid};
-use crate::quorum::log::{Ballot, Record};
-use crate::store::txn::{Entry, Txn};
+use crate::ids::{DirectoryId, Epoch, ServerId, Ticket, Zxid};
+use crate::membership::Membership;
+use crate::prng::Prng;
+use crate::quorum::disk::Saving;
+use crate::quorum::follower::Incoming;
+use crate::quorum::leader::Reign;
+use crate::quorum::log::{Ballot, Record, Standing};
+use crate::quorum::members::Members;
+use crate::quorum::message::{Cause, Extent, Message, Vote};
+use crate::quorum::window::{KEPT_BYTES, KEPT_FOR_TRANSFER_BYTES, Window};
+use crate::store::txn::Entry;
+use crate::time::{Duration, Instant, Now};
 
 /// What part a server plays in the agreement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
     /// It knows no leader.
     Looking,
+    /// It asks whether it would be elected.
+    Canvasser,
     /// It asked for votes and waits for them.
     Candidate,
     /// It has won its epoch.
     Leader,
+    /// It follows the leader of its epoch.
+    Follower,
 }
 
-/// What a save is for, so that its answer finds its meaning.
+/// What the replica wants done; the node makes effects of it.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Save this.
+    Save {
+        /// Names the save in its answer.
+        ticket: Ticket,
+        /// What to append to the log.
+        record: Record,
+    },
+    /// Send this.
+    Send {
+        /// To whom.
+        to: ServerId,
+        /// What.
+        message: Message,
+    },
+    /// Answer a beat: with what is executed and who was heard of, which the node knows.
+    AnswerBeat {
+        /// Whose.
+        to: ServerId,
+        /// The leader's epoch.
+        epoch: Epoch,
+        /// The beat's.
+        round: u64,
+    },
+    /// Read a piece of the newest snapshot.
+    ReadChunk {
+        /// For whom.
+        to: ServerId,
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Where.
+        offset: u64,
+    },
+    /// Store a piece of a snapshot.
+    TakeChunk {
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Where.
+        offset: u64,
+        /// The piece.
+        bytes: Vec<u8>,
+        /// Is it the last one?
+        extent: Extent,
+    },
+    /// Make a snapshot: somebody needs one that is not older than the log in memory.
+    MakeSnapshot,
+    /// What everybody was told is done by the time of the question is at or before `zxid`.
+    SetBarrier {
+        /// Who asked; perhaps this server itself.
+        to: ServerId,
+        /// The number of the question.
+        number: u64,
+        /// The position.
+        zxid: Zxid,
+    },
+    /// Know this.
+    Tell(Fact),
+}
+
+/// What is worth knowing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Saving {
-    Ballot(Epoch),
-    Entry(Zxid),
+pub enum Fact {
+    /// It asks whether it would be elected.
+    Canvassed(Epoch),
+    /// It stands for election.
+    Campaigned(Epoch),
+    /// It follows a leader.
+    Followed(Epoch, ServerId),
+    /// It led and does so no more.
+    Deposed(Epoch),
+    /// It hands over.
+    HandedOver(Epoch, ServerId),
+    /// So many entries after this position were taken back.
+    LogCut(Zxid, usize),
+    /// It sends a snapshot.
+    TransferBegun(ServerId, Zxid, u64),
 }
 
-/// What the replica wants saved; the node makes an effect of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Save {
-    /// Names the save in its answer.
-    pub ticket: Ticket,
-    /// What to append to the log.
-    pub record: Record,
-}
-
-/// What the answer to a save brought about.
+/// What the agreement waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Progress {
-    /// Nothing that anybody waits for.
-    Nothing,
-    /// A quorum has voted for this server: it leads the epoch, which it must open now.
-    Won(Epoch),
-    /// The log is agreed up to here.
-    Committed(Zxid),
+pub enum Alarm {
+    /// Nobody leads.
+    Election,
+    /// The leader says that it lives.
+    Beat,
+    /// The leader looks whether a quorum answers.
+    Quorum,
+}
+
+/// Spans of time, as configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// See [`crate::config::Config::election_timeout`].
+    pub election_timeout: Duration,
+    /// See [`crate::config::Config::beat`].
+    pub beat: Duration,
+}
+
+/// What a server is at its start.
+#[derive(Debug)]
+pub struct Beginning {
+    /// Who it is.
+    pub server: ServerId,
+    /// Its data directory.
+    pub directory: DirectoryId,
+    /// The voters of an ensemble that is not founded.
+    pub first: BTreeSet<ServerId>,
+    /// The last ballot that was saved.
+    pub ballot: Ballot,
+    /// The position of its state.
+    pub executed: Zxid,
+    /// The members by its state.
+    pub membership: Membership,
+    /// What its log holds beyond its state; durable, but not known to be agreed.
+    pub entries: Vec<Entry>,
+    /// Drawn for this life.
+    pub incarnation: u64,
 }
 
 /// The agreement's state at one server.
 #[derive(Clone, Debug)]
 pub struct Replica {
-    server: ServerId,
-    voters: BTreeSet<ServerId>,
-    ballot: Ballot,
-    part: Part,
-    /// Who voted for this server in the epoch of its ballot.
-    votes: BTreeSet<ServerId>,
-    /// The end of the log, durable or not.
-    last: Zxid,
-    /// The log up to here is durable, by server; this server's own disk is one of them.
-    durable: BTreeMap<ServerId, Zxid>,
-    committed: Zxid,
-    /// Entries after the last one that was taken by [`Replica::take_committed`].
-    tail: VecDeque<Entry>,
-    incarnation: u64,
-    tickets: u64,
+    pub(super) server: ServerId,
+    pub(super) directory: DirectoryId,
+    pub(super) timing: Timing,
+    pub(super) prng: Prng,
+    pub(super) ballot: Ballot,
+    pub(super) part: Part,
+    /// Whom this server follows, or itself.
+    pub(super) leader: Option<ServerId>,
+    pub(super) window: Window,
+    pub(super) members: Members,
+    /// This server's own log is durable up to here.
+    pub(super) durable: Zxid,
+    /// The log is agreed up to here.
+    pub(super) committed: Zxid,
+    pub(super) executed: Zxid,
+    /// The servers to which a link is up, and their directories.
+    pub(super) peers: BTreeMap<ServerId, Peer>,
+
+    // The election.
+    pub(super) votes: BTreeMap<ServerId, Vote>,
+    pub(super) cause: Cause,
+    pub(super) election_at: Instant,
+    pub(super) has_waited: bool,
+    pub(super) heard_at: Instant,
+    pub(super) suspects_leader: bool,
+
+    // As leader.
+    pub(super) reign: Option<Reign>,
+    /// The newest snapshot of this server that is durable.
+    pub(super) snapshot: Zxid,
+
+    // As follower.
+    /// The log is the leader's up to here.
+    pub(super) matched: Zxid,
+    pub(super) owes_ack: bool,
+    pub(super) acked: Option<(Epoch, Zxid)>,
+    pub(super) incoming: Option<Incoming>,
+
+    // The disk.
+    pub(super) incarnation: u64,
+    pub(super) tickets: u64,
     /// Saves that are not yet answered, in the order of their tickets.
-    saving: VecDeque<(Ticket, Saving)>,
+    pub(super) saving: VecDeque<(Ticket, Saving)>,
     /// A save was refused, and there are answers to later ones still to come: refusals, too.
-    refusing: bool,
+    pub(super) refusing: bool,
+    /// A cut that was refused must be saved before the next entry.
+    pub(super) owed_cut: Option<Zxid>,
+    /// The disk was full: nothing is taken before this.
+    pub(super) full_until: Instant,
+
+    pub(super) acts: Vec<Act>,
+}
+
+/// The other servers, as their leader sees them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Followers {
+    /// Voters to which a link is up.
+    pub voters: usize,
+    /// Learners to which a link is up.
+    pub learners: usize,
+    /// How many of the voters have the whole log, durably.
+    pub synced: usize,
+}
+
+/// A server to which a link is up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Peer {
+    pub directory: DirectoryId,
+    /// By its greeting.
+    pub standing: Option<Standing>,
 }
 
 impl Replica {
-    /// A server at its start: `executed` is the position of its state, `entries` what its log holds
-    /// after that. What was read from the disk is durable, but whether it is agreed is unknown.
-    pub fn new(
-        server: ServerId,
-        voters: BTreeSet<ServerId>,
-        ballot: Ballot,
-        executed: Zxid,
-        entries: Vec<Entry>,
-        incarnation: u64,
-    ) -> Replica {
-        assert!(
-            voters.contains(&server),
-            "server {server} is not one of the voters"
-        );
+    /// A server at its start. What was read from the disk is durable, but whether it is agreed is
+    /// unknown.
+    pub fn new(beginning: Beginning, timing: Timing, prng: Prng) -> Replica {
+        let Beginning {
+            server,
+            directory,
+            first,
+            ballot,
+            executed,
+            membership,
+            entries,
+            incarnation,
+        } = beginning;
         let last = entries.last().map_or(executed, |entry| entry.zxid);
         assert!(
             last >= executed,
             "the log ends before the state that was made from it"
         );
+        let mut members = Members::new(first, membership, entries.iter());
+        if last == Zxid::ZERO {
+            members.is_blank(server, directory);
+        }
         Replica {
             server,
-            voters,
+            directory,
+            timing,
+            prng,
             ballot,
             part: Part::Looking,
-            votes: BTreeSet::new(),
-            last,
-            durable: BTreeMap::from([(server, last)]),
+            leader: None,
+            window: Window::new(executed, entries),
+            members,
+            durable: last,
             committed: executed,
-            tail: VecDeque::from(entries),
+            executed,
+            peers: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            cause: Cause::Silence,
+            election_at: Instant::ORIGIN,
+            has_waited: false,
+            heard_at: Instant::ORIGIN,
+            suspects_leader: false,
+            reign: None,
+            snapshot: executed,
+            matched: Zxid::ZERO,
+            owes_ack: false,
+            acked: None,
+            incoming: None,
             incarnation,
             tickets: 0,
             saving: VecDeque::new(),
             refusing: false,
+            owed_cut: None,
+            full_until: Instant::ORIGIN,
+            acts: Vec::new(),
         }
     }
 
     /// What part this server plays.
     pub fn part(&self) -> Part {
         self.part
+    }
+
+    /// Whom this server follows in its epoch; itself, if it leads.
+    pub fn leader(&self) -> Option<ServerId> {
+        self.leader
     }
 
     /// The newest epoch that this server knows of.
@@ -134,245 +323,382 @@ impl Replica {
 
     /// The end of the log, durable or not.
     pub fn last(&self) -> Zxid {
-        self.last
+        self.window.last()
     }
 
-    /// Entries that are in the log and not yet agreed.
-    pub fn uncommitted(&self) -> usize {
-        self.tail.len()
+    /// This server's own log is durable up to here.
+    pub fn durable(&self) -> Zxid {
+        self.durable
     }
 
-    /// Stands for election in the next epoch. The vote for itself counts once it is durable.
-    pub fn campaign(&mut self) -> Save {
-        assert!(
-            self.part != Part::Leader,
-            "a leader does not stand for election"
-        );
-        self.part = Part::Candidate;
-        self.votes.clear();
-        // The log may hold a newer epoch than the ballot if the ballot was never needed since.
-        let known = self.ballot.epoch.max(self.last.epoch());
-        self.ballot = Ballot {
-            epoch: known.next(),
-            voted_for: Some(self.server),
+    /// Entries that are in the log and not executed.
+    pub fn waiting(&self) -> usize {
+        self.window.waiting()
+    }
+
+    /// The log in memory, the oldest entry first: for those who compare logs.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.window.entries()
+    }
+
+    /// The members by the newest word of the log.
+    pub fn membership(&self) -> &Membership {
+        self.members.newest()
+    }
+
+    /// Is this server the whole ensemble?
+    pub fn is_alone(&self) -> bool {
+        let members = self.members.newest();
+        members.incoming.is_none()
+            && members.learners.is_empty()
+            && members.voters.len() == 1
+            && members.voters.contains(&self.server)
+    }
+
+    /// The other servers, if this one leads.
+    pub fn followers(&self) -> Followers {
+        let Some(reign) = &self.reign else {
+            return Followers::default();
+        };
+        let members = self.members.newest();
+        let mut followers = Followers::default();
+        for server in self.peers.keys() {
+            if members.is_voter(*server) {
+                followers.voters += 1;
+                followers.synced += usize::from(reign.matched(*server) == Some(self.last()));
+            } else if members.learners.contains(server) {
+                followers.learners += 1;
+            }
+        }
+        followers
+    }
+
+    /// What there is to do, in order.
+    pub fn take_acts(&mut self) -> Vec<Act> {
+        core::mem::take(&mut self.acts)
+    }
+
+    /// The alarms that are armed.
+    pub fn armed(&self) -> impl Iterator<Item = (Instant, Alarm)> {
+        let election = self
+            .may_stand()
+            .then(|| (self.election_at.max(self.full_until), Alarm::Election));
+        let reign = self.reign.as_ref().map(|reign| reign.armed());
+        election.into_iter().chain(reign.into_iter().flatten())
+    }
+
+    /// An armed alarm is due.
+    pub fn rang(&mut self, now: Now, alarm: Alarm) {
+        match alarm {
+            Alarm::Election => self.election_due(now),
+            Alarm::Beat => self.beat_due(now),
+            Alarm::Quorum => self.quorum_due(now),
+        }
+    }
+
+    /// A link to another server is up.
+    pub fn peer_joined(&mut self, server: ServerId, directory: DirectoryId) {
+        let peer = Peer {
+            directory,
+            standing: None,
+        };
+        self.peers.insert(server, peer);
+        // Whatever was said to the other process, or got lost, is said again.
+        self.acked = None;
+        self.owes_ack |= self.leader == Some(server);
+        self.probe_again(server, directory);
+        let greeting = Message::Greeting {
+            epoch: self.ballot.epoch,
+            last: self.last(),
             standing: self.ballot.standing,
         };
-        let ticket = self.ticket(Saving::Ballot(self.ballot.epoch));
-        Save {
-            ticket,
-            record: Record::Ballot(self.ballot),
+        self.send(server, greeting);
+    }
+
+    /// No link to a server is up any more. If it leads, there may soon be an election.
+    pub fn peer_lost(&mut self, now: Now, server: ServerId) {
+        self.peers.remove(&server);
+        self.suspected(now, server);
+    }
+
+    /// A server said something that concerns the agreement.
+    pub fn heard(&mut self, now: Now, from: ServerId, directory: DirectoryId, message: Message) {
+        if from == self.server {
+            return;
+        }
+        match message {
+            Message::Greeting {
+                epoch: _,
+                last,
+                standing,
+            } => self.greeted(from, directory, last, standing),
+            Message::VoteAsked {
+                epoch,
+                ballotting,
+                cause,
+                last,
+            } => self.vote_asked(now, from, epoch, ballotting, cause, last),
+            Message::Voted {
+                epoch,
+                ballotting,
+                vote,
+            } => self.voted(now, from, directory, epoch, ballotting, vote),
+            Message::Append {
+                epoch,
+                previous,
+                entries,
+                committed,
+            } => self.append_heard(now, from, epoch, previous, entries, committed),
+            Message::Beat {
+                epoch,
+                round,
+                committed,
+            } => self.beat_heard(now, from, epoch, round, committed),
+            Message::Chunk {
+                epoch,
+                zxid,
+                offset,
+                bytes,
+                extent,
+            } => self.chunk_heard(now, from, epoch, zxid, offset, bytes, extent),
+            Message::Succeed { epoch } => self.succeed_heard(now, from, epoch),
+            Message::Appended {
+                epoch,
+                durable,
+                standing,
+            } => self.appended_heard(from, directory, epoch, durable, standing),
+            Message::Mismatched {
+                epoch,
+                previous,
+                floor,
+            } => self.mismatched_heard(from, epoch, previous, floor),
+            Message::Beaten { epoch, round, .. } => self.beaten_heard(from, epoch, round),
+            Message::ChunkTaken {
+                epoch,
+                zxid,
+                offset,
+            } => self.chunk_taken_heard(from, epoch, zxid, offset),
+            Message::BarrierAsked { number } => self.barrier_asked(from, number),
+            // These are the node's.
+            Message::BarrierSet { .. } | Message::Forward { .. } => {}
         }
     }
 
-    /// Appends the transaction that opens the epoch; the leader's first.
-    pub fn open_epoch(&mut self, txn: Txn) -> Save {
-        assert!(self.part == Part::Leader, "only a leader opens an epoch");
-        assert!(
-            self.last.epoch() < self.ballot.epoch,
-            "the epoch is open already"
-        );
-        self.append(Zxid::new(self.ballot.epoch, 0), txn).1
+    fn greeted(&mut self, from: ServerId, directory: DirectoryId, last: Zxid, standing: Standing) {
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        if peer.directory != directory {
+            return;
+        }
+        peer.standing = Some(standing);
+        match last == Zxid::ZERO {
+            true => self.members.is_blank(from, directory),
+            false => self.members.is_not_blank(from),
+        }
+        self.probe_again(from, directory);
     }
 
-    /// Appends a transaction. `None` if the epoch's counter is exhausted: then the leader must win
-    /// another epoch first.
-    pub fn propose(&mut self, txn: Txn) -> Option<(Zxid, Save)> {
-        assert!(self.part == Part::Leader, "only a leader proposes");
-        assert!(
-            self.last.epoch() == self.ballot.epoch,
-            "the epoch is not open"
-        );
-        self.last.next().map(|zxid| self.append(zxid, txn))
+    /// The inputs that waited are stepped: says what has gathered.
+    pub fn drained(&mut self, now: Now) {
+        match self.part {
+            Part::Leader => self.say_as_leader(now),
+            _ => self.say_as_follower(),
+        }
     }
 
-    /// A leader gives up its epoch to stand for the next one.
-    pub fn step_down(&mut self) {
+    /// The next entry that is agreed and durable here and was not taken yet. Its members count from
+    /// here on as agreed.
+    pub fn take_committed(&mut self) -> Option<Entry> {
+        let entry = self.window.execute(self.committed.min(self.durable))?;
+        self.executed = entry.zxid;
+        self.members.executed(entry.zxid);
+        self.admit_myself();
+        Some(entry)
+    }
+
+    /// What was taken is executed: forgets what nobody needs.
+    pub fn trim(&mut self) {
+        let in_transfer = self.reign.as_ref().is_some_and(Reign::is_transferring);
+        self.window.trim(match in_transfer {
+            true => KEPT_FOR_TRANSFER_BYTES,
+            false => KEPT_BYTES,
+        });
+    }
+
+    /// A snapshot of this server is durable.
+    pub fn snapshot_made(&mut self, zxid: Zxid) {
+        self.snapshot = self.snapshot.max(zxid);
+    }
+
+    /// What is executed names this directory: from now on it speaks for its server, and remembers
+    /// it.
+    pub(super) fn admit_myself(&mut self) {
+        if self.ballot.standing == Standing::Stranger
+            && self.members.is_named(self.server, self.directory)
+        {
+            self.ballot.standing = Standing::Admitted;
+            self.save_ballot(Saving::Ballot);
+        }
+    }
+
+    pub(super) fn send(&mut self, to: ServerId, message: Message) {
+        self.acts.push(Act::Send { to, message });
+    }
+
+    pub(super) fn tell(&mut self, fact: Fact) {
+        self.acts.push(Act::Tell(fact));
+    }
+
+    /// Everybody else who votes.
+    pub(super) fn other_voters(&self) -> Vec<ServerId> {
+        let members = self.members.newest();
+        members
+            .members()
+            .into_iter()
+            .filter(|server| *server != self.server && members.is_voter(*server))
+            .collect()
+    }
+
+    /// Follows an epoch, with its leader if that is known. Whatever this server was, it is no more.
+    pub(super) fn follow(&mut self, now: Now, epoch: Epoch, leader: Option<ServerId>) {
+        assert!(epoch >= self.ballot.epoch, "epochs only grow");
+        if self.part == Part::Leader {
+            assert!(epoch > self.ballot.epoch, "an epoch has one leader");
+            self.abdicate();
+        }
+        if epoch > self.ballot.epoch {
+            self.ballot = Ballot {
+                epoch,
+                voted_for: None,
+                standing: self.ballot.standing,
+            };
+            self.save_ballot(Saving::Ballot);
+            self.leader = None;
+        }
+        self.votes.clear();
+        if let Some(leader) = leader {
+            if self.leader != Some(leader) {
+                self.leader = Some(leader);
+                self.matched = self.committed;
+                self.acked = None;
+                self.incoming = self.incoming.take().filter(Incoming::is_installing);
+                self.tell(Fact::Followed(epoch, leader));
+            }
+            self.suspects_leader = false;
+            self.heard_at = now.clock;
+        }
+        self.part = match self.leader {
+            Some(_) => Part::Follower,
+            None => Part::Looking,
+        };
+        self.draw_election(now);
+    }
+
+    /// Leads no more.
+    pub(super) fn abdicate(&mut self) {
+        if self.reign.take().is_some() {
+            self.tell(Fact::Deposed(self.ballot.epoch));
+        }
         self.part = Part::Looking;
+        self.leader = None;
         self.votes.clear();
     }
 
-    fn append(&mut self, zxid: Zxid, txn: Txn) -> (Zxid, Save) {
-        let entry = Entry {
-            zxid,
-            txn: Arc::new(txn),
-        };
-        self.tail.push_back(entry.clone());
-        self.last = zxid;
-        let ticket = self.ticket(Saving::Entry(zxid));
-        (
-            zxid,
-            Save {
-                ticket,
-                record: Record::Entry(entry),
-            },
-        )
-    }
-
-    fn ticket(&mut self, saving: Saving) -> Ticket {
-        self.tickets += 1;
-        let ticket = Ticket {
-            incarnation: self.incarnation,
-            number: self.tickets,
-        };
-        self.saving.push_back((ticket, saving));
-        ticket
-    }
-
-    /// A save is durable.
-    pub fn saved(&mut self, ticket: Ticket) -> Progress {
-        let Some(saving) = self.answered(ticket) else {
-            return Progress::Nothing;
-        };
-        assert!(
-            !self.refusing,
-            "a save after a refused one cannot have succeeded"
-        );
-        match saving {
-            Saving::Ballot(epoch) if epoch == self.ballot.epoch && self.part == Part::Candidate => {
-                self.votes.insert(self.server);
-                if self.is_quorum(|server| self.votes.contains(server)) {
-                    self.part = Part::Leader;
-                    return Progress::Won(epoch);
-                }
-                Progress::Nothing
-            }
-            Saving::Ballot(_) => Progress::Nothing,
-            Saving::Entry(zxid) => {
-                self.durable.insert(self.server, zxid);
-                self.advance_commit()
-            }
+    /// Appends an entry, and asks for it to be saved.
+    pub(super) fn append(&mut self, entry: Entry) {
+        if let Some(after) = self.owed_cut.take() {
+            self.save(Record::Cut(after), Saving::Cut(after));
         }
-    }
-
-    /// A save was refused for want of space; the storage cut its log back to before it and refuses
-    /// every later ticket too. Gives the entries that are taken back, in their order; none if an
-    /// earlier refusal took them already.
-    pub fn refused(&mut self, ticket: Ticket) -> Vec<Entry> {
-        let Some(saving) = self.answered(ticket) else {
-            return Vec::new();
-        };
-        self.refusing = !self.saving.is_empty();
-        match saving {
-            Saving::Ballot(_) => {
-                self.step_down();
-                Vec::new()
-            }
-            Saving::Entry(zxid) => {
-                let kept = self
-                    .tail
-                    .iter()
-                    .take_while(|entry| entry.zxid < zxid)
-                    .count();
-                let lost: Vec<Entry> = self.tail.drain(kept..).collect();
-                self.last = self.tail.back().map_or(self.committed, |entry| entry.zxid);
-                if self.last.epoch() < self.ballot.epoch {
-                    // The transaction that opens the epoch is among them: the reign has no log.
-                    self.step_down();
-                }
-                lost
-            }
+        let is_first = !self.members.is_founded();
+        let before = self.members.newest().directories.get(&self.server).copied();
+        self.members.appended(&entry);
+        // The founders, and servers that join, have no predecessor whom they could contradict. Who
+        // replaces another directory waits until that is agreed.
+        if (is_first || before.is_none())
+            && self.members.newest().knows(self.server, self.directory)
+            && self.ballot.standing == Standing::Stranger
+        {
+            self.ballot.standing = Standing::Admitted;
+            self.save_ballot(Saving::Ballot);
         }
-    }
-
-    /// May a transaction be proposed? After a refusal not before every save that was asked for
-    /// has its answer: what is appended must follow what the storage kept.
-    pub fn can_propose(&self) -> bool {
-        self.part == Part::Leader && self.last.epoch() == self.ballot.epoch && !self.refusing
-    }
-
-    /// May this server stand for election?
-    pub fn can_campaign(&self) -> bool {
-        self.part == Part::Looking && !self.refusing
-    }
-
-    fn answered(&mut self, ticket: Ticket) -> Option<Saving> {
-        if ticket.incarnation != self.incarnation {
-            return None;
-        }
-        let (expected, saving) = self
-            .saving
-            .pop_front()
-            .expect("an answer without a question");
-        assert!(
-            expected == ticket,
-            "saves are answered in the order of their tickets"
-        );
-        Some(saving)
-    }
-
-    fn advance_commit(&mut self) -> Progress {
-        if self.part != Part::Leader {
-            return Progress::Nothing;
-        }
-        let has = |server: &ServerId, zxid: Zxid| {
-            self.durable
-                .get(server)
-                .is_some_and(|durable| *durable >= zxid)
-        };
-        let positions = self.durable.values().copied();
-        let agreed = positions
-            .filter(|zxid| self.is_quorum(|server| has(server, *zxid)))
-            .max();
-        match agreed {
-            // Older epochs are agreed only through an entry of the leader's own epoch (Raft 5.4.2).
-            Some(zxid) if zxid.epoch() == self.ballot.epoch && zxid > self.committed => {
-                self.committed = zxid;
-                Progress::Committed(zxid)
-            }
-            _ => Progress::Nothing,
-        }
-    }
-
-    /// A predicate over sets of servers, never a count: joint configurations and weights fit in.
-    fn is_quorum(&self, has: impl Fn(&ServerId) -> bool) -> bool {
-        self.voters.iter().filter(|server| has(server)).count() * 2 > self.voters.len()
-    }
-
-    /// The next entry that is agreed and was not taken yet.
-    pub fn take_committed(&mut self) -> Option<Entry> {
-        match self.tail.front() {
-            Some(entry) if entry.zxid <= self.committed => self.tail.pop_front(),
-            _ => None,
-        }
+        self.window.push(entry.clone());
+        let zxid = entry.zxid;
+        self.save(Record::Entry(entry), Saving::Entry(zxid));
     }
 
     /// Asserts what must hold between any two steps.
     pub fn check(&self) {
         assert!(
-            self.committed <= self.last,
+            self.committed <= self.last(),
             "agreed beyond the end of the log"
         );
-        let durable = self.durable[&self.server];
+        assert!(self.executed <= self.committed, "executed, but not agreed");
+        assert!(self.executed <= self.durable, "executed, but not saved");
         assert!(
-            self.part != Part::Leader || self.committed <= durable,
-            "agreed, but not saved"
+            self.durable <= self.last(),
+            "durable beyond the end of the log"
         );
-        let mut before: Option<Zxid> = None;
-        for entry in &self.tail {
-            let dense = before.is_none_or(|zxid| {
-                zxid.next() == Some(entry.zxid)
-                    || (entry.zxid.epoch() > zxid.epoch() && entry.zxid.counter() == 0)
-            });
-            assert!(dense, "a gap in the log before {}", entry.zxid);
-            before = Some(entry.zxid);
-        }
+        assert!(
+            (self.part == Part::Leader) == self.reign.is_some(),
+            "a leader has a reign, and nobody else"
+        );
+        assert!(
+            self.part != Part::Leader || self.leader == Some(self.server),
+            "a leader follows itself"
+        );
+        assert!(self.acts.is_empty(), "acts are done in their own step");
     }
 
-    /// What of the agreement matters to the protocol, in a fixed order of numbers.
-    pub fn digest_into(&self, mut take: impl FnMut(u64)) {
-        take(u64::from(self.ballot.epoch.0));
-        take(
-            self.ballot
-                .voted_for
-                .map_or(0, |server| u64::from(server.0)),
-        );
-        take(self.part as u64);
-        take(self.last.0);
-        take(self.committed.0);
-        take(self.durable[&self.server].0);
-        take(self.saving.len() as u64);
-        self.votes
-            .iter()
-            .for_each(|server| take(u64::from(server.0)));
+    /// Asserts what is costly to look at.
+    pub fn check_log(&self) {
+        self.window.check();
+    }
+
+    /// What of the agreement matters to the protocol.
+    pub fn digest_into(&self, mut take: impl FnMut(&[u8])) {
+        let take = &mut take;
+        let mut number = |number: u64| take(&number.to_le_bytes());
+        number(u64::from(self.ballot.epoch.0));
+        number(self.ballot.voted_for.map_or(0, |server| server.0.into()));
+        number(self.ballot.standing as u64);
+        number(self.part as u64);
+        number(self.leader.map_or(0, |server| server.0.into()));
+        number(self.window.base().0);
+        for entry in self.window.entries() {
+            number(entry.zxid.0);
+        }
+        number(self.durable.0);
+        number(self.committed.0);
+        number(self.executed.0);
+        for (server, peer) in &self.peers {
+            number(server.0.into());
+            number(peer.directory.0 as u64);
+            number(peer.standing.map_or(2, |standing| standing as u64));
+        }
+        for (server, vote) in &self.votes {
+            number(server.0.into());
+            number(*vote as u64);
+        }
+        number(self.cause as u64);
+        number(self.suspects_leader.into());
+        number(self.has_waited.into());
+        number(self.snapshot.0);
+        number(self.matched.0);
+        number(self.owes_ack.into());
+        number(self.acked.map_or(0, |(_, zxid)| zxid.0 + 1));
+        number(self.saving.len() as u64);
+        for (_, saving) in &self.saving {
+            saving.digest_into(&mut number);
+        }
+        number(self.refusing.into());
+        number(self.owed_cut.map_or(0, |after| after.0 + 1));
+        if let Some(incoming) = &self.incoming {
+            incoming.digest_into(&mut number);
+        }
+        if let Some(reign) = &self.reign {
+            reign.digest_into(&mut number);
+        }
+        self.members.digest_into(take);
     }
 }

@@ -105,6 +105,23 @@ pub struct Txn {
     pub action: Action,
 }
 
+impl Txn {
+    /// About how many bytes it takes in memory; what limits on memory and on messages count.
+    pub fn weight(&self) -> usize {
+        let identities: usize = self
+            .identities
+            .iter()
+            .map(|who| who.scheme.len() + who.id.len() + 32)
+            .sum();
+        let ops = match &self.action {
+            Action::Write(op) => op.weight(),
+            Action::Multi(ops) => ops.iter().map(Op::weight).sum(),
+            _ => 64,
+        };
+        128 + identities + ops
+    }
+}
+
 /// A transaction at its position.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {

@@ -93,6 +93,32 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        let acl = |acl: &Acl| {
+            acl.0
+                .iter()
+                .map(|entry| entry.who.scheme.len() + entry.who.id.len() + 32)
+                .sum::<usize>()
+        };
+        let data = |data: &Option<Data>| data.as_ref().map_or(0, |data| data.len());
+        let rest = match self {
+            Op::Create(create) => {
+                create.place.pieces().map(str::len).iter().sum::<usize>()
+                    + data(&create.data)
+                    + acl(&create.acl)
+            }
+            Op::SetData {
+                path, data: set, ..
+            } => path.as_str().len() + data(set),
+            Op::SetAcl { path, acl: set, .. } => path.as_str().len() + acl(set),
+            Op::Delete { path, .. } | Op::Check { path, .. } => path.as_str().len(),
+        };
+        64 + rest
+    }
+}
+
 /// What came of an [`Op`] that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Done {

@@ -1,0 +1,35 @@
+//! A server's state as 128 bits, for those who ask whether they have seen it before.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::node::node::Node;
+
+impl Node {
+    /// A digest of the state that matters to the protocol: not the clock, not the generator, not
+    /// the counters of events.
+    pub fn fingerprint(&self) -> u128 {
+        let mut hash = Xxh3::new();
+        self.replica.digest_into(|bytes| hash.update(bytes));
+        hash.update(&self.store.digest().to_le_bytes());
+        let mut hash_text = |text: &dyn core::fmt::Debug| {
+            hash.update(alloc::format!("{text:?}").as_bytes());
+        };
+        for (id, connection) in &self.connections {
+            hash_text(id);
+            hash_text(connection);
+        }
+        hash_text(&self.arrivals);
+        hash_text(&self.handed_to);
+        hash_text(&self.outgoing);
+        hash_text(&self.touched);
+        hash_text(&self.pipelines);
+        hash_text(&self.wishes);
+        hash_text(&self.expiring);
+        hash_text(&self.barriers);
+        self.watches.all().for_each(|watch| hash_text(&watch));
+        self.heartbeats
+            .sessions()
+            .for_each(|session| hash_text(&session));
+        hash.digest128()
+    }
+}

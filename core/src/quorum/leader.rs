@@ -1,0 +1,831 @@
+//! A leader's reign: how far each server is, what it is sent next, and what is agreed.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::ids::{DirectoryId, Epoch, ServerId, Zxid};
+use crate::membership::Membership;
+use crate::quorum::log::Standing;
+use crate::quorum::message::{Extent, Message};
+use crate::quorum::replica::{Act, Alarm, Fact, Part, Replica, Timing};
+use crate::store::txn::{Action, Entry, Txn};
+use crate::time::{Instant, Now};
+
+/// Bytes of entries in one message: what a gigabit link carries in two milliseconds, so that a beat
+/// does not wait long behind it. One larger entry goes alone.
+const APPEND_BYTES_MAX: usize = 256 * 1024;
+
+/// Messages with entries that a server has not answered: together with [`APPEND_BYTES_MAX`] more
+/// than any link carries within a round trip and a sync.
+const UNANSWERED_MAX: usize = 64;
+
+/// Beats without an answer to a piece of a snapshot before it is sent again.
+const CHUNK_PATIENCE_BEATS: u32 = 20;
+
+/// How a server is brought forward.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Pace {
+    /// Where its log meets the leader's is not known: one message at a time.
+    Probe {
+        /// It was sent, and is not answered.
+        asked: bool,
+    },
+    /// It meets: entries follow each other without waiting for answers.
+    Stream,
+    /// Its log ends before the leader's begins: it needs a snapshot.
+    Transfer {
+        /// The snapshot's position; zero until there is one.
+        zxid: Zxid,
+        /// How much of it the server has.
+        offset: u64,
+        /// Beats since something was heard.
+        silence: u32,
+    },
+}
+
+/// One other member, as the leader knows it.
+#[derive(Clone, Debug)]
+struct Progress {
+    /// What speaks for it, by its last answer.
+    directory: Option<DirectoryId>,
+    standing: Standing,
+    /// Its log is the leader's up to here, and durable.
+    matched: Zxid,
+    /// What was sent last, or is to be probed.
+    sent: Zxid,
+    /// The ends of the messages that are not answered.
+    unanswered: VecDeque<Zxid>,
+    pace: Pace,
+    /// The end of what is agreed, as it was told.
+    told: Zxid,
+    /// The last beat that it answered.
+    round: u64,
+    /// It answered since the leader looked last.
+    answered: bool,
+    /// It was matched so far at the last beat.
+    matched_at_beat: Zxid,
+}
+
+/// A question for what is agreed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Barrier {
+    to: ServerId,
+    number: u64,
+    zxid: Zxid,
+    /// The beat that a quorum must answer.
+    round: u64,
+}
+
+/// The leader's own state; it ends with its epoch.
+#[derive(Clone, Debug)]
+pub(super) struct Reign {
+    others: BTreeMap<ServerId, Progress>,
+    round: u64,
+    beat_at: Instant,
+    quorum_at: Instant,
+    /// In the order of the questions.
+    barriers: VecDeque<Barrier>,
+    /// A beat is to be sent for the barriers that have no round yet.
+    wants_round: bool,
+    /// The leader hands over, and proposes no more.
+    successor: Option<ServerId>,
+    has_named_successor: bool,
+}
+
+impl Reign {
+    pub fn new(now: Now, timing: Timing) -> Reign {
+        Reign {
+            others: BTreeMap::new(),
+            round: 0,
+            beat_at: now.clock,
+            quorum_at: now.clock.after(timing.election_timeout),
+            barriers: VecDeque::new(),
+            wants_round: false,
+            successor: None,
+            has_named_successor: false,
+        }
+    }
+
+    /// The alarms; a leader alone needs none.
+    pub fn armed(&self) -> impl Iterator<Item = (Instant, Alarm)> + use<> {
+        let alarms = [(self.beat_at, Alarm::Beat), (self.quorum_at, Alarm::Quorum)];
+        let armed = match self.others.is_empty() && self.successor.is_none() {
+            true => 0,
+            false => 2,
+        };
+        alarms.into_iter().take(armed)
+    }
+
+    pub fn is_transferring(&self) -> bool {
+        let transfers = |progress: &Progress| matches!(progress.pace, Pace::Transfer { .. });
+        self.others.values().any(transfers)
+    }
+
+    pub fn matched(&self, server: ServerId) -> Option<Zxid> {
+        self.others.get(&server).map(|progress| progress.matched)
+    }
+
+    pub fn digest_into(&self, number: &mut impl FnMut(u64)) {
+        for (server, progress) in &self.others {
+            number(server.0.into());
+            number(progress.directory.map_or(0, |directory| directory.0 as u64));
+            number(progress.standing as u64);
+            number(progress.matched.0);
+            number(progress.sent.0);
+            progress.unanswered.iter().for_each(|zxid| number(zxid.0));
+            match progress.pace {
+                Pace::Probe { asked } => number(1 + u64::from(asked)),
+                Pace::Stream => number(3),
+                Pace::Transfer { zxid, offset, .. } => {
+                    number(4);
+                    number(zxid.0);
+                    number(offset);
+                }
+            }
+            number(progress.told.0);
+            number(self.round - progress.round.min(self.round));
+            number(progress.answered.into());
+            number(progress.matched_at_beat.0);
+        }
+        for barrier in &self.barriers {
+            number(barrier.to.0.into());
+            number(barrier.number);
+            number(barrier.zxid.0);
+            number(self.round.saturating_sub(barrier.round));
+        }
+        number(self.wants_round.into());
+        number(self.successor.map_or(0, |server| server.0.into()));
+        number(self.has_named_successor.into());
+    }
+}
+
+impl Progress {
+    fn new(sent: Zxid) -> Progress {
+        Progress {
+            directory: None,
+            standing: Standing::Stranger,
+            matched: Zxid::ZERO,
+            sent,
+            unanswered: VecDeque::new(),
+            pace: Pace::Probe { asked: false },
+            told: Zxid::ZERO,
+            round: 0,
+            answered: false,
+            matched_at_beat: Zxid::ZERO,
+        }
+    }
+
+    fn probe(&mut self, from: Zxid) {
+        self.sent = from;
+        self.unanswered.clear();
+        self.pace = Pace::Probe { asked: false };
+    }
+
+    fn has_room(&self) -> bool {
+        match self.pace {
+            Pace::Probe { asked } => !asked,
+            Pace::Stream => self.unanswered.len() < UNANSWERED_MAX,
+            Pace::Transfer { .. } => false,
+        }
+    }
+}
+
+impl Replica {
+    /// Is the election won, and the epoch not yet opened?
+    pub fn is_to_open(&self) -> bool {
+        self.part == Part::Leader && self.last().epoch() < self.ballot.epoch
+    }
+
+    /// May a transaction be proposed?
+    pub fn can_propose(&self, now: Now) -> bool {
+        let free = |reign: &Reign| reign.successor.is_none();
+        self.last().epoch() == self.ballot.epoch
+            && self.can_append(now)
+            && self.reign.as_ref().is_some_and(free)
+    }
+
+    /// Appends the transaction that opens the epoch; the leader's first.
+    ///
+    /// # Panics
+    /// If the epoch is open, or this server does not lead.
+    pub fn open_epoch(&mut self, txn: Txn) -> Zxid {
+        assert!(self.is_to_open(), "the epoch is not to be opened");
+        let zxid = Zxid::new(self.ballot.epoch, 0);
+        let txn = Arc::new(txn);
+        self.append(Entry { zxid, txn });
+        zxid
+    }
+
+    /// Appends a transaction. `None` if the epoch's counter is exhausted: then the leader must win
+    /// another epoch first.
+    ///
+    /// # Panics
+    /// If nothing can be proposed.
+    pub fn propose(&mut self, txn: Arc<Txn>) -> Option<Zxid> {
+        assert!(self.part == Part::Leader, "only a leader proposes");
+        assert!(
+            self.last().epoch() == self.ballot.epoch,
+            "the epoch is not open"
+        );
+        let zxid = self.last().next()?;
+        let is_membership = matches!(txn.action, Action::Reconfigure { .. });
+        self.append(Entry { zxid, txn });
+        if is_membership {
+            self.attend_members();
+        }
+        Some(zxid)
+    }
+
+    /// Keeps an eye on all members, and on nobody else.
+    pub(super) fn attend_members(&mut self) {
+        let mut members = self.members.newest().members();
+        members.remove(&self.server);
+        let last = self.last();
+        let Some(reign) = &mut self.reign else {
+            return;
+        };
+        reign.others.retain(|server, _| members.contains(server));
+        for server in members {
+            reign
+                .others
+                .entry(server)
+                .or_insert_with(|| Progress::new(last));
+        }
+    }
+
+    /// A link is new: what was sent on an older one may be lost.
+    pub(super) fn probe_again(&mut self, server: ServerId, directory: DirectoryId) {
+        let last = self.last();
+        let Some(progress) = self
+            .reign
+            .as_mut()
+            .and_then(|reign| reign.others.get_mut(&server))
+        else {
+            return;
+        };
+        if progress.directory.is_some_and(|known| known != directory) {
+            *progress = Progress::new(last);
+        }
+        match &mut progress.pace {
+            Pace::Probe { asked } => *asked = false,
+            Pace::Stream => progress.probe(progress.matched),
+            Pace::Transfer { silence, .. } => *silence = CHUNK_PATIENCE_BEATS,
+        }
+    }
+
+    /// Says what has gathered: entries, news of what is agreed, a beat for those who want to know.
+    pub(super) fn say_as_leader(&mut self, now: Now) {
+        let wants_round = self.reign.as_ref().is_some_and(|reign| reign.wants_round);
+        if wants_round {
+            self.beat(now);
+        }
+        let others: Vec<ServerId> = match &self.reign {
+            Some(reign) => reign.others.keys().copied().collect(),
+            None => return,
+        };
+        for server in others {
+            self.bring_forward(server);
+            self.tell_committed(server);
+        }
+        self.name_successor();
+    }
+
+    fn progress(&mut self, server: ServerId) -> Option<&mut Progress> {
+        self.reign.as_mut()?.others.get_mut(&server)
+    }
+
+    /// Sends a server what comes next, as much as it has room for.
+    fn bring_forward(&mut self, to: ServerId) {
+        if !self.peers.contains_key(&to) {
+            return;
+        }
+        loop {
+            let (window, last) = (&self.window, self.window.last());
+            let Some(progress) = self
+                .reign
+                .as_mut()
+                .and_then(|reign| reign.others.get_mut(&to))
+            else {
+                return;
+            };
+            let is_probe = matches!(progress.pace, Pace::Probe { .. });
+            if !progress.has_room() || (!is_probe && progress.sent >= last) {
+                return;
+            }
+            if progress.sent < window.base() {
+                progress.pace = Pace::Transfer {
+                    zxid: Zxid::ZERO,
+                    offset: 0,
+                    silence: 0,
+                };
+                self.begin_transfer(to);
+                return;
+            }
+            let previous = progress.sent;
+            let mut entries = Vec::new();
+            let mut bytes = 0;
+            for (entry, weight) in window.after(previous) {
+                if !entries.is_empty() && bytes + weight > APPEND_BYTES_MAX {
+                    break;
+                }
+                bytes += weight;
+                entries.push(entry.clone());
+            }
+            let end = entries.last().map_or(previous, |entry: &Entry| entry.zxid);
+            progress.told = self.committed;
+            match &mut progress.pace {
+                Pace::Probe { asked } => *asked = true,
+                Pace::Stream | Pace::Transfer { .. } => progress.sent = end,
+            }
+            progress.unanswered.push_back(end);
+            let append = Message::Append {
+                epoch: self.ballot.epoch,
+                previous,
+                entries,
+                committed: self.committed,
+            };
+            self.send(to, append);
+        }
+    }
+
+    /// Tells a server that has everything what of it is agreed by now.
+    fn tell_committed(&mut self, to: ServerId) {
+        let (epoch, committed) = (self.ballot.epoch, self.committed);
+        let Some(reign) = &mut self.reign else {
+            return;
+        };
+        let round = reign.round;
+        let Some(progress) = reign.others.get_mut(&to) else {
+            return;
+        };
+        let known = committed.min(progress.matched);
+        if progress.pace != Pace::Stream || known <= progress.told.min(progress.matched) {
+            return;
+        }
+        progress.told = committed;
+        let beat = Message::Beat {
+            epoch,
+            round,
+            committed: known,
+        };
+        self.send(to, beat);
+    }
+
+    /// It is time to say that the leader lives.
+    pub(super) fn beat_due(&mut self, now: Now) {
+        self.beat(now);
+    }
+
+    fn beat(&mut self, now: Now) {
+        let (epoch, committed, beat) = (self.ballot.epoch, self.committed, self.timing.beat);
+        let peers: Vec<ServerId> = self.peers.keys().copied().collect();
+        let Some(reign) = &mut self.reign else {
+            return;
+        };
+        reign.round += 1;
+        reign.beat_at = now.clock.after(beat);
+        reign.wants_round = false;
+        let round = reign.round;
+        for barrier in &mut reign.barriers {
+            if barrier.round == 0 {
+                barrier.round = round;
+            }
+        }
+        let mut messages = Vec::new();
+        let mut again = Vec::new();
+        for (server, progress) in &mut reign.others {
+            if !peers.contains(server) {
+                continue;
+            }
+            let known = committed.min(progress.matched);
+            progress.told = progress.told.max(known);
+            messages.push((*server, known));
+            match &mut progress.pace {
+                // What was sent may be lost.
+                Pace::Probe { asked } => *asked = false,
+                Pace::Stream => {
+                    let stuck = progress.matched == progress.matched_at_beat;
+                    if stuck && progress.matched < progress.sent {
+                        progress.probe(progress.matched);
+                    }
+                }
+                Pace::Transfer { silence, .. } => {
+                    *silence += 1;
+                    if *silence > CHUNK_PATIENCE_BEATS {
+                        *silence = 0;
+                        again.push(*server);
+                    }
+                }
+            }
+            progress.matched_at_beat = progress.matched;
+        }
+        for (to, committed) in messages {
+            let beat = Message::Beat {
+                epoch,
+                round,
+                committed,
+            };
+            self.send(to, beat);
+        }
+        again.into_iter().for_each(|to| self.begin_transfer(to));
+        self.pass_barriers();
+    }
+
+    /// Does a quorum still answer? If not, others may have elected somebody else long ago.
+    pub(super) fn quorum_due(&mut self, now: Now) {
+        let me = self.server;
+        let Some(reign) = &mut self.reign else {
+            return;
+        };
+        reign.quorum_at = now.clock.after(self.timing.election_timeout);
+        let answers = |server| {
+            server == me
+                || reign
+                    .others
+                    .get(&server)
+                    .is_some_and(|progress| progress.answered)
+        };
+        if !self.members.newest().is_quorum(answers) {
+            self.abdicate();
+            self.draw_election(now);
+            return;
+        }
+        if let Some(reign) = &mut self.reign {
+            for progress in reign.others.values_mut() {
+                progress.answered = false;
+            }
+            // The hand-over has come to nothing: it goes on.
+            reign.successor = None;
+            reign.has_named_successor = false;
+        }
+    }
+
+    fn answered_by(&mut self, from: ServerId, epoch: Epoch) -> Option<&mut Progress> {
+        if epoch != self.ballot.epoch {
+            return None;
+        }
+        let progress = self.progress(from)?;
+        progress.answered = true;
+        Some(progress)
+    }
+
+    /// A server has saved entries.
+    pub(super) fn appended_heard(
+        &mut self,
+        from: ServerId,
+        directory: DirectoryId,
+        epoch: Epoch,
+        durable: Zxid,
+        standing: Standing,
+    ) {
+        let last = self.last();
+        let Some(progress) = self.answered_by(from, epoch) else {
+            return;
+        };
+        if progress.directory.is_some_and(|known| known != directory) {
+            *progress = Progress::new(last);
+        }
+        progress.directory = Some(directory);
+        progress.standing = standing;
+        progress.matched = progress.matched.max(durable.min(last));
+        let end = progress.unanswered.back().copied();
+        while progress
+            .unanswered
+            .front()
+            .is_some_and(|sent| *sent <= durable)
+        {
+            progress.unanswered.pop_front();
+        }
+        match progress.pace {
+            Pace::Stream => {}
+            Pace::Probe { asked } => {
+                // Where it was probed, the logs meet; what was sent with the probe is there, too.
+                let end = end.filter(|_| asked).unwrap_or(progress.matched);
+                progress.sent = end.max(progress.matched);
+                progress.pace = Pace::Stream;
+            }
+            Pace::Transfer { zxid, .. } => {
+                if durable >= zxid && zxid > Zxid::ZERO {
+                    progress.probe(progress.matched);
+                }
+            }
+        }
+        self.advance_commit();
+    }
+
+    /// A server's log does not meet the leader's where it should.
+    pub(super) fn mismatched_heard(
+        &mut self,
+        from: ServerId,
+        epoch: Epoch,
+        previous: Zxid,
+        floor: Zxid,
+    ) {
+        let meets = self.window.floor(floor);
+        let base = self.window.base();
+        let Some(progress) = self.answered_by(from, epoch) else {
+            return;
+        };
+        if previous <= progress.matched || matches!(progress.pace, Pace::Transfer { .. }) {
+            return;
+        }
+        match meets {
+            Some(meets) => progress.probe(meets.max(progress.matched)),
+            // Below everything that is in memory.
+            None => progress.probe(Zxid(base.0.saturating_sub(1))),
+        }
+    }
+
+    /// A server has answered a beat.
+    pub(super) fn beaten_heard(&mut self, from: ServerId, epoch: Epoch, round: u64) {
+        if let Some(progress) = self.answered_by(from, epoch) {
+            progress.round = progress.round.max(round);
+            self.pass_barriers();
+        }
+    }
+
+    /// Looks how far the log is agreed.
+    pub(super) fn advance_commit(&mut self) {
+        let Some(reign) = &self.reign else {
+            return;
+        };
+        let members = self.members.newest();
+        let has = |server: ServerId, zxid: Zxid| match reign.others.get(&server) {
+            Some(progress) => {
+                let speaks = |directory| members.knows(server, directory);
+                progress.matched >= zxid
+                    && progress.standing == Standing::Admitted
+                    && progress.directory.is_some_and(speaks)
+            }
+            None => server == self.server && self.durable >= zxid,
+        };
+        let others = reign.others.values().map(|progress| progress.matched);
+        let agreed = others
+            .chain([self.durable])
+            .filter(|zxid| members.is_quorum(|server| has(server, *zxid)))
+            .max();
+        // Older epochs are agreed only through an entry of the leader's own epoch (Raft 5.4.2).
+        if let Some(zxid) = agreed
+            && zxid.epoch() == self.ballot.epoch
+            && zxid > self.committed
+        {
+            self.committed = zxid;
+        }
+    }
+
+    /// Somebody wants to know what is agreed.
+    pub fn barrier_asked(&mut self, to: ServerId, number: u64) {
+        let (epoch, committed) = (self.ballot.epoch, self.committed);
+        let Some(reign) = &mut self.reign else {
+            return;
+        };
+        // Before its epoch is open, a leader does not know. Who asked asks again.
+        if committed.epoch() != epoch {
+            return;
+        }
+        reign.barriers.push_back(Barrier {
+            to,
+            number,
+            zxid: committed,
+            round: 0,
+        });
+        reign.wants_round = true;
+        if reign.others.is_empty() {
+            reign
+                .barriers
+                .iter_mut()
+                .for_each(|barrier| barrier.round = 1);
+            self.pass_barriers();
+        }
+    }
+
+    /// Answers whose beat a quorum has answered: nobody else led when it was sent.
+    fn pass_barriers(&mut self) {
+        let me = self.server;
+        let Some(reign) = &mut self.reign else {
+            return;
+        };
+        let mut passed = Vec::new();
+        while let Some(barrier) = reign.barriers.front().copied() {
+            let others = &reign.others;
+            let answered = |server| {
+                server == me
+                    || others
+                        .get(&server)
+                        .is_some_and(|progress| progress.round >= barrier.round)
+            };
+            if barrier.round == 0 || !self.members.newest().is_quorum(answered) {
+                break;
+            }
+            reign.barriers.pop_front();
+            passed.push(barrier);
+        }
+        for Barrier {
+            to, number, zxid, ..
+        } in passed
+        {
+            self.acts.push(Act::SetBarrier { to, number, zxid });
+        }
+    }
+
+    /// Sends a snapshot, or goes on with it; makes one first if there is none that will do.
+    fn begin_transfer(&mut self, to: ServerId) {
+        let (snapshot, base) = (self.snapshot, self.window.base());
+        let Some(progress) = self.progress(to) else {
+            return;
+        };
+        let Pace::Transfer { zxid, offset, .. } = &mut progress.pace else {
+            return;
+        };
+        if *zxid < base {
+            if snapshot < base || snapshot == Zxid::ZERO {
+                self.acts.push(Act::MakeSnapshot);
+                return;
+            }
+            (*zxid, *offset) = (snapshot, 0);
+        }
+        let (zxid, offset) = (*zxid, *offset);
+        self.tell(Fact::TransferBegun(to, zxid, offset));
+        self.acts.push(Act::ReadChunk { to, zxid, offset });
+    }
+
+    /// A new snapshot of this server is durable: who waited for one gets it.
+    pub fn transfer_waiting(&mut self) {
+        let Some(reign) = &self.reign else {
+            return;
+        };
+        let waits = |progress: &Progress| matches!(progress.pace, Pace::Transfer { zxid, .. } if zxid == Zxid::ZERO);
+        let waiting = reign.others.iter().filter(|(_, progress)| waits(progress));
+        let waiting: Vec<ServerId> = waiting.map(|(server, _)| *server).collect();
+        waiting.into_iter().for_each(|to| self.begin_transfer(to));
+    }
+
+    /// A piece of the snapshot was read.
+    pub fn chunk_read(
+        &mut self,
+        to: ServerId,
+        zxid: Zxid,
+        offset: u64,
+        bytes: Vec<u8>,
+        extent: Extent,
+    ) {
+        let epoch = self.ballot.epoch;
+        let Some(progress) = self.progress(to) else {
+            return;
+        };
+        let expected = matches!(progress.pace, Pace::Transfer { zxid: of, offset: at, .. }
+            if of == zxid && at == offset);
+        if expected {
+            let chunk = Message::Chunk {
+                epoch,
+                zxid,
+                offset,
+                bytes,
+                extent,
+            };
+            self.send(to, chunk);
+        }
+    }
+
+    /// The snapshot is gone: another one will do.
+    pub fn chunk_missed(&mut self, to: ServerId, missed: Zxid) {
+        if self.snapshot == missed {
+            self.snapshot = Zxid::ZERO;
+        }
+        let Some(progress) = self.progress(to) else {
+            return;
+        };
+        if let Pace::Transfer { zxid, offset, .. } = &mut progress.pace
+            && *zxid == missed
+        {
+            (*zxid, *offset) = (Zxid::ZERO, 0);
+            self.begin_transfer(to);
+        }
+    }
+
+    /// A server has stored a piece of a snapshot.
+    pub(super) fn chunk_taken_heard(
+        &mut self,
+        from: ServerId,
+        epoch: Epoch,
+        taken: Zxid,
+        stored: u64,
+    ) {
+        let Some(progress) = self.answered_by(from, epoch) else {
+            return;
+        };
+        let Pace::Transfer {
+            zxid,
+            offset,
+            silence,
+        } = &mut progress.pace
+        else {
+            return;
+        };
+        if *zxid == taken {
+            *silence = 0;
+            *offset = stored;
+            let (zxid, offset) = (*zxid, *offset);
+            self.acts.push(Act::ReadChunk {
+                to: from,
+                zxid,
+                offset,
+            });
+        }
+    }
+
+    /// The leader is to stop: hands over to the voter that has most of the log, if there is one.
+    pub fn hand_over(&mut self, now: Now) {
+        let successor = self.best_successor();
+        let timeout = self.timing.election_timeout;
+        if let Some(reign) = &mut self.reign
+            && let Some(successor) = successor
+        {
+            reign.successor = Some(successor);
+            reign.has_named_successor = false;
+            reign.quorum_at = now.clock.after(timeout);
+        }
+    }
+
+    /// The successor has everything: it may stand.
+    fn name_successor(&mut self) {
+        let (epoch, last) = (self.ballot.epoch, self.last());
+        let Some(reign) = &mut self.reign else {
+            return;
+        };
+        let Some(to) = reign.successor else {
+            return;
+        };
+        let is_complete = reign.matched(to) == Some(last);
+        if is_complete && !reign.has_named_successor {
+            reign.has_named_successor = true;
+            self.tell(Fact::HandedOver(epoch, to));
+            self.send(to, Message::Succeed { epoch });
+        }
+    }
+
+    /// The members that the operator wants; `None` if a change is under way, if this server does not
+    /// lead, or if it does not know the data directory of one who is to join.
+    pub fn reconfigured(
+        &self,
+        voters: &BTreeSet<ServerId>,
+        learners: &BTreeSet<ServerId>,
+    ) -> Option<Membership> {
+        if self.reign.is_none() || self.members.is_changing() || voters.is_empty() {
+            return None;
+        }
+        let current = self.members.newest();
+        let mut directories = current.directories.clone();
+        for server in voters.union(learners) {
+            if !directories.contains_key(server) {
+                directories.insert(*server, self.peers.get(server)?.directory);
+            }
+        }
+        let changes = *voters != current.voters;
+        Some(Membership {
+            voters: current.voters.clone(),
+            incoming: changes.then(|| voters.clone()),
+            learners: learners.difference(voters).copied().collect(),
+            directories,
+        })
+    }
+
+    /// What must follow when a change of the voters is executed: the second half of it.
+    pub fn settled(&self) -> Option<Membership> {
+        let current = self.members.newest();
+        if self.reign.is_none() || !self.members.is_half_way() {
+            return None;
+        }
+        let incoming = current.incoming.clone()?;
+        Some(Membership {
+            voters: incoming,
+            incoming: None,
+            ..current.clone()
+        })
+    }
+
+    /// A leader that no longer votes leaves.
+    pub fn leave_if_removed(&mut self, now: Now) {
+        let members = self.members.newest();
+        if self.reign.is_some() && !self.members.is_changing() && !members.is_voter(self.server) {
+            self.resign(now);
+        }
+    }
+
+    /// A member that lost its data directory, and came with one that was never admitted.
+    pub fn replaced(&self) -> Option<Membership> {
+        if self.reign.is_none() || self.members.is_changing() {
+            return None;
+        }
+        let current = self.members.newest();
+        let (server, peer) = self.peers.iter().find(|(server, peer)| {
+            current.members().contains(server)
+                && !current.knows(**server, peer.directory)
+                && peer.standing == Some(Standing::Stranger)
+        })?;
+        let mut replaced = current.clone();
+        replaced.directories.insert(*server, peer.directory);
+        Some(replaced)
+    }
+}

@@ -1,0 +1,142 @@
+//! Who votes, as far as this server knows: by what is executed, by what its log says beyond that,
+//! or, before the ensemble is founded, by the configuration and the greetings.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::ids::{DirectoryId, ServerId, Zxid};
+use crate::membership::Membership;
+use crate::store::txn::{Action, Entry};
+
+/// The members, by position in the log.
+#[derive(Clone, Debug)]
+pub struct Members {
+    /// The voters of an ensemble that is not founded.
+    first: BTreeSet<ServerId>,
+    /// Servers whose log is empty, by their greetings; this one among them as long as its is.
+    blank: BTreeMap<ServerId, DirectoryId>,
+    executed: Membership,
+    /// What the log says beyond what is executed, the newest last.
+    pending: Vec<(Zxid, Membership)>,
+    /// The founders, once all are known to be blank.
+    founders: Membership,
+}
+
+/// The membership that a transaction brings, if it does.
+pub fn membership_of(entry: &Entry) -> Option<&Membership> {
+    match &entry.txn.action {
+        Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } => {
+            Some(membership)
+        }
+        _ => None,
+    }
+}
+
+impl Members {
+    /// At a server's start: what is executed, and what its log says beyond it.
+    pub fn new<'a>(
+        first: BTreeSet<ServerId>,
+        executed: Membership,
+        entries: impl Iterator<Item = &'a Entry>,
+    ) -> Members {
+        let pending = entries
+            .filter_map(|entry| Some((entry.zxid, membership_of(entry)?.clone())))
+            .collect();
+        Members {
+            first,
+            blank: BTreeMap::new(),
+            executed,
+            pending,
+            founders: Membership::default(),
+        }
+    }
+
+    /// The members by the newest word in the log; the founders if there is none yet; nobody as long
+    /// as not every server of the first configuration is known to be blank.
+    pub fn newest(&self) -> &Membership {
+        match self.pending.last() {
+            Some((_, membership)) => membership,
+            None if self.executed.is_empty() => &self.founders,
+            None => &self.executed,
+        }
+    }
+
+    /// Is a change of the members in the log and not yet executed?
+    pub fn is_changing(&self) -> bool {
+        !self.pending.is_empty() || self.executed.incoming.is_some()
+    }
+
+    /// Is the first half of a change of the voters executed, and the second not yet in the log?
+    pub fn is_half_way(&self) -> bool {
+        self.pending.is_empty() && self.executed.incoming.is_some()
+    }
+
+    /// Everybody whom this server should greet and hear.
+    pub fn is_founded(&self) -> bool {
+        !self.executed.is_empty() || !self.pending.is_empty()
+    }
+
+    /// A greeting: this server's log is empty.
+    pub fn is_blank(&mut self, server: ServerId, directory: DirectoryId) {
+        self.blank.insert(server, directory);
+        let everybody = self
+            .first
+            .iter()
+            .all(|first| self.blank.contains_key(first));
+        if everybody && !self.is_founded() {
+            let of_first = |(server, directory): (&ServerId, &DirectoryId)| {
+                self.first.contains(server).then_some((*server, *directory))
+            };
+            let founders = self.blank.iter().filter_map(of_first).collect();
+            self.founders = Membership::founding(founders);
+        }
+    }
+
+    /// A greeting: this server's log is not empty. Who is blank itself waits to be taken in.
+    pub fn is_not_blank(&mut self, server: ServerId) {
+        self.blank.remove(&server);
+    }
+
+    /// An entry was appended.
+    pub fn appended(&mut self, entry: &Entry) {
+        if let Some(membership) = membership_of(entry) {
+            self.pending.push((entry.zxid, membership.clone()));
+        }
+    }
+
+    /// The entries after a position were taken back.
+    pub fn cut(&mut self, after: Zxid) {
+        self.pending.retain(|(zxid, _)| *zxid <= after);
+    }
+
+    /// An entry was executed.
+    pub fn executed(&mut self, zxid: Zxid) {
+        while self.pending.first().is_some_and(|(at, _)| *at <= zxid) {
+            self.executed = self.pending.remove(0).1;
+        }
+    }
+
+    /// A snapshot replaced everything.
+    pub fn installed(&mut self, membership: Membership) {
+        self.pending.clear();
+        self.executed = membership;
+    }
+
+    /// Does the executed state name this directory?
+    pub fn is_named(&self, server: ServerId, directory: DirectoryId) -> bool {
+        self.executed.knows(server, directory)
+    }
+
+    /// What of it matters to the protocol.
+    pub fn digest_into(&self, take: &mut impl FnMut(&[u8])) {
+        self.newest().digest_into(&mut *take);
+        self.executed.digest_into(&mut *take);
+        for (zxid, _) in &self.pending {
+            take(&zxid.0.to_le_bytes());
+        }
+        for (server, directory) in &self.blank {
+            take(&[server.0]);
+            take(&directory.0.to_le_bytes());
+        }
+    }
+}
