@@ -29,6 +29,7 @@ use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
 use crate::storage::log::LogJob;
 use crate::storage::reader::ReadJob;
+use crate::storage::taker::Piece;
 
 /// Steps one node, and does what it wants done.
 pub struct Drive<S: Shell> {
@@ -304,19 +305,19 @@ impl<S: Shell> Drive<S> {
                 Effect::Send { to, message } => self.links.send(to, &message),
                 // A reader that has ended has told so: the message is on its way.
                 Effect::ReadChunk { to, zxid, offset } => {
-                    drop(self.reader.send(ReadJob { to, zxid, offset }));
+                    let _ = self.reader.send(ReadJob { to, zxid, offset });
                 }
                 Effect::TakeChunk {
                     zxid,
                     offset,
                     bytes,
                     extent,
-                } => self.append(LogJob::Take {
+                } => self.append(LogJob::Take(Piece {
                     zxid,
                     offset,
                     bytes,
                     extent,
-                }),
+                })),
                 Effect::Note(_) => {}
             }
         }

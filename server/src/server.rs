@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use althing_core::config::Config;
-use althing_core::ids::ServerId;
+use althing_core::ids::{DirectoryId, ServerId};
 use althing_core::node::input::Input;
 use althing_core::node::node::Node;
-use althing_core::prng::Prng;
+use althing_core::prng::{Prng, Seed};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -68,7 +68,8 @@ pub async fn serve<S: Shell, D: Disk>(
     disk: D,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Fatal> {
-    let opened = storage::open(disk, setup.storage).await?;
+    let fresh = directory_id(shell.entropy());
+    let opened = storage::open(disk, setup.storage, setup.config.server, fresh).await?;
     shell.observe_recovered(&opened.recovered);
 
     let (to_drive, inbox) = mpsc::unbounded_channel();
@@ -91,7 +92,7 @@ pub async fn serve<S: Shell, D: Disk>(
     let answer = answer_to(&mailbox);
     let told = mailbox.clone();
     shell.spawn(Task::Snapshot, async move {
-        if let Err(error) = opened.snapshots.run(snapshot_jobs, answer).await {
+        if let Err(error) = opened.snapshots.run(snapshot_jobs, reads, answer).await {
             fail(&told, error);
         }
     });
@@ -145,6 +146,12 @@ fn link(shell: &impl Shell, mailbox: &Mailbox, acquaintance: Acquaintance) {
         acquaintance,
     };
     shell.spawn(Task::Peers, door.run());
+}
+
+/// An id for a data directory that was never used.
+fn directory_id(entropy: Seed) -> DirectoryId {
+    let (id, _) = entropy.0.split_first_chunk().expect("32 bytes");
+    DirectoryId(u128::from_le_bytes(*id))
 }
 
 fn answer_to(mailbox: &Mailbox) -> impl FnMut(Input) + Send + use<> {

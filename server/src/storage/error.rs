@@ -2,7 +2,7 @@
 
 use std::io;
 
-use althing_core::ids::Zxid;
+use althing_core::ids::{ServerId, Zxid};
 use thiserror::Error;
 
 /// The storage gave up: the server stops, or does not start. Nothing of it is ever tried again by
@@ -49,6 +49,26 @@ pub enum StorageError {
         /// The version that this program knows.
         known: u32,
     },
+    /// The data directory is another server's.
+    #[error(
+        "identity: this data directory is that of server {found}, and this is server {expected}. \
+         Configure the data directory of server {expected}, or correct this server's id"
+    )]
+    ForeignDirectory {
+        /// Whose it is.
+        found: ServerId,
+        /// Who this server is.
+        expected: ServerId,
+    },
+    /// There is data, but nobody can tell whose.
+    #[error(
+        "identity: this file is missing, although there is {found}. Put it back, restore the data \
+         directory from a backup, or move it away to start empty"
+    )]
+    NoIdentity {
+        /// A file that is there.
+        found: String,
+    },
     /// A part of the log is not there.
     #[error(
         "{file}: a part of the log is missing: what follows {expected_after} was expected, but \
@@ -65,6 +85,16 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// What is wrong, without what it means for this server's start.
+    pub fn finding(&self) -> String {
+        match self {
+            StorageError::Damaged {
+                file, offset, what, ..
+            } => format!("{file}: damaged at byte {offset}: {what}"),
+            other => other.to_string(),
+        }
+    }
+
     /// Turns what the operating system says about `file` into an error; for `map_err`.
     pub fn io(file: &str, doing: &'static str) -> impl FnOnce(io::Error) -> StorageError {
         let file = file.to_owned();

@@ -2,22 +2,27 @@
 //!
 //! While a group is synced the next one forms in the channel. After want of space the log is what
 //! it was before the group, durably, and all saves are refused until [`LogJob::Resume`].
+//!
+//! Pieces of another server's snapshot are stored in the order of the saves; the last one puts the
+//! snapshot in the place of the log ([`install`]).
 
 use std::collections::VecDeque;
 
 use althing_core::ids::{Ticket, Zxid};
 use althing_core::node::input::Input;
 use althing_core::quorum::log::{Ballot, Record};
-use althing_core::quorum::message::Extent;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::disk::{Disk, DiskFile};
+use crate::storage::directory;
 use crate::storage::error::{Failure, StorageError};
+use crate::storage::install;
 use crate::storage::names::{self, Name};
 use crate::storage::sector::{self, Kind, SECTOR_BYTES, Span};
 use crate::storage::segment;
 use crate::storage::settings::{GROUP_BYTES_MAX, StorageSettings};
+use crate::storage::taker::{Piece, Taken, Taker};
 
 /// What the log is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,16 +41,7 @@ pub enum LogJob {
     Resume,
     /// Store a piece of another server's snapshot; see
     /// [`althing_core::node::effect::Effect::TakeChunk`].
-    Take {
-        /// The snapshot's position.
-        zxid: Zxid,
-        /// Bytes of the snapshot before the piece.
-        offset: u64,
-        /// The piece.
-        bytes: Vec<u8>,
-        /// Is it the last one?
-        extent: Extent,
-    },
+    Take(Piece),
     /// A snapshot at this position is durable: what only older snapshots need may go.
     Prune {
         /// The snapshot's position.
@@ -62,7 +58,10 @@ pub struct LogWriter<D: Disk> {
     /// The last segment; `None` until the first record is saved.
     current: Option<Current<D::File>>,
     durable: Durable,
+    /// What a snapshot holds stays: nothing up to here is cut.
+    floor: Zxid,
     saves: Saves,
+    taker: Taker<D>,
 }
 
 /// The segment that is written to.
@@ -104,6 +103,13 @@ enum Saves {
     Refused,
 }
 
+/// What is done in one turn, in this order.
+struct Batch {
+    group: Group,
+    piece: Option<Piece>,
+    prune: Option<Zxid>,
+}
+
 /// Saves that are made durable together, and what the log's end is after them.
 struct Group {
     payload: Vec<u8>,
@@ -118,13 +124,16 @@ impl<D: Disk> LogWriter<D> {
         segments: VecDeque<Zxid>,
         current: Option<Current<D::File>>,
         durable: Durable,
+        floor: Zxid,
     ) -> LogWriter<D> {
         LogWriter {
+            taker: Taker::new(disk.clone()),
             disk,
             settings,
             segments,
             current,
             durable,
+            floor,
             saves: Saves::Accepted,
         }
     }
@@ -151,9 +160,12 @@ impl<D: Disk> LogWriter<D> {
                 }
                 Err(TryRecvError::Disconnected) => break,
             };
-            let (group, prune) = self.gather(first, &mut jobs, &mut answer);
-            self.append(group, &mut answer).await?;
-            if let Some(up_to) = prune {
+            let batch = self.gather(first, &mut jobs, &mut answer);
+            self.append(batch.group, &mut answer).await?;
+            if let Some(piece) = batch.piece {
+                answer(self.take(&piece).await?);
+            }
+            if let Some(up_to) = batch.prune {
                 self.prune(up_to).await?;
             }
         }
@@ -161,35 +173,44 @@ impl<D: Disk> LogWriter<D> {
         self.sync_seal().await
     }
 
-    /// Takes `job` and what waits behind it, as far as one group may go; also how far to prune.
+    /// Takes `job` and what waits behind it, as far as one group may go.
     fn gather(
         &mut self,
         job: LogJob,
         jobs: &mut UnboundedReceiver<LogJob>,
         answer: &mut impl FnMut(Input),
-    ) -> (Group, Option<Zxid>) {
+    ) -> Batch {
         let mut group = Group {
             payload: Vec::new(),
             tickets: Vec::new(),
             after: self.durable,
         };
-        let mut prune = None;
+        let (mut piece, mut prune) = (None, None);
         let mut next = Some(job);
         while let Some(job) = next {
             match job {
                 LogJob::Save { ticket, record } => match self.saves {
-                    Saves::Accepted => group.push(ticket, &record),
+                    Saves::Accepted => group.push(ticket, &record, self.floor),
                     Saves::Refused => answer(Input::Refused(ticket)),
                 },
                 LogJob::Resume => self.saves = Saves::Accepted,
-                LogJob::Prune { up_to } => prune = prune.max(Some(up_to)),
+                LogJob::Take(taken) => piece = Some(taken),
+                LogJob::Prune { up_to } => {
+                    self.floor = self.floor.max(up_to);
+                    prune = prune.max(Some(up_to));
+                }
             }
-            next = match group.payload.len() < GROUP_BYTES_MAX {
+            // What comes behind a piece stays behind it.
+            next = match group.payload.len() < GROUP_BYTES_MAX && piece.is_none() {
                 true => jobs.try_recv().ok(),
                 false => None,
             };
         }
-        (group, prune)
+        Batch {
+            group,
+            piece,
+            prune,
+        }
     }
 
     /// Makes the group durable, or takes it back, and answers its tickets.
@@ -237,11 +258,61 @@ impl<D: Disk> LogWriter<D> {
         written
     }
 
-    /// Is the segment so long that another one shall follow? One that holds no entry yet goes on,
-    /// since the next one would have its name.
+    /// Stores a piece of another server's snapshot, and installs it if it is the last; its answer.
+    async fn take(&mut self, piece: &Piece) -> Result<Input, StorageError> {
+        let zxid = piece.zxid;
+        let taken = match self.saves {
+            Saves::Accepted => self.taker.take(piece).await?,
+            // There is no space; and what is asked for builds on what was refused.
+            Saves::Refused => {
+                self.taker.discard().await?;
+                Taken::Refused
+            }
+        };
+        match taken {
+            Taken::Stored { offset } => Ok(Input::ChunkTaken { zxid, offset }),
+            Taken::Refused => Ok(Input::ChunkRefused { zxid }),
+            Taken::Whole(store) => match self.install(zxid).await {
+                Ok(()) => {
+                    tracing::info!(%zxid, "another server's snapshot has replaced the log");
+                    Ok(Input::Installed { store })
+                }
+                Err(Failure::Full) => {
+                    tracing::warn!(%zxid, "no space for the log after another server's snapshot");
+                    self.taker.discard().await?;
+                    Ok(Input::ChunkRefused { zxid })
+                }
+                Err(Failure::Fatal(error)) => Err(error),
+            },
+        }
+    }
+
+    /// Puts the snapshot at `zxid`, which was taken, in the place of the log.
+    async fn install(&mut self, zxid: Zxid) -> Result<(), Failure> {
+        assert!(zxid > self.floor, "the snapshot {zxid} is an old one");
+        install::decide(&self.disk, zxid, self.durable.ballot).await?;
+        self.taker.forget();
+        self.current = None;
+        install::finish(&self.disk, zxid).await?;
+        let name = names::segment(zxid);
+        let opened = self.disk.open(&name).await;
+        self.current = Some(Current {
+            base: zxid,
+            file: opened.map_err(StorageError::io(&name, "open"))?,
+            end: 1,
+            seal: Seal::Missing,
+        });
+        self.segments = VecDeque::from([zxid]);
+        self.durable.tail = zxid;
+        self.floor = zxid;
+        Ok(())
+    }
+
+    /// Is the segment so long that another one shall follow? One that holds no newer entry goes on,
+    /// so that the names of the segments are in the order in which they were written.
     fn is_to_be_followed(&self, current: &Current<D::File>) -> bool {
         sector::offset(current.end) >= self.settings.segment_bytes
-            && current.base != self.durable.tail
+            && self.durable.tail > current.base
     }
 
     /// Creates the segment that follows what is durable.
@@ -256,16 +327,15 @@ impl<D: Disk> LogWriter<D> {
             Ok(()) => {}
             Err(Failure::Full) => {
                 drop(file);
-                let removed = self.disk.remove(&name).await;
-                removed.map_err(StorageError::io(&name, "remove the segment"))?;
-                self.sync_directory().await?;
+                directory::remove(&self.disk, &name).await?;
+                directory::sync(&self.disk).await?;
                 return Err(Failure::Full);
             }
             Err(fatal) => return Err(fatal),
         }
         let synced = file.sync().await;
         synced.map_err(StorageError::io(&name, "sync the header"))?;
-        self.sync_directory().await?;
+        directory::sync(&self.disk).await?;
         self.segments.push_back(base);
         Ok(Current {
             base,
@@ -273,11 +343,6 @@ impl<D: Disk> LogWriter<D> {
             end: 1,
             seal: Seal::Missing,
         })
-    }
-
-    async fn sync_directory(&self) -> Result<(), StorageError> {
-        let synced = self.disk.sync_directory().await;
-        synced.map_err(StorageError::io(".", "sync the directory"))
     }
 
     async fn seal(&mut self) -> Result<(), StorageError> {
@@ -298,8 +363,7 @@ impl<D: Disk> LogWriter<D> {
     /// as there are fewer snapshots than shall be kept, the log from its beginning replaces those
     /// that are missing.
     async fn prune(&mut self, up_to: Zxid) -> Result<(), StorageError> {
-        let listed = self.disk.list().await;
-        let names = listed.map_err(StorageError::io(".", "list the directory"))?;
+        let names = directory::list(&self.disk).await?;
         let snapshots: Vec<Zxid> = names
             .iter()
             .filter_map(|name| match Name::parse(name) {
@@ -318,20 +382,18 @@ impl<D: Disk> LogWriter<D> {
         while let Some(next) = self.segments.get(1)
             && *next <= needless
         {
-            let name = names::segment(self.segments[0]);
-            let removed = self.disk.remove(&name).await;
-            removed.map_err(StorageError::io(&name, "remove the segment"))?;
+            directory::remove(&self.disk, &names::segment(self.segments[0])).await?;
             self.segments.pop_front();
         }
         if self.segments.len() < before {
-            self.sync_directory().await?;
+            directory::sync(&self.disk).await?;
         }
         Ok(())
     }
 }
 
 impl Group {
-    fn push(&mut self, ticket: Ticket, record: &Record) {
+    fn push(&mut self, ticket: Ticket, record: &Record, floor: Zxid) {
         match record {
             Record::Ballot(ballot) => self.after.ballot = *ballot,
             Record::Entry(entry) => {
@@ -342,6 +404,14 @@ impl Group {
                     self.after.tail,
                 );
                 self.after.tail = entry.zxid;
+            }
+            Record::Cut(after) => {
+                assert!(
+                    (floor..=self.after.tail).contains(after),
+                    "a cut after {after} of a log that ends at {} and has a snapshot at {floor}",
+                    self.after.tail
+                );
+                self.after.tail = *after;
             }
         }
         segment::append_record(record, &mut self.payload);

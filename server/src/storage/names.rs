@@ -1,14 +1,20 @@
 //! What the files of a data directory are called.
 //!
+//! - `identity`: whose the directory is.
 //! - `log.<position>`: a segment of the log. The position, 16 hexadecimal digits, is the one that
 //!   its first entry follows, so the names alone tell which segment holds what.
 //! - `snapshot.<position>`: the state after the transaction at that position.
-//! - `temporary.snapshot.<position>`: a snapshot that is being written.
+//! - `received.snapshot.<position>` and `received.log.<position>`: a snapshot of another server that
+//!   is being put in the place of the log, and the segment with which the log goes on.
+//! - `temporary.<name>`: a file that is being written.
 //! - `damaged.snapshot.<position>`: a snapshot that was replaced by an older one and the log.
 //!
 //! All other files are left alone.
 
 use althing_core::ids::Zxid;
+
+/// Whose the directory is.
+pub const IDENTITY: &str = "identity";
 
 /// The segment whose entries follow `base`.
 pub fn segment(base: Zxid) -> String {
@@ -20,9 +26,19 @@ pub fn snapshot(zxid: Zxid) -> String {
     format!("snapshot.{:016x}", zxid.0)
 }
 
-/// The snapshot at `zxid` while it is written.
-pub fn temporary(zxid: Zxid) -> String {
-    format!("temporary.{}", snapshot(zxid))
+/// The snapshot at `zxid`, of another server, as long as it has not replaced the log.
+pub fn received_snapshot(zxid: Zxid) -> String {
+    format!("received.{}", snapshot(zxid))
+}
+
+/// The segment that follows it.
+pub fn received_segment(base: Zxid) -> String {
+    format!("received.{}", segment(base))
+}
+
+/// The file of this name while it is written.
+pub fn temporary(name: &str) -> String {
+    format!("temporary.{name}")
 }
 
 /// The snapshot at `zxid` when it is out of use.
@@ -37,7 +53,13 @@ pub enum Name {
     Segment(Zxid),
     /// A snapshot and its position.
     Snapshot(Zxid),
-    /// A left-over of a snapshot that was never finished.
+    /// A snapshot of another server that has not replaced the log yet, and its position.
+    ReceivedSnapshot(Zxid),
+    /// The segment with which the log goes on after it.
+    ReceivedSegment(Zxid),
+    /// Whose the directory is.
+    Identity,
+    /// A left-over of a file that was never finished.
     Temporary,
 }
 
@@ -47,7 +69,10 @@ impl Name {
         if name.starts_with("temporary.") {
             return Some(Name::Temporary);
         }
-        let (kind, position) = name.split_once('.')?;
+        if name == IDENTITY {
+            return Some(Name::Identity);
+        }
+        let (kind, position) = name.rsplit_once('.')?;
         let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if position.len() != 16 || !position.bytes().all(lower) {
             return None;
@@ -56,6 +81,8 @@ impl Name {
         match kind {
             "log" => Some(Name::Segment(position)),
             "snapshot" => Some(Name::Snapshot(position)),
+            "received.log" => Some(Name::ReceivedSegment(position)),
+            "received.snapshot" => Some(Name::ReceivedSnapshot(position)),
             _ => None,
         }
     }
@@ -71,10 +98,17 @@ mod tests {
         assert_eq!(segment(zxid), "log.0000001289abcdef");
         assert_eq!(Name::parse(&segment(zxid)), Some(Name::Segment(zxid)));
         assert_eq!(Name::parse(&snapshot(zxid)), Some(Name::Snapshot(zxid)));
-        assert_eq!(Name::parse(&temporary(zxid)), Some(Name::Temporary));
+        let received = received_snapshot(zxid);
+        assert_eq!(received, "received.snapshot.0000001289abcdef");
+        assert_eq!(Name::parse(&received), Some(Name::ReceivedSnapshot(zxid)));
+        assert_eq!(Name::parse(&temporary(&received)), Some(Name::Temporary));
+        let received = received_segment(zxid);
+        assert_eq!(Name::parse(&received), Some(Name::ReceivedSegment(zxid)));
+        assert_eq!(Name::parse(IDENTITY), Some(Name::Identity));
         for other in [
             &*damaged(zxid),
             "lock",
+            "identity.0000001289abcdef",
             "log",
             "log.",
             "log.12",

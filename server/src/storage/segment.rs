@@ -251,7 +251,7 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         self.records(0, rest, &mut |_, record| {
             ballot = match record {
                 Record::Ballot(ballot) => Some(ballot),
-                Record::Entry(_) => None,
+                Record::Entry(_) | Record::Cut(_) => None,
             };
             Ok(())
         })?;

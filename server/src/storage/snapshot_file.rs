@@ -8,6 +8,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+use althing_core::codec::malformed::Malformed;
 use althing_core::codec::snapshot::{SNAPSHOT_VERSION, SnapshotDecoder, SnapshotEncoder};
 use althing_core::ids::Zxid;
 use althing_core::store::store::Store;
@@ -34,7 +35,7 @@ const REMEDY: &str = "Neither do an older snapshot and the log replace it, so th
 /// Want of space leaves a file with the temporary name behind.
 pub async fn write<D: Disk>(disk: &D, store: Store) -> Result<(), Failure> {
     let zxid = store.applied();
-    let name = names::temporary(zxid);
+    let name = names::temporary(&names::snapshot(zxid));
     let created = disk.create(&name).await;
     let file = created.map_err(Failure::io(&name, "create"))?;
     let mut offset = 0;
@@ -102,46 +103,33 @@ async fn pause() {
     .await;
 }
 
-/// Reads the snapshot at `zxid`.
+/// Reads the snapshot at `zxid` from the file of that name.
 ///
 /// # Errors
 /// [`StorageError::Damaged`] if it is not what was written; an older one may replace it.
-pub async fn read<D: Disk>(disk: &D, zxid: Zxid) -> Result<Store, StorageError> {
-    let name = names::snapshot(zxid);
-    let opened = disk.open(&name).await;
-    let file = opened.map_err(StorageError::io(&name, "open"))?;
-    let len = file.len().await.map_err(StorageError::io(&name, "read"))?;
-    let mut reader = Reader {
-        file: &file,
-        name,
-        offset: 0,
-        len,
-    };
-    reader.header(zxid).await?;
+pub async fn read<D: Disk>(disk: &D, name: &str, zxid: Zxid) -> Result<Store, StorageError> {
+    let opened = disk.open(name).await;
+    let file = opened.map_err(StorageError::io(name, "open"))?;
+    let mut reader = Reader::new(&file, name).await?;
     let mut decoder = SnapshotDecoder::new();
-    let mut pieces: u64 = 0;
-    loop {
-        let begin = reader.offset;
-        match reader.frame().await? {
-            Frame::Piece(piece) => decoder
-                .feed(&piece)
-                .map_err(|error| reader.damaged(begin, error.to_string()))?,
-            Frame::Trailer(count) if count == pieces && reader.offset == len => break,
-            Frame::Trailer(_) => {
-                let what = format!("the end, after {pieces} pieces, is not where it was");
-                return Err(reader.damaged(begin, what));
-            }
-        }
-        pieces += 1;
-        pause().await;
-    }
+    reader.pieces(zxid, |piece| decoder.feed(piece)).await?;
     let finished = decoder.finish();
-    let store = finished.map_err(|error| reader.damaged(len, error.to_string()))?;
+    let store = finished.map_err(|error| reader.damaged(reader.len, error.to_string()))?;
     if store.applied() != zxid {
         let what = format!("it holds the state at {}", store.applied());
         return Err(reader.damaged(0, what));
     }
     Ok(store)
+}
+
+/// Makes sure that a file of that name is the snapshot at `zxid`, as it was written: by its checksums
+/// alone, without making a state of it.
+///
+/// # Errors
+/// [`StorageError::Damaged`] if it is not.
+pub async fn check<F: DiskFile>(file: &F, name: &str, zxid: Zxid) -> Result<(), StorageError> {
+    let mut reader = Reader::new(file, name).await?;
+    reader.pieces(zxid, |_| Ok(())).await
 }
 
 enum Frame {
@@ -156,7 +144,44 @@ struct Reader<'a, F> {
     len: u64,
 }
 
-impl<F: DiskFile> Reader<'_, F> {
+impl<'a, F: DiskFile> Reader<'a, F> {
+    async fn new(file: &'a F, name: &str) -> Result<Reader<'a, F>, StorageError> {
+        let len = file.len().await.map_err(StorageError::io(name, "read"))?;
+        Ok(Reader {
+            file,
+            name: name.to_owned(),
+            offset: 0,
+            len,
+        })
+    }
+
+    /// Reads all of it, and gives each piece to `each`.
+    async fn pieces(
+        &mut self,
+        zxid: Zxid,
+        mut each: impl FnMut(&[u8]) -> Result<(), Malformed>,
+    ) -> Result<(), StorageError> {
+        self.header(zxid).await?;
+        let mut pieces: u64 = 0;
+        loop {
+            let begin = self.offset;
+            match self.frame().await? {
+                Frame::Piece(piece) => {
+                    each(&piece).map_err(|error| self.damaged(begin, error.to_string()))?;
+                }
+                Frame::Trailer(count) if count == pieces && self.offset == self.len => {
+                    return Ok(());
+                }
+                Frame::Trailer(_) => {
+                    let what = format!("the end, after {pieces} pieces, is not where it was");
+                    return Err(self.damaged(begin, what));
+                }
+            }
+            pieces += 1;
+            pause().await;
+        }
+    }
+
     async fn header(&mut self, zxid: Zxid) -> Result<(), StorageError> {
         let bytes = self.take(HEADER_BYTES).await?;
         let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four"));

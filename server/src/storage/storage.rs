@@ -6,14 +6,17 @@
 
 use std::collections::VecDeque;
 
-use althing_core::ids::Zxid;
+use althing_core::ids::{DirectoryId, ServerId, Zxid};
 use althing_core::node::node::Recovered;
 use althing_core::quorum::log::{Ballot, Record};
 use althing_core::store::store::Store;
 use althing_core::store::txn::Entry;
 
 use crate::disk::{Disk, DiskFile};
+use crate::storage::directory;
 use crate::storage::error::{RESTORE, StorageError};
+use crate::storage::identity;
+use crate::storage::install;
 use crate::storage::log::{Current, Durable, LogWriter, Seal, follows};
 use crate::storage::names::{self, Name};
 use crate::storage::sector::{self, SECTOR_BYTES};
@@ -32,17 +35,25 @@ pub struct Opened<D: Disk> {
     pub snapshots: SnapshotWriter<D>,
 }
 
-/// Opens the data directory.
+/// Opens the data directory of `server`; one that was never used gets the id `fresh`.
 ///
 /// # Errors
-/// If something that was durable is damaged or missing, or the disk fails.
-pub async fn open<D: Disk>(disk: D, settings: StorageSettings) -> Result<Opened<D>, StorageError> {
+/// If it is another server's, if something that was durable is damaged or missing, or if the disk
+/// fails.
+pub async fn open<D: Disk>(
+    disk: D,
+    settings: StorageSettings,
+    server: ServerId,
+    fresh: DirectoryId,
+) -> Result<Opened<D>, StorageError> {
     assert!(settings.snapshots_kept >= 1, "no snapshot would be kept");
     assert!(settings.segment_bytes > 0, "segments would hold nothing");
-    let mut directory = Directory::list(disk).await?;
+    let id = identity::establish(&disk, server, fresh).await?;
+    let mut directory = Directory::installed(disk).await?;
     directory.remove_unborn().await?;
     let Base { store, mut damaged } = directory.newest_whole().await?;
-    let replayed = directory.replay(store.applied()).await;
+    let applied = store.applied();
+    let replayed = directory.replay(applied).await;
     let log = match replayed {
         Ok(log) => log,
         // The damage of the snapshot is the cause, and the log's gap only what it led to.
@@ -57,16 +68,24 @@ pub async fn open<D: Disk>(disk: D, settings: StorageSettings) -> Result<Opened<
         None => None,
     };
     directory.sync().await?;
-    directory.set_aside(&damaged, store.applied()).await?;
+    directory.set_aside(&damaged, applied).await?;
     directory.remove_temporaries().await?;
     let Directory { disk, segments, .. } = directory;
     Ok(Opened {
         recovered: Recovered {
+            directory: id,
             ballot: log.durable.ballot,
             store,
             entries: log.entries,
         },
-        log: LogWriter::new(disk.clone(), settings, segments, current, log.durable),
+        log: LogWriter::new(
+            disk.clone(),
+            settings,
+            segments,
+            current,
+            log.durable,
+            applied,
+        ),
         snapshots: SnapshotWriter::new(disk, settings),
     })
 }
@@ -96,27 +115,44 @@ struct Directory<D: Disk> {
     standing: Standing,
     /// The oldest first.
     snapshots: Vec<Zxid>,
+    /// A snapshot of another server that is about to replace the log.
+    received: Option<Zxid>,
     /// What was never finished.
     temporaries: Vec<String>,
 }
 
 impl<D: Disk> Directory<D> {
+    /// The files, once a snapshot of another server that was about to replace the log has done so.
+    async fn installed(disk: D) -> Result<Directory<D>, StorageError> {
+        let directory = Directory::list(disk).await?;
+        let Some(zxid) = directory.received else {
+            return Ok(directory);
+        };
+        tracing::warn!(%zxid, "another server's snapshot replaces the log, as was begun");
+        install::finish(&directory.disk, zxid).await?;
+        Directory::list(directory.disk).await
+    }
+
     async fn list(disk: D) -> Result<Directory<D>, StorageError> {
-        let listed = disk.list().await;
-        let names = listed.map_err(StorageError::io(".", "list the directory"))?;
+        let names = directory::list(&disk).await?;
         let mut directory = Directory {
             disk,
             segments: VecDeque::new(),
             standing: Standing::Last,
             snapshots: Vec::new(),
+            received: None,
             temporaries: Vec::new(),
         };
         for name in names {
             match Name::parse(&name) {
                 Some(Name::Segment(base)) => directory.segments.push_back(base),
                 Some(Name::Snapshot(zxid)) => directory.snapshots.push(zxid),
-                Some(Name::Temporary) => directory.temporaries.push(name),
-                None => {}
+                Some(Name::ReceivedSnapshot(zxid)) => directory.received = Some(zxid),
+                // Without its snapshot the segment is one that was never finished.
+                Some(Name::ReceivedSegment(_) | Name::Temporary) => {
+                    directory.temporaries.push(name);
+                }
+                Some(Name::Identity) | None => {}
             }
         }
         directory.segments.make_contiguous().sort();
@@ -139,8 +175,7 @@ impl<D: Disk> Directory<D> {
             file = name,
             "removed a segment whose creation was interrupted"
         );
-        let removed = self.disk.remove(&name).await;
-        removed.map_err(StorageError::io(&name, "remove"))?;
+        directory::remove(&self.disk, &name).await?;
         self.sync().await?;
         self.segments.pop_back();
         self.standing = Standing::Followed;
@@ -152,7 +187,7 @@ impl<D: Disk> Directory<D> {
     async fn newest_whole(&self) -> Result<Base, StorageError> {
         let mut damaged = Vec::new();
         for zxid in self.snapshots.iter().rev() {
-            match snapshot_file::read(&self.disk, *zxid).await {
+            match snapshot_file::read(&self.disk, &names::snapshot(*zxid), *zxid).await {
                 Ok(store) => return Ok(Base { store, damaged }),
                 Err(error @ StorageError::Damaged { .. }) => damaged.push((*zxid, error)),
                 Err(error) => return Err(error),
@@ -200,8 +235,7 @@ impl<D: Disk> Directory<D> {
         for (zxid, error) in damaged {
             tracing::warn!(%error, %instead, "an older state and the log replace a snapshot");
             let name = names::snapshot(*zxid);
-            let renamed = self.disk.rename(&name, &names::damaged(*zxid)).await;
-            renamed.map_err(StorageError::io(&name, "rename"))?;
+            directory::rename(&self.disk, &name, &names::damaged(*zxid)).await?;
         }
         match damaged {
             [] => Ok(()),
@@ -211,8 +245,7 @@ impl<D: Disk> Directory<D> {
 
     async fn remove_temporaries(&mut self) -> Result<(), StorageError> {
         for name in self.temporaries.drain(..) {
-            let removed = self.disk.remove(&name).await;
-            removed.map_err(StorageError::io(&name, "remove"))?;
+            directory::remove(&self.disk, &name).await?;
         }
         Ok(())
     }
@@ -224,8 +257,7 @@ impl<D: Disk> Directory<D> {
     }
 
     async fn sync(&self) -> Result<(), StorageError> {
-        let synced = self.disk.sync_directory().await;
-        synced.map_err(StorageError::io(".", "sync the directory"))
+        directory::sync(&self.disk).await
     }
 }
 
@@ -286,17 +318,15 @@ impl Replay {
                 return Ok(());
             }
             Record::Entry(entry) => entry,
+            Record::Cut(after) => {
+                return match self.cut(after) {
+                    true => Ok(()),
+                    false => Err(self.misplaced(file, offset, format!("a cut after {after}"))),
+                };
+            }
         };
         if !follows(self.durable.tail, entry.zxid) {
-            return Err(StorageError::Damaged {
-                file: file.to_owned(),
-                offset,
-                what: format!(
-                    "the entry {} stands after {}, which it does not follow",
-                    entry.zxid, self.durable.tail
-                ),
-                remedy: RESTORE.to_owned(),
-            });
+            return Err(self.misplaced(file, offset, format!("the entry {}", entry.zxid)));
         }
         self.durable.tail = entry.zxid;
         self.meets |= entry.zxid == self.applied;
@@ -304,6 +334,35 @@ impl Replay {
             self.entries.push(entry);
         }
         Ok(())
+    }
+
+    /// Takes back what stands after `after`; false if there is no such position. One before the
+    /// first segment that was read is not known, but what comes next must follow it.
+    fn cut(&mut self, after: Zxid) -> bool {
+        if after > self.durable.tail {
+            return false;
+        }
+        let kept = self.entries.partition_point(|entry| entry.zxid <= after);
+        self.entries.truncate(kept);
+        let last = self.entries.last().map(|entry| entry.zxid);
+        if after > self.applied && last != Some(after) {
+            return false;
+        }
+        self.meets &= after >= self.applied;
+        self.durable.tail = after;
+        true
+    }
+
+    fn misplaced(&self, file: &str, offset: u64, what: String) -> StorageError {
+        StorageError::Damaged {
+            file: file.to_owned(),
+            offset,
+            what: format!(
+                "{what} stands after {}, which it does not follow",
+                self.durable.tail
+            ),
+            remedy: RESTORE.to_owned(),
+        }
     }
 
     /// The log must go through the snapshot that is used and reach the newest one.
