@@ -38,6 +38,11 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
+    /// Which of the listed servers this one is; else the file's key id, or the file myid in the
+    /// data directory, tells
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]
+    pub id: Option<u8>,
+
     /// The format of the log, which goes to stderr [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

@@ -44,6 +44,7 @@ fn scene(limits: Limits) -> Scene {
         listen: address,
         data_dir: "/data".to_owned(),
         config: Config::standalone(ServerId(1)),
+        servers: std::collections::BTreeMap::new(),
     };
     let connection = Connection {
         connection: ConnectionId(1),

@@ -387,6 +387,7 @@ impl<S: Shell> Drive<S> {
             saving: self.saving,
             unanswered: self.clients.unanswered(),
             clients: self.clients.count(),
+            links: self.links.count(),
         }
     }
 }

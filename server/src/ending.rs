@@ -43,6 +43,8 @@ pub struct Left {
     pub unanswered: usize,
     /// Connections.
     pub clients: usize,
+    /// Links to other servers.
+    pub links: usize,
 }
 
 impl Phase {
@@ -58,7 +60,8 @@ impl Phase {
         match self {
             Phase::Serving | Phase::Ended => None,
             Phase::HandingOver { until } => {
-                let waits = left.role == Role::Leader && now < until;
+                let has_heirs = left.role == Role::Leader && left.links > 0;
+                let waits = has_heirs && now < until;
                 (!waits).then(|| Phase::Saving {
                     until: now.after(STOP_SAVES_MAX),
                     answers_until: now.after(STOP_ANSWERS_MAX),
@@ -100,6 +103,7 @@ mod tests {
         saving: 0,
         unanswered: 0,
         clients: 0,
+        links: 0,
     };
 
     fn at(ms: u64) -> Instant {
@@ -128,9 +132,12 @@ mod tests {
     fn a_leader_waits_for_its_successor_and_not_for_ever() {
         let leader = Left {
             role: Role::Leader,
+            links: 2,
             ..NOTHING
         };
         let begun = Phase::begin(at(0));
+        let last = Left { links: 0, ..leader };
+        assert!(begun.next(at(1), last).is_some(), "nobody can take over");
         assert_eq!(begun.next(at(1999), leader), None);
         assert_eq!(begun.wakes_at(at(1)), Some(at(2000)));
         let saving = begun.next(at(2000), leader);

@@ -1,7 +1,9 @@
 //! The log: its format, its levels, and which line each of the node's events becomes.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 
+use althing_core::ids::ServerId;
 use althing_core::node::event::{Event, Refusal};
 use tracing::{Level, debug, enabled, error, info, trace, warn};
 use tracing_subscriber::EnvFilter;
@@ -72,8 +74,24 @@ pub fn note(event: &Event) {
 fn milestone(event: &Event) {
     let name = event.name();
     match event {
-        Event::Campaigned { epoch } | Event::EpochOpened { epoch } => info!(%epoch, "{name}"),
-        Event::Elected { epoch, leader } => info!(%epoch, %leader, "{name}"),
+        Event::Canvassed { epoch }
+        | Event::Campaigned { epoch }
+        | Event::Deposed { epoch }
+        | Event::EpochOpened { epoch } => info!(%epoch, "{name}"),
+        Event::Elected { epoch, leader } | Event::Followed { epoch, leader } => {
+            info!(%epoch, %leader, "{name}");
+        }
+        Event::HandedOver { epoch, to } => info!(%epoch, %to, "{name}"),
+        Event::LogCut { after, count } => info!(%after, count, "{name}"),
+        Event::Reforwarded { count } => info!(count, "{name}"),
+        Event::TransferBegun { to, zxid, offset } => info!(%to, %zxid, offset, "{name}"),
+        Event::Installed { zxid, digest: _ } => info!(%zxid, "{name}"),
+        Event::Reconfigured { zxid, membership } => {
+            let (voters, learners) = (ids(&membership.voters), ids(&membership.learners));
+            let incoming = membership.incoming.as_ref().map(ids);
+            info!(%zxid, voters, incoming, learners, "{name}");
+        }
+        Event::Isolated { connections } => info!(connections, "{name}"),
         Event::SessionOpened { session, timeout } => info!(%session, ?timeout, "{name}"),
         Event::Attached {
             connection,
@@ -89,4 +107,10 @@ fn milestone(event: &Event) {
         Event::SnapshotBegun { zxid } | Event::SnapshotMade { zxid } => info!(%zxid, "{name}"),
         other => debug!(?other, "{name}"),
     }
+}
+
+/// Servers, as they stand in a log line.
+fn ids(servers: &BTreeSet<ServerId>) -> String {
+    let ids: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    ids.join(",")
 }

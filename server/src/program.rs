@@ -1,13 +1,14 @@
 //! The program: from the command line to the end of the process.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::{env, fs, panic, thread};
 
+use althing_core::ids::ServerId;
 use clap::Parser;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -16,13 +17,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{Arguments, Command, Serve};
 use crate::config::draft::ConfigError;
+use crate::config::ensemble::{Ensemble, Identity};
 use crate::config::file;
-use crate::config::settings::{LOG_LEVEL_DEFAULT, Settings};
+use crate::config::settings::{DATA_DIR_DEFAULT, LOG_LEVEL_DEFAULT, Settings};
 use crate::config::zoo_cfg::Read;
 use crate::logging::{self, LEVEL_VARIABLE};
 use crate::os_disk::{DirectoryError, OsDisk};
 use crate::reports::Described;
 use crate::server::{self, Fatal, Setup};
+use crate::tokio_peers::TokioPeers;
 use crate::tokio_shell::TokioShell;
 
 /// Threads that read and write sockets, at most: the node's own thread is the bottleneck long
@@ -51,6 +54,8 @@ enum Failure {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot listen for the other servers on {address}: {source}")]
+    ListenForPeers { address: String, source: io::Error },
     #[error("the operating system refused: {0}")]
     System(#[from] io::Error),
     #[error(transparent)]
@@ -89,26 +94,55 @@ fn run(flags: Serve) -> Result<(), Failure> {
         .block_on(TcpListener::bind(address))
         .map_err(|source| Failure::Listen { address, source })?;
     let listen = listener.local_addr()?;
+    let peers = runtime.block_on(peers(&settings.ensemble))?;
     let greeting = format!(
         "althing listens on {listen}, data in {}",
         data_dir.display()
     );
+    let ensemble = &settings.ensemble;
     let setup = Setup {
         config: settings.config.clone(),
-        peers: BTreeSet::new(),
+        peers: ensemble.others().into_keys().collect(),
         limits: settings.limits,
         storage: settings.storage,
         described: Described {
             listen,
             data_dir: data_dir.display().to_string(),
             config: settings.config,
+            servers: shown(ensemble),
         },
     };
-    let shell = TokioShell::new(runtime.handle().clone(), listener, None, greeting);
+    let shell = TokioShell::new(runtime.handle().clone(), listener, peers, greeting);
     // This thread is the node's: it steps it and nothing else.
     runtime.block_on(server::serve(setup, shell, disk, stop))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Listens for the other servers, if there are any.
+async fn peers(ensemble: &Ensemble) -> Result<Option<TokioPeers>, Failure> {
+    let (Some(own), others) = (ensemble.own(), ensemble.others()) else {
+        return Ok(None);
+    };
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let address = match ensemble.listen_address {
+        Some(address) => SocketAddr::new(address, own.peer.port).to_string(),
+        None => own.peer.to_string(),
+    };
+    let hosts = others.into_iter().map(|(id, peer)| (id, peer.to_string()));
+    let bound = TokioPeers::bind(&address, hosts.collect()).await;
+    let bound = bound.map_err(|source| Failure::ListenForPeers { address, source })?;
+    Ok(Some(bound))
+}
+
+/// The list of servers, as operators are shown it.
+fn shown(ensemble: &Ensemble) -> BTreeMap<ServerId, String> {
+    let servers = ensemble.servers.iter();
+    servers
+        .map(|(id, server)| (*id, server.to_string()))
+        .collect()
 }
 
 /// What the file says, and the flags, which beat it; and what the operator should be told.
@@ -117,10 +151,12 @@ fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
         Some(path) => file::read(path)?,
         None => Read::default(),
     };
-    let mut settings = Settings::settle(draft)?;
-    if let Some(data_dir) = &flags.data_dir {
-        settings.data_dir.clone_from(data_dir);
-    }
+    let of_file = draft.data_dir.as_ref().map(|given| given.value.as_path());
+    let data_dir = flags.data_dir.as_deref().or(of_file);
+    let data_dir = data_dir.unwrap_or(Path::new(DATA_DIR_DEFAULT)).to_owned();
+    let identity = Identity::find(flags.id.map(ServerId), &data_dir)?;
+    let mut settings = Settings::settle(draft, &identity)?;
+    settings.data_dir = data_dir;
     if let Some(listen) = flags.listen {
         settings.listen = listen;
     }

@@ -6,8 +6,9 @@ use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
 use althing_core::config::Config;
-use althing_core::ids::{ConnectionId, SessionId};
+use althing_core::ids::{ConnectionId, ServerId, SessionId};
 use althing_core::node::status::Role;
+use althing_core::quorum::replica::Followers;
 use althing_core::time::Instant;
 
 use crate::clients::Client;
@@ -25,6 +26,8 @@ pub struct Described {
     pub data_dir: String,
     /// How the node is configured.
     pub config: Config,
+    /// The servers of the configuration, in ZooKeeper's notation; none for a server on its own.
+    pub servers: BTreeMap<ServerId, String>,
 }
 
 /// What [`Role`] is called there.
@@ -33,6 +36,8 @@ fn mode(role: Role) -> &'static str {
         Role::Looking => "looking",
         Role::Standalone => "standalone",
         Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Observer => "observer",
     }
 }
 
@@ -145,7 +150,28 @@ pub fn mntr(view: &View<'_>, version: &str, connections: usize, out: &mut String
     pair("approximate_data_size", &status.tree_bytes)?;
     pair("global_sessions", &status.sessions)?;
     pair("connections_opened", &counted.opened)?;
-    pair("connections_cut", &counted.cut)
+    pair("connections_cut", &counted.cut)?;
+    if status.role != Role::Standalone {
+        pair("quorum_links", &view.links.count())?;
+        pair("quorum_messages_dropped", &view.links.dropped())?;
+    }
+    if status.role == Role::Leader {
+        let Followers {
+            voters,
+            learners,
+            synced,
+        } = status.followers;
+        pair("learners", &(voters + learners))?;
+        pair("synced_followers", &synced)?;
+        pair("pending_syncs", &(voters - synced))?;
+        pair("quorum_size", &voting(view).len())?;
+    }
+    Ok(())
+}
+
+/// The servers that vote.
+fn voting<'a>(view: &View<'a>) -> &'a BTreeSet<ServerId> {
+    &view.node.store().membership().voters
 }
 
 /// The end of `mntr` where there are file descriptors.
@@ -161,7 +187,7 @@ pub fn descriptors(descriptors: Option<Descriptors>, out: &mut String) -> fmt::R
 pub fn isro(view: &View<'_>, out: &mut String) -> fmt::Result {
     match view.node.status().role {
         Role::Looking => out.write_str("null"),
-        Role::Standalone | Role::Leader => out.write_str("rw"),
+        Role::Standalone | Role::Leader | Role::Follower | Role::Observer => out.write_str("rw"),
     }
 }
 
@@ -181,7 +207,23 @@ pub fn conf(described: &Described, limits: &Limits, out: &mut String) -> fmt::Re
     writeln!(out, "maxSessionTimeout={}", max.as_millis())?;
     writeln!(out, "snapCount={}", config.snapshot_every)?;
     writeln!(out, "jute.maxbuffer={}", limits.frame_bytes_max)?;
-    writeln!(out, "serverId={}", config.server)
+    writeln!(out, "serverId={}", config.server)?;
+    if described.servers.is_empty() {
+        return Ok(());
+    }
+    let times = [
+        ("althing.electionTimeout", config.election_timeout),
+        ("althing.beat", config.beat),
+        ("althing.isolationTimeout", config.isolation_timeout),
+    ];
+    for (key, time) in times {
+        writeln!(out, "{key}={}", time.as_millis())?;
+    }
+    writeln!(out, "membership: ")?;
+    for (id, server) in &described.servers {
+        writeln!(out, "server.{id}={server}")?;
+    }
+    Ok(())
 }
 
 /// `envi`: the process. Clients look for the version in it.

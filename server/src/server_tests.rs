@@ -1,6 +1,6 @@
 //! A whole server, files included, over streams in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ fn start_on(disk: impl Disk, limits: Limits) -> Running {
             listen: ([127, 0, 0, 1], 2181).into(),
             data_dir: "/data".to_owned(),
             config,
+            servers: BTreeMap::new(),
         },
     };
     let (stop, stopped) = oneshot::channel::<()>();

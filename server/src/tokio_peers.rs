@@ -37,14 +37,11 @@ struct Resolved {
 }
 
 impl TokioPeers {
-    /// Listens at `listen`; the others are at `hosts`, each as `host:port`.
+    /// Listens at `listen`, which is `host:port` too; the others are at `hosts`, each as `host:port`.
     ///
     /// # Errors
     /// If the address cannot be had.
-    pub async fn bind(
-        listen: SocketAddr,
-        hosts: BTreeMap<ServerId, String>,
-    ) -> io::Result<TokioPeers> {
+    pub async fn bind(listen: &str, hosts: BTreeMap<ServerId, String>) -> io::Result<TokioPeers> {
         let listener = TcpListener::bind(listen).await?;
         let datagrams = UdpSocket::bind(listener.local_addr()?).await?;
         let resolved = Mutex::default();

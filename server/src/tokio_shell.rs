@@ -191,7 +191,7 @@ impl Shell for TokioShell {
     fn observe_effect(&self, _: Now, effect: &Effect) {
         if let Effect::Note(event) = effect {
             logging::note(event);
-            if matches!(event, Event::EpochOpened { .. }) {
+            if matches!(event, Event::EpochOpened { .. } | Event::Followed { .. }) {
                 self.greet();
             }
         }

@@ -1,12 +1,16 @@
 //! A configuration in the making: what was given, and where, so that every complaint can say it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use althing_core::ids::ServerId;
 use thiserror::Error;
+
+use crate::config::servers::{self, ListedServer, PeerRole};
 
 /// Where something stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,6 +46,14 @@ pub enum ConfigError {
         /// What is wrong.
         what: String,
     },
+    /// A flag.
+    #[error("{flag}: {what}")]
+    Flag {
+        /// Which.
+        flag: &'static str,
+        /// What is wrong.
+        what: String,
+    },
     /// The file cannot be read, or has no structure.
     #[error("{file}: {what}")]
     File {
@@ -59,6 +71,16 @@ pub struct Given<T> {
     pub value: T,
     /// Where it was given.
     pub place: Place,
+}
+
+impl<T> Given<T> {
+    /// The complaint about this value.
+    pub fn wrong(&self, what: impl Into<String>) -> ConfigError {
+        ConfigError::At {
+            place: self.place.clone(),
+            what: what.into(),
+        }
+    }
 }
 
 /// The format of the log lines.
@@ -89,6 +111,16 @@ pub struct Draft {
     pub data_bytes_max: Option<Given<u32>>,
     pub max_connections: Option<Given<usize>>,
     pub max_connections_per_address: Option<Given<usize>>,
+    pub id: Option<Given<ServerId>>,
+    pub servers: BTreeMap<ServerId, Given<ListedServer>>,
+    pub peer_type: Option<Given<PeerRole>>,
+    pub peer_listen_address: Option<Given<IpAddr>>,
+    pub peer_tls_certificate: Option<Given<PathBuf>>,
+    pub peer_tls_key: Option<Given<PathBuf>>,
+    pub peer_tls_authority: Option<Given<PathBuf>>,
+    pub election_timeout_ms: Option<Given<u32>>,
+    pub beat_ms: Option<Given<u32>>,
+    pub isolation_timeout_ms: Option<Given<u32>>,
     pub log_format: Option<Given<LogFormat>>,
     pub log_level: Option<Given<String>>,
 }
@@ -153,9 +185,18 @@ impl Entry {
     /// If it is empty.
     pub fn path(&self) -> Result<Option<Given<PathBuf>>, ConfigError> {
         match self.text.is_empty() {
-            true => Err(self.wrong("is empty, a directory was expected")),
+            true => Err(self.wrong("is empty, a path was expected")),
             false => Ok(Some(self.given(PathBuf::from(&self.text)))),
         }
+    }
+
+    /// The value that is a server's number.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn server_id(&self) -> Result<Option<Given<ServerId>>, ConfigError> {
+        let id = servers::id(&self.text).map_err(|what| self.wrong(what))?;
+        Ok(Some(self.given(id)))
     }
 
     /// `value`, given here.

@@ -1,7 +1,9 @@
 //! What an operator wants: flags, a file, and defaults for the rest.
 
 pub mod draft;
+pub mod ensemble;
 pub mod file;
+pub mod servers;
 pub mod settings;
 pub mod toml_file;
 pub mod zoo_cfg;

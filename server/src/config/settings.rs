@@ -13,6 +13,15 @@
 //! | `data_bytes_max` | | 1 MiB |
 //! | `max_connections` | `maxCnxns` | 10000; 0 is no limit |
 //! | `max_connections_per_address` | `maxClientCnxns` | 0, no limit |
+//! | `id` | `althing.id`, or the file `myid` in the data directory | 1, for a server on its own |
+//! | `servers` | `server.N` | none: a server on its own |
+//! | `peer_listen_address` | `quorumListenOnAllIPs` | the host of this server's own line |
+//! | `peer_tls_certificate` | `althing.peerTlsCertificate` | none: no TLS between servers |
+//! | `peer_tls_key` | `althing.peerTlsKey` | none |
+//! | `peer_tls_authority` | `althing.peerTlsAuthority` | none |
+//! | `election_timeout_ms` | `althing.electionTimeout` | 250 |
+//! | `beat_ms` | `althing.beat` | 50, or a fifth of the election time-out if that is given |
+//! | `isolation_timeout_ms` | `althing.isolationTimeout` | 2 ticks |
 //! | `log_format` | | `text` |
 //! | `log_level` | | `info` |
 //!
@@ -25,10 +34,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use althing_core::config::{Config, DATA_BYTES_MAX_DEFAULT};
-use althing_core::ids::ServerId;
 use althing_core::time::Duration;
 
 use crate::config::draft::{ConfigError, Draft, Given, LogFormat};
+use crate::config::ensemble::{Ensemble, Identity};
 use crate::limits::{FRAME_SLACK_BYTES, Limits};
 use crate::storage::settings::StorageSettings;
 
@@ -49,6 +58,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where its data lies.
     pub data_dir: PathBuf,
+    /// Who this server is, and with whom it makes an ensemble.
+    pub ensemble: Ensemble,
     /// For the node.
     pub config: Config,
     /// Towards clients.
@@ -66,8 +77,10 @@ impl Settings {
     ///
     /// # Errors
     /// If two values contradict each other.
-    pub fn settle(draft: Draft) -> Result<Settings, ConfigError> {
-        let config = node_config(&draft)?;
+    pub fn settle(draft: Draft, identity: &Identity) -> Result<Settings, ConfigError> {
+        let ensemble = Ensemble::settle(&draft, identity)?;
+        let config = node_config(&draft, &ensemble)?;
+        let listen = listen(&draft, &ensemble)?;
         let data_bytes_max = config.settings.data_bytes_max;
         let or = Limits::default();
         let limits = Limits {
@@ -85,11 +98,9 @@ impl Settings {
             snapshots_kept: value(draft.snapshots_kept, or.snapshots_kept),
         };
         Ok(Settings {
-            listen: SocketAddr::new(
-                value(draft.listen_address, LISTEN_DEFAULT.ip()),
-                value(draft.listen_port, LISTEN_DEFAULT.port()),
-            ),
+            listen,
             data_dir: value(draft.data_dir, PathBuf::from(DATA_DIR_DEFAULT)),
+            ensemble,
             config,
             limits,
             storage,
@@ -99,13 +110,37 @@ impl Settings {
     }
 }
 
-fn node_config(draft: &Draft) -> Result<Config, ConfigError> {
-    let mut config = Config::standalone(ServerId(1));
+/// Where clients are served: what the list of servers says about this one counts as far as nothing
+/// else says it, and must not contradict it.
+fn listen(draft: &Draft, ensemble: &Ensemble) -> Result<SocketAddr, ConfigError> {
+    let listed = ensemble.own().and_then(|own| own.client);
+    if let (Some(given), Some(listed)) = (&draft.listen_port, listed)
+        && given.value != listed.port
+    {
+        let (id, port) = (ensemble.id, listed.port);
+        return Err(given.wrong(format!("the line of server {id} says {port}")));
+    }
+    let given = draft.listen_address.as_ref().map(|given| given.value);
+    // Without an address ZooKeeper listens on all.
+    let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let of_list = listed.map(|listed| listed.address.unwrap_or(everywhere));
+    let address = given.or(of_list).unwrap_or(LISTEN_DEFAULT.ip());
+    let given = draft.listen_port.as_ref().map(|given| given.value);
+    let of_list = listed.map(|listed| listed.port);
+    let port = given.or(of_list).unwrap_or(LISTEN_DEFAULT.port());
+    Ok(SocketAddr::new(address, port))
+}
+
+fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError> {
+    let mut config = Config::standalone(ensemble.id);
+    config.voters = ensemble.voters();
     if let Some(tick) = &draft.tick_ms {
         config.tick = Duration::from_millis(tick.value.into());
         config.session_timeout_min = config.tick * 2;
         config.session_timeout_max = config.tick * 20;
+        config.isolation_timeout = config.tick * 2;
     }
+    elections(draft, &mut config)?;
     let (min, max) = (&draft.session_timeout_min_ms, &draft.session_timeout_max_ms);
     if let Some(min) = min {
         config.session_timeout_min = Duration::from_millis(min.value.into());
@@ -136,6 +171,34 @@ fn node_config(draft: &Draft) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+fn elections(draft: &Draft, config: &mut Config) -> Result<(), ConfigError> {
+    if let Some(timeout) = &draft.election_timeout_ms {
+        config.election_timeout = Duration::from_millis(timeout.value.into());
+        config.beat = config.election_timeout / 5;
+    }
+    if let Some(beat) = &draft.beat_ms {
+        config.beat = Duration::from_millis(beat.value.into());
+    }
+    if let Some(isolation) = &draft.isolation_timeout_ms {
+        config.isolation_timeout = Duration::from_millis(isolation.value.into());
+    }
+    let (timeout, beat) = (config.election_timeout, config.beat);
+    if beat * 2 > timeout
+        && let Some(given) = draft
+            .beat_ms
+            .as_ref()
+            .or(draft.election_timeout_ms.as_ref())
+    {
+        return Err(given.wrong(format!(
+            "a leader that says every {} ms that it lives is often held for dead after {} ms; at \
+             least two heartbeats must fit the election time-out",
+            beat.as_millis(),
+            timeout.as_millis()
+        )));
+    }
+    Ok(())
+}
+
 fn value<T>(given: Option<Given<T>>, default: T) -> T {
     given.map_or(default, |given| given.value)
 }
@@ -149,6 +212,12 @@ pub mod range {
     pub const TICK_MS: RangeInclusive<u32> = 10..=60_000;
     /// A session of less than a few round trips cannot live; a day is for ever.
     pub const SESSION_TIMEOUT_MS: RangeInclusive<u32> = 20..=86_400_000;
+    /// Below, a machine's own hiccups would be elections; above, an outage lasts a minute.
+    pub const ELECTION_TIMEOUT_MS: RangeInclusive<u32> = 20..=60_000;
+    /// At most half of the election time-out.
+    pub const BEAT_MS: RangeInclusive<u32> = 4..=30_000;
+    /// Below, clients would be sent away by every election.
+    pub const ISOLATION_TIMEOUT_MS: RangeInclusive<u32> = 100..=600_000;
     /// A snapshot for every transaction is for tests.
     pub const SNAPSHOT_EVERY: RangeInclusive<u32> = 1..=u32::MAX;
     /// ZooKeeper demands 3; one is enough to start from.

@@ -3,13 +3,15 @@
 
 use std::net::SocketAddr;
 
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
-use crate::config::draft::{ConfigError, Draft, Entry, LogFormat, Place};
+use crate::config::draft::{ConfigError, Draft, Entry, Given, LogFormat, Place};
+use crate::config::servers::{self, HostPort, ListedServer, PeerRole};
 use crate::config::settings::range;
 
 /// All keys.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 22] = [
     "listen",
     "data_dir",
     "tick_ms",
@@ -21,9 +23,21 @@ const KEYS: [&str; 13] = [
     "data_bytes_max",
     "max_connections",
     "max_connections_per_address",
+    "id",
+    "servers",
+    "peer_listen_address",
+    "peer_tls_certificate",
+    "peer_tls_key",
+    "peer_tls_authority",
+    "election_timeout_ms",
+    "beat_ms",
+    "isolation_timeout_ms",
     "log_format",
     "log_level",
 ];
+
+/// The keys of a server's own table.
+const SERVER_KEYS: [&str; 3] = ["address", "role", "client"];
 
 /// Reads `text`, the contents of `file`.
 ///
@@ -34,31 +48,101 @@ pub fn read(file: &str, text: &str) -> Result<Draft, ConfigError> {
         file: file.to_owned(),
         what: error.to_string(),
     })?;
+    let source = Source { file, text };
     let mut draft = Draft::default();
     for (key, value) in table.get_ref() {
-        let (line, column) = position(text, key.span().start);
-        let place = Place {
-            file: file.to_owned(),
-            line,
-            column: Some(column),
-            key: key.get_ref().to_string(),
-        };
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.to_string(),
-            DeValue::Integer(number) => {
-                match i64::from_str_radix(number.as_str(), number.radix()) {
-                    Ok(number) => number.to_string(),
-                    Err(_) => number.as_str().to_owned(),
-                }
+        let place = source.place(key, "");
+        match value.get_ref() {
+            DeValue::Table(table) if place.key == "servers" => {
+                source.servers(&mut draft, table)?;
             }
-            other => {
-                let what = format!("a {} does not belong here", other.type_str());
-                return Err(ConfigError::At { place, what });
-            }
-        };
-        set(&mut draft, &Entry { text, place })?;
+            _ => set(&mut draft, &entry(place, value)?)?,
+        }
     }
     Ok(draft)
+}
+
+/// A file and its contents.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    /// Where `key` stands, which belongs to the table `within`.
+    fn place(&self, key: &Spanned<DeString<'_>>, within: &str) -> Place {
+        let (line, column) = position(self.text, key.span().start);
+        Place {
+            file: self.file.to_owned(),
+            line,
+            column: Some(column),
+            key: format!("{within}{}", key.get_ref()),
+        }
+    }
+
+    /// The table of the servers: each is a text in ZooKeeper's notation, or a table of its own.
+    fn servers(&self, draft: &mut Draft, table: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (key, value) in table {
+            let place = self.place(key, "servers.");
+            let wrong = |what: String| ConfigError::At {
+                place: place.clone(),
+                what,
+            };
+            let id = servers::id(key.get_ref()).map_err(wrong)?;
+            let server = match value.get_ref() {
+                DeValue::Table(table) => self.server(table, &place)?,
+                _ => {
+                    let entry = entry(place.clone(), value)?;
+                    let (server, _) = ListedServer::parse(&entry.text).map_err(wrong)?;
+                    server
+                }
+            };
+            let value = server;
+            draft.servers.insert(id, Given { value, place });
+        }
+        Ok(())
+    }
+
+    /// A server's own table.
+    fn server(&self, table: &DeTable<'_>, server: &Place) -> Result<ListedServer, ConfigError> {
+        let (mut peer, mut role, mut client) = (None, PeerRole::Voter, None);
+        for (key, value) in table {
+            let entry = entry(self.place(key, &format!("{}.", server.key)), value)?;
+            let wrong = |what: String| entry.wrong(what);
+            match key.get_ref().as_ref() {
+                "address" => peer = Some(HostPort::parse(&entry.text).map_err(wrong)?),
+                "role" => role = servers::role(&entry.text).map_err(wrong)?,
+                "client" => client = Some(servers::client_address(&entry.text).map_err(wrong)?),
+                _ => {
+                    let known = SERVER_KEYS.join(", ");
+                    return Err(entry.wrong(format!("is not a key; the keys are {known}")));
+                }
+            }
+        }
+        match peer {
+            Some(peer) => Ok(ListedServer { peer, role, client }),
+            None => Err(ConfigError::At {
+                place: server.clone(),
+                what: "has no address".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A value that is a text or a number.
+fn entry(place: Place, value: &Spanned<DeValue<'_>>) -> Result<Entry, ConfigError> {
+    let text = match value.get_ref() {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => number.to_string(),
+            Err(_) => number.as_str().to_owned(),
+        },
+        other => {
+            let what = format!("a {} does not belong here", other.type_str());
+            return Err(ConfigError::At { place, what });
+        }
+    };
+    Ok(Entry { text, place })
 }
 
 fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
@@ -87,6 +171,23 @@ fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
         "max_connections_per_address" => {
             draft.max_connections_per_address = entry.number(range::CONNECTIONS)?;
         }
+        "id" => draft.id = entry.server_id()?,
+        "servers" => {
+            return Err(
+                entry.wrong("is a table: [servers], then a line for each, as 1 = \"a:2888\"")
+            );
+        }
+        "peer_listen_address" => draft.peer_listen_address = entry.address()?,
+        "peer_tls_certificate" => draft.peer_tls_certificate = entry.path()?,
+        "peer_tls_key" => draft.peer_tls_key = entry.path()?,
+        "peer_tls_authority" => draft.peer_tls_authority = entry.path()?,
+        "election_timeout_ms" => {
+            draft.election_timeout_ms = entry.number(range::ELECTION_TIMEOUT_MS)?;
+        }
+        "beat_ms" => draft.beat_ms = entry.number(range::BEAT_MS)?,
+        "isolation_timeout_ms" => {
+            draft.isolation_timeout_ms = entry.number(range::ISOLATION_TIMEOUT_MS)?;
+        }
         "log_format" => {
             draft.log_format = Some(entry.given(match entry.text.as_str() {
                 "text" => LogFormat::Text,
@@ -114,12 +215,16 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ensemble::Identity;
     use crate::config::settings::Settings;
     use crate::limits::FRAME_SLACK_BYTES;
+    use althing_core::ids::ServerId;
     use althing_core::time::Duration;
+    use std::collections::BTreeSet;
 
     fn settle(text: &str) -> Result<Settings, String> {
-        let settled = read("althing.toml", text).and_then(Settings::settle);
+        let settled = read("althing.toml", text)
+            .and_then(|draft| Settings::settle(draft, &Identity::default()));
         settled.map_err(|error| error.to_string())
     }
 
@@ -128,7 +233,7 @@ mod tests {
         let settings = settle("").expect("defaults");
         assert_eq!(
             settings,
-            Settings::settle(Draft::default()).expect("defaults")
+            Settings::settle(Draft::default(), &Identity::default()).expect("defaults")
         );
         assert_eq!(settings.listen.to_string(), "127.0.0.1:2181");
         assert_eq!(settings.config.session_timeout_max, Duration::from_secs(40));
@@ -149,8 +254,22 @@ mod tests {
             data_bytes_max = 2048
             max_connections = 7
             max_connections_per_address = 60
+            id = 3
+            peer_listen_address = "0.0.0.0"
+            peer_tls_certificate = "certificate.pem"
+            peer_tls_key = "key.pem"
+            peer_tls_authority = "authority.pem"
+            election_timeout_ms = 1000
+            beat_ms = 100
+            isolation_timeout_ms = 5000
             log_format = "json"
             log_level = "debug"
+            [servers]
+            1 = "zk1:2888"
+            2 = "zk2:2888:3888:observer;2181"
+            [servers.3]
+            address = "[::1]:2888"
+            client = "[::1]:2182"
             "#,
         )
         .expect("a good file");
@@ -171,7 +290,22 @@ mod tests {
         assert_eq!(settings.limits.connections_per_address_max, 60);
         assert_eq!(settings.log_format, LogFormat::Json);
         assert_eq!(settings.log_level.as_deref(), Some("debug"));
-        assert_eq!(KEYS.len(), 13, "and these are all");
+        let ensemble = &settings.ensemble;
+        assert_eq!(ensemble.listen_address, Some(([0, 0, 0, 0]).into()));
+        assert!(ensemble.tls.is_some());
+        let others: Vec<String> = ensemble
+            .others()
+            .values()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(others, ["zk1:2888", "zk2:2888"]);
+        let config = &settings.config;
+        assert_eq!(config.server, ServerId(3));
+        assert_eq!(config.voters, BTreeSet::from([ServerId(1), ServerId(3)]));
+        assert_eq!(config.election_timeout, Duration::from_secs(1));
+        assert_eq!(config.beat, Duration::from_millis(100));
+        assert_eq!(config.isolation_timeout, Duration::from_secs(5));
+        assert_eq!(KEYS.len(), 22, "and these are all");
     }
 
     #[test]
@@ -203,12 +337,40 @@ mod tests {
             ),
             (
                 "data_dir = \"\"",
-                "althing.toml:1:1: data_dir: is empty, a directory was expected",
+                "althing.toml:1:1: data_dir: is empty, a path was expected",
             ),
             (
                 "tick_ms = 100\nsession_timeout_min_ms = 3000",
                 "althing.toml:2:1: session_timeout_min_ms: the shortest session time-out, 3000 ms, \
                  is more than the longest, 2000 ms",
+            ),
+            (
+                "servers = 3",
+                "althing.toml:1:1: servers: is a table: [servers], then a line",
+            ),
+            (
+                "[servers]\n0 = \"a:1\"",
+                "althing.toml:2:1: servers.0: `0` is not a server's number",
+            ),
+            (
+                "[servers]\n1 = \"a\"",
+                "althing.toml:2:1: servers.1: has no peer port",
+            ),
+            (
+                "[servers.1]\nrole = \"voter\"",
+                "althing.toml:1:10: servers.1: has no address",
+            ),
+            (
+                "[servers]\n1 = { adress = \"a:1\" }",
+                "althing.toml:2:7: servers.1.adress: is not a key; the keys are address, role",
+            ),
+            (
+                "listen = \"127.0.0.1:1\"\nid = 1\n[servers]\n1 = \"a:1;2\"",
+                "althing.toml:1:1: listen: the line of server 1 says 2",
+            ),
+            (
+                "election_timeout_ms = 100\nbeat_ms = 60",
+                "althing.toml:2:1: beat_ms: a leader that says every 60 ms that it lives is often",
             ),
         ] {
             let told = settle(text).expect_err(text);

@@ -4,9 +4,10 @@
 use std::net::IpAddr;
 
 use crate::config::draft::{ConfigError, Draft, Entry, Given, Place};
+use crate::config::servers::{self, ElectionPort, ListedServer};
 use crate::config::settings::range;
 
-/// Keys that mean nothing to a server alone, or nothing here.
+/// Keys that mean nothing here: what initLimit and syncLimit limit, the election time-out does.
 const NEEDLESS: [&str; 5] = [
     "initLimit",
     "syncLimit",
@@ -36,12 +37,12 @@ pub struct Read {
 /// Reads `text`, the contents of `file`.
 ///
 /// # Errors
-/// If a line is no `key=value`, a value is not what its key stands for, or the file describes an
-/// ensemble of several servers.
+/// If a value is not what its key stands for, a server is listed twice, or the file asks for an
+/// ensemble of a kind that we do not make.
 pub fn read(file: &str, text: &str) -> Result<Read, ConfigError> {
     let mut read = Read::default();
     let mut log_dir = None;
-    let mut servers = 0;
+    let mut elections = None;
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with(['#', '!']) {
@@ -57,13 +58,10 @@ pub fn read(file: &str, text: &str) -> Result<Read, ConfigError> {
                 key: key.trim().to_owned(),
             },
         };
-        if key.starts_with("server.") {
-            servers += 1;
-            if servers > 1 {
-                return Err(entry.wrong(
-                    "the file describes an ensemble of several servers; this version serves alone, \
-                     and to start it as if it did not matter would let the ensemble's data diverge",
-                ));
+        if let Some(id) = entry.place.key.strip_prefix("server.") {
+            let election = listed(&mut read.draft, id, &entry)?;
+            if election == ElectionPort::Given && elections.is_none() {
+                elections = Some(entry.place);
             }
             continue;
         }
@@ -80,6 +78,11 @@ pub fn read(file: &str, text: &str) -> Result<Read, ConfigError> {
             value: everywhere,
             place: port.place.clone(),
         });
+    }
+    if let Some(place) = elections {
+        read.warnings.push(format!(
+            "{place}: elections go over the peer port here; the ports given for them are not used"
+        ));
     }
     let data_dir = read.draft.data_dir.as_ref();
     if let Some(Given { value, place }) = log_dir
@@ -119,21 +122,81 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         "maxClientCnxns" => {
             draft.max_connections_per_address = entry.number(range::CONNECTIONS)?;
         }
-        key if NEEDLESS.contains(&key) => {}
-        _ => {
-            let place = &entry.place;
-            read.warnings
-                .push(format!("{place}: is not known here and has no effect"));
+        "peerType" => {
+            let role = servers::role(&entry.text).map_err(|what| entry.wrong(what))?;
+            draft.peer_type = Some(entry.given(role));
         }
+        "quorumListenOnAllIPs" if entry.text == "true" => {
+            draft.peer_listen_address = Some(entry.given(IpAddr::from([0, 0, 0, 0])));
+        }
+        "quorumListenOnAllIPs" => {}
+        "althing.id" => draft.id = entry.server_id()?,
+        "althing.electionTimeout" => {
+            draft.election_timeout_ms = entry.number(range::ELECTION_TIMEOUT_MS)?;
+        }
+        "althing.beat" => draft.beat_ms = entry.number(range::BEAT_MS)?,
+        "althing.isolationTimeout" => {
+            draft.isolation_timeout_ms = entry.number(range::ISOLATION_TIMEOUT_MS)?;
+        }
+        "althing.peerTlsCertificate" => draft.peer_tls_certificate = entry.path()?,
+        "althing.peerTlsKey" => draft.peer_tls_key = entry.path()?,
+        "althing.peerTlsAuthority" => draft.peer_tls_authority = entry.path()?,
+        key if NEEDLESS.contains(&key) => {}
+        _ => return strange(read, entry),
     }
     Ok(())
+}
+
+/// A line `server.ID=...`.
+fn listed(draft: &mut Draft, id: &str, entry: &Entry) -> Result<ElectionPort, ConfigError> {
+    let id = servers::id(id).map_err(|what| entry.wrong(what))?;
+    let (server, election) = ListedServer::parse(&entry.text).map_err(|what| entry.wrong(what))?;
+    match draft.servers.insert(id, entry.given(server)) {
+        None => Ok(election),
+        Some(earlier) => Err(entry.wrong(format!(
+            "server {id} is listed already, at {}",
+            earlier.place
+        ))),
+    }
+}
+
+/// A key that means nothing here: a warning, unless the ensemble would not be what it asks for.
+fn strange(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
+    let key = entry.place.key.as_str();
+    let what = match key {
+        "dynamicConfigFile" => {
+            "the servers must be listed in this file itself; the file that is named here is not read"
+        }
+        "sslQuorum" if entry.text == "true" => {
+            "TLS between the servers is asked for by althing.peerTlsCertificate, \
+             althing.peerTlsKey and althing.peerTlsAuthority, which name files in PEM"
+        }
+        _ if key.starts_with("group.") || key.starts_with("weight.") => {
+            "quorums by groups and weights are not supported: every server has one vote"
+        }
+
+        _ => {
+            let place = &entry.place;
+            let warning = format!("{place}: is not known here and has no effect");
+            read.warnings.push(warning);
+            return Ok(());
+        }
+    };
+    Err(entry.wrong(what))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ensemble::Identity;
     use crate::config::settings::Settings;
+    use althing_core::ids::ServerId;
     use althing_core::time::Duration;
+    use std::collections::BTreeSet;
+
+    fn settle(draft: Draft) -> Result<Settings, ConfigError> {
+        Settings::settle(draft, &Identity::default())
+    }
 
     /// As it is shipped with ZooKeeper, comments shortened.
     const SAMPLE: &str = "\
@@ -152,7 +215,7 @@ clientPort=2181
     fn the_shipped_sample_is_accepted() {
         let read = read("zoo.cfg", SAMPLE).expect("the sample");
         assert!(read.warnings.is_empty(), "{:?}", read.warnings);
-        let settings = Settings::settle(read.draft).expect("the sample");
+        let settings = settle(read.draft).expect("the sample");
         assert_eq!(settings.listen.to_string(), "0.0.0.0:2181");
         assert_eq!(settings.data_dir.to_str(), Some("/tmp/zookeeper"));
         assert_eq!(settings.limits.connections_per_address_max, 0);
@@ -173,11 +236,10 @@ clientPort=2181
             snapCount=1000\n\
             autopurge.snapRetainCount=4\n\
             autopurge.purgeInterval=1\n\
-            server.1=localhost:2888:3888\n\
             4lw.commands.whitelist=*\n";
         let read = read("zoo.cfg", text).expect("a good file");
         assert!(read.warnings.is_empty(), "{:?}", read.warnings);
-        let settings = Settings::settle(read.draft).expect("a good file");
+        let settings = settle(read.draft).expect("a good file");
         assert_eq!(settings.listen.to_string(), "127.0.0.1:0");
         assert_eq!(settings.config.session_timeout_min, Duration::from_secs(2));
         assert_eq!(settings.config.session_timeout_max, Duration::from_secs(5));
@@ -185,6 +247,51 @@ clientPort=2181
         assert_eq!(settings.limits.connections_max, 500);
         assert_eq!(settings.config.snapshot_every, 1000);
         assert_eq!(settings.storage.snapshots_kept, 4);
+    }
+
+    #[test]
+    fn an_ensemble_is_read() {
+        let text = "\
+            server.1=zk1:2888:3888\n\
+            server.2 = zk2:2888:3888;2182\n\
+            server.3=zk3:2888:observer\n\
+            quorumListenOnAllIPs=true\n\
+            peerType=participant\n\
+            sslQuorum=false\n\
+            althing.id=2\n\
+            althing.electionTimeout=500\n\
+            althing.beat=100\n\
+            althing.isolationTimeout=3000\n\
+            althing.peerTlsCertificate=c.pem\n\
+            althing.peerTlsKey=k.pem\n\
+            althing.peerTlsAuthority=a.pem\n";
+        let read = read("zoo.cfg", text).expect("a good file");
+        assert_eq!(
+            read.warnings,
+            [
+                "zoo.cfg:6: sslQuorum: is not known here and has no effect",
+                "zoo.cfg:1: server.1: elections go over the peer port here; the ports given for \
+                 them are not used",
+            ]
+        );
+        let settings = settle(read.draft).expect("a good file");
+        let ensemble = &settings.ensemble;
+        let others: Vec<String> = ensemble
+            .others()
+            .values()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(others, ["zk1:2888", "zk3:2888"]);
+        assert_eq!(ensemble.listen_address, Some(IpAddr::from([0, 0, 0, 0])));
+        assert_eq!(settings.listen.to_string(), "0.0.0.0:2182");
+        let config = &settings.config;
+        assert_eq!(config.server, ServerId(2));
+        assert_eq!(config.voters, BTreeSet::from([ServerId(1), ServerId(2)]));
+        assert_eq!(config.election_timeout, Duration::from_millis(500));
+        assert_eq!(config.beat, Duration::from_millis(100));
+        assert_eq!(config.isolation_timeout, Duration::from_secs(3));
+        let tls = ensemble.tls.as_ref().expect("all three files");
+        assert_eq!(tls.key.to_str(), Some("k.pem"));
     }
 
     #[test]
@@ -218,11 +325,31 @@ clientPort=2181
             ),
             (
                 "dataDir=",
-                "zoo.cfg:1: dataDir: is empty, a directory was expected",
+                "zoo.cfg:1: dataDir: is empty, a path was expected",
             ),
             (
-                "server.1=a:1:2\nserver.2=b:1:2",
-                "zoo.cfg:2: server.2: the file describes an ensemble of several servers",
+                "server.1=a:1:2\nserver.1=b:1:2",
+                "zoo.cfg:2: server.1: server 1 is listed already, at zoo.cfg:1: server.1",
+            ),
+            (
+                "server.0=a:1:2",
+                "zoo.cfg:1: server.0: `0` is not a server's number, from 1 to 255",
+            ),
+            (
+                "server.1=a:1:2:boss",
+                "zoo.cfg:1: server.1: `boss` is neither participant nor observer",
+            ),
+            (
+                "dynamicConfigFile=/zoo.cfg.dynamic",
+                "zoo.cfg:1: dynamicConfigFile: the servers must be listed in this file itself",
+            ),
+            (
+                "sslQuorum=true",
+                "zoo.cfg:1: sslQuorum: TLS between the servers is asked for by althing.peerTls",
+            ),
+            (
+                "weight.1=2",
+                "zoo.cfg:1: weight.1: quorums by groups and weights are not supported",
             ),
         ] {
             let told = read("zoo.cfg", text).expect_err(text).to_string();
