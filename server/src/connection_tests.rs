@@ -54,7 +54,7 @@ fn scene(limits: Limits) -> Scene {
         limits,
         shell: Rig::new(),
         mailbox: Mailbox::new(to_drive),
-        four_letters: Arc::new(FourLetters::new(described, limits, admission.clone())),
+        four_letters: Arc::new(FourLetters::new(described, limits, admission.clone(), None)),
     };
     tokio::spawn(connection.serve());
     Scene {

@@ -236,6 +236,7 @@ impl<S: Shell> Drive<S> {
                     self.step(now, Input::PeerLost(server));
                 }
             }
+            Message::Suspected(server) => self.step(now, Input::Suspected(server)),
             Message::Stored(input) => self.stored(now, input),
             Message::StorageFailed(error) => return Err(error),
             Message::Query(query) => query(&View {

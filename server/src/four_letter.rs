@@ -8,6 +8,8 @@ use std::fmt;
 use tokio::sync::oneshot;
 
 use crate::admission::Admission;
+use crate::gossip::{Inquiry, Survey};
+use crate::gossip_reports;
 use crate::limits::{Limits, QUERY_MAX};
 use crate::mail::{Mailbox, Message, View};
 use crate::reports::{self, Described};
@@ -19,6 +21,9 @@ const VERSION: &str = concat!("3.9.5-althing-", env!("CARGO_PKG_VERSION"));
 
 /// What ZooKeeper says when it cannot answer.
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests\n";
+
+/// What `peers` says where nobody gossips.
+const NO_GOSSIP: &str = "This server does not gossip: it is on its own, or has no gossip secret\n";
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident = $letters:literal,)*) => {
@@ -69,6 +74,9 @@ words! {
     Wchp = b"wchp",
     /// The process.
     Envi = b"envi",
+    /// The servers of the ensemble, as gossip knows them. ZooKeeper has no such word, and it may
+    /// have a fifth letter: what follows the fourth is not looked at.
+    Peer = b"peer",
 }
 
 /// Answers four-letter words.
@@ -77,21 +85,29 @@ pub struct FourLetters {
     described: Described,
     limits: Limits,
     admission: Admission,
+    inquiry: Option<Inquiry>,
 }
 
 impl FourLetters {
-    /// Answers for the server that is described.
-    pub fn new(described: Described, limits: Limits, admission: Admission) -> FourLetters {
+    /// Answers for the server that is described; what gossip knows is asked through `inquiry`.
+    pub fn new(
+        described: Described,
+        limits: Limits,
+        admission: Admission,
+        inquiry: Option<Inquiry>,
+    ) -> FourLetters {
         FourLetters {
             described,
             limits,
             admission,
+            inquiry,
         }
     }
 
     /// The answer to `word`.
     pub async fn answer(&self, word: Word, shell: &impl Shell, mailbox: &Mailbox) -> String {
         let connections = self.admission.count();
+        let own = self.described.config.server;
         let report: Report = match word {
             Word::Ruok => return "imok".to_owned(),
             Word::Conf => return written(|out| reports::conf(&self.described, &self.limits, out)),
@@ -102,10 +118,18 @@ impl FourLetters {
             }
             Word::Srvr => Box::new(move |view, out| reports::srvr(view, VERSION, connections, out)),
             Word::Stat => Box::new(move |view, out| reports::stat(view, VERSION, connections, out)),
+            Word::Peer => {
+                return match self.survey(shell).await {
+                    Some(survey) => written(|out| gossip_reports::peers(&survey, own, out)),
+                    None => NO_GOSSIP.to_owned(),
+                };
+            }
             Word::Mntr => {
                 let descriptors = shell.descriptors();
+                let survey = self.survey(shell).await;
                 Box::new(move |view, out| {
                     reports::mntr(view, VERSION, connections, out)?;
+                    gossip_reports::mntr(survey.as_ref(), own, out)?;
                     reports::descriptors(descriptors, out)
                 })
             }
@@ -118,6 +142,12 @@ impl FourLetters {
         };
         look(report, shell, mailbox).await
     }
+
+    /// What gossip knows; `None` where there is none.
+    async fn survey(&self, shell: &impl Shell) -> Option<Survey> {
+        let inquiry = self.inquiry.as_ref()?;
+        in_time(inquiry.ask(), shell).await
+    }
 }
 
 type Report = Box<dyn FnOnce(&View<'_>, &mut String) -> fmt::Result + Send>;
@@ -129,13 +159,18 @@ async fn look(report: Report, shell: &impl Shell, mailbox: &Mailbox) -> String {
         // Whoever asked may have left.
         let _ = told.send(written(|out| report(view, out)));
     })));
+    let answer = in_time(answer, shell).await;
+    answer.unwrap_or_else(|| NOT_SERVING.to_owned())
+}
+
+/// The answer, unless it takes too long or never comes.
+async fn in_time<T>(answer: oneshot::Receiver<T>, shell: &impl Shell) -> Option<T> {
     let deadline = shell.now().clock.after(QUERY_MAX);
-    let answer = tokio::select! {
+    tokio::select! {
         biased;
         answer = answer => answer.ok(),
         () = shell.sleep_until(deadline) => None,
-    };
-    answer.unwrap_or_else(|| NOT_SERVING.to_owned())
+    }
 }
 
 fn written(write: impl FnOnce(&mut String) -> fmt::Result) -> String {

@@ -12,7 +12,8 @@
 //! | [`accept`], [`admission`] | let clients in, as many as there may be |
 //! | [`connection`], [`frames`], [`outbound`] | one client: bytes in, bytes out, back-pressure |
 //! | [`peers`] | the links to other servers |
-//! | [`four_letter`], [`reports`], [`statistics`] | what operators ask and are told |
+//! | [`gossip`] | tells the other servers of this one, and the drive of the others |
+//! | [`four_letter`], [`reports`], [`gossip_reports`], [`statistics`] | what operators ask and are told |
 //! | [`storage`] | log and snapshots |
 //! | [`mail`], [`limits`] | what the tasks tell the drive; how much of everything there may be |
 //! | [`shell`], [`disk`] | where the worlds differ |
@@ -40,6 +41,8 @@ mod drive_tests;
 pub mod ending;
 pub mod four_letter;
 pub mod frames;
+pub mod gossip;
+pub mod gossip_reports;
 pub mod limits;
 pub mod logging;
 pub mod mail;

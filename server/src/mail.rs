@@ -95,6 +95,8 @@ pub enum Message {
         /// Which of the links to that server.
         outgoing: Arc<Outgoing>,
     },
+    /// Gossip has it that this server does not answer.
+    Suspected(ServerId),
     /// The storage answers.
     Stored(Input),
     /// The storage has failed, and has ended.

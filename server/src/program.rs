@@ -103,6 +103,7 @@ fn run(flags: Serve) -> Result<(), Failure> {
     let setup = Setup {
         config: settings.config.clone(),
         peers: ensemble.others().into_keys().collect(),
+        gossip: None,
         limits: settings.limits,
         storage: settings.storage,
         described: Described {

@@ -18,6 +18,7 @@ use crate::clients::Clients;
 use crate::disk::Disk;
 use crate::drive::{Channels, Drive};
 use crate::four_letter::FourLetters;
+use crate::gossip::{GossipSetup, Gossiping, Inquiry};
 use crate::limits::Limits;
 use crate::mail::{Mailbox, Message};
 use crate::peers::dialer::Dialer;
@@ -37,6 +38,8 @@ pub struct Setup {
     /// The other servers to have links with, whatever the node makes of them: the voters and
     /// learners of the configuration. A server on its own has none.
     pub peers: BTreeSet<ServerId>,
+    /// For the gossip with them, if there is any.
+    pub gossip: Option<GossipSetup>,
     /// Towards clients.
     pub limits: Limits,
     /// For the files.
@@ -97,8 +100,9 @@ pub async fn serve<S: Shell, D: Disk>(
         }
     });
 
-    let own = setup.config.server;
-    let acquaintance = Acquaintance::new(own, opened.recovered.directory, setup.peers);
+    let own = (setup.config.server, opened.recovered.directory);
+    let inquiry = gossip(&shell, &mailbox, setup.gossip, own, &setup.peers);
+    let acquaintance = Acquaintance::new(own.0, own.1, setup.peers);
     let node = Node::new(setup.config, opened.recovered, shell.entropy());
     link(&shell, &mailbox, acquaintance);
     let admission = Admission::default();
@@ -107,7 +111,12 @@ pub async fn serve<S: Shell, D: Disk>(
         limits: setup.limits,
         admission: admission.clone(),
         mailbox: mailbox.clone(),
-        four_letters: Arc::new(FourLetters::new(setup.described, setup.limits, admission)),
+        four_letters: Arc::new(FourLetters::new(
+            setup.described,
+            setup.limits,
+            admission,
+            inquiry,
+        )),
     };
     let channels = Channels {
         inbox,
@@ -152,6 +161,23 @@ fn link(shell: &impl Shell, mailbox: &Mailbox, acquaintance: Acquaintance) {
 fn directory_id(entropy: Seed) -> DirectoryId {
     let (id, _) = entropy.0.split_first_chunk().expect("32 bytes");
     DirectoryId(u128::from_le_bytes(*id))
+}
+
+/// Begins to gossip with the other servers, if there are any and a key is shared with them.
+fn gossip(
+    shell: &impl Shell,
+    mailbox: &Mailbox,
+    setup: Option<GossipSetup>,
+    own: (ServerId, DirectoryId),
+    peers: &BTreeSet<ServerId>,
+) -> Option<Inquiry> {
+    let setup = setup.filter(|_| !peers.is_empty())?;
+    let mut configured = peers.clone();
+    configured.insert(own.0);
+    let (shell, mailbox) = (shell.clone(), mailbox.clone());
+    let (gossiping, inquiry) = Gossiping::new(shell.clone(), mailbox, setup, own, configured);
+    shell.spawn(Task::Gossip, gossiping.run());
+    Some(inquiry)
 }
 
 fn answer_to(mailbox: &Mailbox) -> impl FnMut(Input) + Send + use<> {

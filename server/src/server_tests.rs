@@ -44,6 +44,7 @@ fn start_on(disk: impl Disk, limits: Limits) -> Running {
     let setup = Setup {
         config: config.clone(),
         peers: BTreeSet::new(),
+        gossip: None,
         limits,
         storage: StorageSettings::default(),
         described: Described {

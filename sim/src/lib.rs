@@ -28,6 +28,5 @@ pub mod swarm;
 pub mod telling;
 pub mod timeline;
 pub mod verdict;
-pub mod witness;
 pub mod workload;
 pub mod world;

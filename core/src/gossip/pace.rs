@@ -4,9 +4,9 @@ use core::num::{NonZeroU8, NonZeroUsize};
 
 use crate::time::Duration;
 
-/// A datagram is no longer than this: with the headers of UDP and IPv6 it fits the frame of every
-/// network in use, so the loss of a fragment does not lose the whole.
-pub const DATAGRAM_BYTES_MAX: usize = 1400;
+/// A datagram is no longer than this, which every path carries in one piece: IPv6 promises 1280
+/// bytes, of which 48 are headers.
+pub const DATAGRAM_BYTES_MAX: usize = 1232;
 
 /// The part of SWIM in a datagram is no longer than this; the rest is for news, of which one of the
 /// longest always fits. Twenty members and more fit here, and those that do not come next time.

@@ -23,6 +23,14 @@ pub enum Vitality {
 }
 
 impl Vitality {
+    /// All of them.
+    pub const ALL: [Vitality; 4] = [
+        Vitality::Unknown,
+        Vitality::Alive,
+        Vitality::Suspect,
+        Vitality::Down,
+    ];
+
     /// The name by which the table knows it.
     pub fn name(self) -> &'static str {
         match self {
