@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use althing_core::ids::{ConnectionId, ServerId, SessionId, Xid, Zxid};
+use althing_core::ids::{ConnectionId, DirectoryId, ServerId, SessionId, Xid, Zxid};
 use althing_core::node::event::Event;
 use althing_core::node::reply::{ConnectResponse, Reply};
 use althing_core::node::request::{ConnectRequest, Request};
+use althing_core::quorum::log::Ballot;
 use althing_core::store::txn::{Entry, Txn};
 
 /// One stream between a client and a server, numbered through the whole run. It is not the
@@ -75,6 +76,10 @@ pub enum What {
     Recovered {
         /// Which.
         server: ServerId,
+        /// Its data directory: another one than before if its disk was lost.
+        directory: DirectoryId,
+        /// The ballot that it found.
+        ballot: Ballot,
         /// The position of the snapshot that it found.
         snapshot: Zxid,
         /// What its log holds after the snapshot.
@@ -101,12 +106,44 @@ pub enum What {
         /// What.
         txn: Arc<Txn>,
     },
+    /// A server asked its storage to take back what follows a position: it was never agreed. From
+    /// here on it may be gone.
+    Cut {
+        /// Which.
+        server: ServerId,
+        /// The last position that stays.
+        after: Zxid,
+    },
+    /// A server's storage had no space: its log ends before this position, which it was asked to
+    /// save.
+    Refused {
+        /// Which.
+        server: ServerId,
+        /// Where.
+        zxid: Zxid,
+    },
     /// A server learned that its log is durable up to here.
     Durable {
         /// Which.
         server: ServerId,
         /// Where.
         zxid: Zxid,
+    },
+    /// A server learned that its ballot is durable.
+    Voted {
+        /// Which.
+        server: ServerId,
+        /// What it holds.
+        ballot: Ballot,
+    },
+    /// A server took another's snapshot: it is durable, and the log is empty and goes on from it.
+    Installed {
+        /// Which.
+        server: ServerId,
+        /// The snapshot's position.
+        zxid: Zxid,
+        /// Of the whole tree.
+        digest: u128,
     },
     /// A server handed a client's frame to its node.
     Asked {

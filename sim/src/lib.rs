@@ -28,5 +28,6 @@ pub mod swarm;
 pub mod telling;
 pub mod timeline;
 pub mod verdict;
+pub mod witness;
 pub mod workload;
 pub mod world;

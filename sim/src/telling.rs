@@ -94,6 +94,7 @@ fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
             server: id,
             snapshot,
             entries,
+            ..
         } => {
             let count = entries.len();
             let last = entries.last().map_or(*snapshot, |entry| entry.zxid);
@@ -113,6 +114,30 @@ fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
             Weight::Noise,
             format!("has durable up to {zxid}"),
         ),
+        What::Cut { server: id, after } => {
+            let text = format!("takes back what follows {after}");
+            (server(id), Weight::Noise, text)
+        }
+        What::Refused { server: id, zxid } => (
+            server(id),
+            Weight::Noise,
+            format!("has no space for {zxid}"),
+        ),
+        What::Voted { server: id, ballot } => {
+            let text = match ballot.voted_for {
+                Some(candidate) => {
+                    format!("votes for server-{candidate} in epoch {}", ballot.epoch)
+                }
+                None => format!("knows of epoch {}", ballot.epoch),
+            };
+            (server(id), Weight::Noise, text)
+        }
+        What::Installed {
+            server: id, zxid, ..
+        } => {
+            let text = format!("has taken a snapshot of {zxid} from another");
+            (server(id), Weight::Mark, text)
+        }
         What::Asked {
             server: id,
             connection,

@@ -1,8 +1,9 @@
 //! When nothing disturbs the servers: only then can a checker say that something comes too late.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use althing_core::ids::ServerId;
 use althing_core::node::event::Event;
 
 use crate::history::{History, What};
@@ -35,8 +36,9 @@ impl Calm {
     /// As a run tells.
     pub fn of(plan: &Plan, history: &History) -> Calm {
         let mut calm = Calm::default();
-        let mut serving = false;
-        let mut faults: BTreeMap<usize, ()> = BTreeMap::new();
+        let mut elected: Option<ServerId> = None;
+        let mut serving: Option<ServerId> = None;
+        let mut faults: BTreeSet<usize> = BTreeSet::new();
         let mut since: Option<Duration> = None;
         for moment in &history.moments {
             let disturbing = |index: &usize| {
@@ -45,21 +47,29 @@ impl Calm {
                     .is_none_or(|fault| disturbs(&fault.what))
             };
             match &moment.what {
-                What::Said {
-                    event: Event::EpochOpened { .. },
-                    ..
-                } => serving = true,
-                What::Said {
-                    event: Event::Paused { .. } | Event::SavesRefused { .. },
-                    ..
-                } => {
-                    calm.cut(&mut since, moment.at);
-                }
-                What::Killed { .. } | What::Stopped { .. } | What::Started { .. } => {
-                    serving = false;
+                What::Said { server, event } => match event {
+                    // A new leader's calm is another: it gives every session its full time.
+                    Event::Elected { .. } => {
+                        (elected, serving) = (Some(*server), None);
+                    }
+                    Event::EpochOpened { .. } if elected == Some(*server) => {
+                        serving = elected;
+                    }
+                    Event::Deposed { .. } if serving == Some(*server) => serving = None,
+                    Event::Paused { .. } | Event::SavesRefused { .. } => {
+                        calm.cut(&mut since, moment.at);
+                    }
+                    _ => continue,
+                },
+                What::Killed { server }
+                | What::Stopped { server, .. }
+                | What::Started { server, .. }
+                    if serving == Some(*server) =>
+                {
+                    serving = None;
                 }
                 What::Struck { index, .. } if disturbing(index) => {
-                    faults.insert(*index, ());
+                    faults.insert(*index);
                 }
                 What::Healed { index, .. } => {
                     faults.remove(index);
@@ -67,7 +77,7 @@ impl Calm {
                 What::SecondAct => faults.clear(),
                 _ => continue,
             }
-            match serving && faults.is_empty() {
+            match serving.is_some() && faults.is_empty() {
                 true => since = since.or(Some(moment.at)),
                 false => calm.cut(&mut since, moment.at),
             }

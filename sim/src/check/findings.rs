@@ -43,6 +43,26 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "a position that a reply shows is one that was agreed",
     ),
     (
+        "I5 election safety",
+        "an epoch has one leader, by the durable votes of a quorum, which nobody gives twice",
+    ),
+    (
+        "I5 append only",
+        "a leader neither cuts nor rewrites its own log",
+    ),
+    (
+        "I5 log matching",
+        "two logs that hold one position hold the same there and before it",
+    ),
+    (
+        "I5 completeness",
+        "a leader's log holds everything that was agreed before its epoch",
+    ),
+    (
+        "I5 state machine",
+        "what was agreed is never cut, rewritten or left out, on any server",
+    ),
+    (
         "W1 linearizable",
         "a write takes effect between its asking and its answer, in the order of real time",
     ),

@@ -1,14 +1,16 @@
 //! The checkers: what must hold in every run, judged over its history and named as users know it.
 //!
-//! One pass joins the wire ([`wire`]), one builds the agreed sequence ([`log`]), one replays it
+//! One pass joins the wire ([`wire`]), one builds the agreed sequence ([`agreement`]), one replays it
 //! through the reference beside every answer ([`replay`]); the others read what these leave.
 
+pub mod agreement;
 pub mod calm;
 pub mod differing;
 pub mod findings;
 pub mod log;
 pub mod reads;
 pub mod recipes;
+pub mod reigns;
 pub mod replay;
 pub mod sessions;
 pub mod watches;
@@ -26,7 +28,7 @@ use crate::plan::Plan;
 /// each ([`findings::PER_INVARIANT_MAX`]).
 pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
-    let log = log::build(plan.servers, history, &mut findings);
+    let log = agreement::agreement::build(plan.servers, history, &mut findings);
     let mut wire = wire::join(history, &mut findings);
     writes::attach(&log, &mut wire);
     let replayed = replay::replay(&log, &wire, &mut findings);

@@ -1,15 +1,19 @@
 //! Sessions: when they end, who may attach to them, what their clients are told: E1 to E6.
+//!
+//! Heartbeats are soft state of the leader: what counts is what it has heard, through whichever
+//! server, and a new leader knows of none, so it gives every session a full time-out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use althing_core::ids::{Password, SessionId, Zxid};
+use althing_core::ids::{Password, ServerId, SessionId, Zxid};
 use althing_core::node::event::Event;
 use althing_core::store::txn::{Action, Ending};
 
 use crate::check::calm::Calm;
 use crate::check::findings::Findings;
 use crate::check::log::Log;
+use crate::check::reigns::Reigns;
 use crate::check::replay::{Closed, Life, Replayed};
 use crate::check::wire::Wire;
 use crate::history::{History, What};
@@ -37,14 +41,15 @@ pub fn check(
 ) {
     let clock = Clock::of(plan);
     let touches = touches(history, log, replayed);
-    let serving = serving(history);
+    let reigns = Reigns::of(history);
     let calm = Calm::of(plan, history);
     for (session, life) in &replayed.lives {
         let of_session = touches.get(session).map_or(&[][..], |touches| touches);
-        not_early(&clock, *session, life, of_session, &serving, findings);
+        not_early(&clock, *session, life, of_session, &reigns, findings);
         not_late(&clock, *session, life, of_session, &calm, findings);
     }
-    heard_on_the_wire(&clock, wire, replayed, findings);
+    ended_by_a_leader(history, &reigns, findings);
+    heard_on_the_wire(&clock, wire, replayed, &reigns, &calm, findings);
     ephemerals(history, replayed, findings);
     handshakes(&clock, log, wire, replayed, findings);
 }
@@ -86,19 +91,19 @@ impl Clock {
     }
 }
 
-/// When each session was heard of, in order, as the servers say.
-fn touches(
-    history: &History,
-    log: &Log,
-    replayed: &Replayed,
-) -> BTreeMap<SessionId, Vec<Duration>> {
-    let mut touches: BTreeMap<SessionId, Vec<Duration>> = BTreeMap::new();
+/// A sign of life of a session: when, and the server that says so; `None` if it is agreed.
+type Touch = (Duration, Option<ServerId>);
+
+/// When each session was heard of, in order.
+fn touches(history: &History, log: &Log, replayed: &Replayed) -> BTreeMap<SessionId, Vec<Touch>> {
+    let mut touches: BTreeMap<SessionId, Vec<Touch>> = BTreeMap::new();
     for moment in &history.moments {
-        let What::Said { event, .. } = &moment.what else {
+        let What::Said { server, event } = &moment.what else {
             continue;
         };
         if let Event::Touched { session } | Event::Attached { session, .. } = event {
-            touches.entry(*session).or_default().push(moment.at);
+            let touch = (moment.at, Some(*server));
+            touches.entry(*session).or_default().push(touch);
         }
     }
     assert!(
@@ -107,29 +112,11 @@ fn touches(
     );
     for (session, life) in &replayed.lives {
         let of_session = touches.entry(*session).or_default();
-        of_session.extend(
-            life.attached
-                .iter()
-                .map(|(_, _, executed_at, _)| *executed_at),
-        );
+        let attached = life.attached.iter();
+        of_session.extend(attached.map(|(_, _, executed_at, _)| (*executed_at, None)));
         of_session.sort();
     }
     touches
-}
-
-/// When a server began to serve.
-fn serving(history: &History) -> Vec<Duration> {
-    let serves = |what: &What| {
-        matches!(
-            what,
-            What::Said {
-                event: Event::Elected { .. } | Event::EpochOpened { .. },
-                ..
-            }
-        )
-    };
-    let moments = history.moments.iter().filter(|moment| serves(&moment.what));
-    moments.map(|moment| moment.at).collect()
 }
 
 /// The time-out that is in force when the session's end is decided.
@@ -139,13 +126,14 @@ fn timeout_of(life: &Life, closed: &Closed) -> u32 {
     last.map_or(0, |(_, _, _, timeout_ms)| *timeout_ms)
 }
 
-/// E1 by what servers say: neither a heartbeat nor the beginning of a leader within the time-out.
+/// E1 by what servers say: within the time-out before its end was decided, the leader that decided
+/// it neither heard of the session nor began to lead.
 fn not_early(
     clock: &Clock,
     session: SessionId,
     life: &Life,
-    touches: &[Duration],
-    serving: &[Duration],
+    touches: &[Touch],
+    reigns: &Reigns,
     findings: &mut Findings,
 ) {
     let Some(closed) = life
@@ -156,13 +144,15 @@ fn not_early(
     };
     let least = clock.at_least(timeout_of(life, &closed));
     let at = closed.saved_at;
-    let last = |times: &[Duration]| {
-        let before = times.partition_point(|time| *time <= at);
-        times[..before].last().copied()
-    };
+    let reign = reigns.of_epoch(closed.zxid.epoch());
+    let leader = reign.map(|reign| reign.leader);
+    let before = touches.partition_point(|(touched_at, _)| *touched_at <= at);
+    let accepted = |(_, by): &&Touch| by.is_none() || leader.is_none() || *by == leader;
+    let heard = touches[..before].iter().rfind(accepted);
+    let began = reign.map(|reign| reign.began());
     for (since, what) in [
-        (last(touches), "it was heard of"),
-        (last(serving), "a leader began"),
+        (heard.map(|(heard_at, _)| *heard_at), "it was heard of"),
+        (began.filter(|began| *began <= at), "its leader began"),
     ] {
         if let Some(since) = since
             && at - since < least
@@ -175,9 +165,35 @@ fn not_early(
     }
 }
 
+/// E1: only who leads knows who was heard of, so nobody else may end a session.
+fn ended_by_a_leader(history: &History, reigns: &Reigns, findings: &mut Findings) {
+    for moment in &history.moments {
+        if let What::Said {
+            server,
+            event: Event::TimedOut { session },
+        } = &moment.what
+            && !reigns.leads(*server, moment.at)
+        {
+            findings.add("E1 not early", moment.at, Some(*session), || {
+                format!("server {server} ends session {session} and does not lead")
+            });
+        }
+    }
+}
+
+/// How long it may take at most, in calm, until the leader knows whom another server has heard of.
+const TOUCH_TRAVELS_MAX: Duration = Duration::from_millis(500);
+
 /// E1 by what clients saw: what was sent within the time-out and answered before the end was
-/// decided was heard within the time-out.
-fn heard_on_the_wire(clock: &Clock, wire: &Wire<'_>, replayed: &Replayed, findings: &mut Findings) {
+/// decided was heard within the time-out; by the leader itself, or, in calm, by any server.
+fn heard_on_the_wire(
+    clock: &Clock,
+    wire: &Wire<'_>,
+    replayed: &Replayed,
+    reigns: &Reigns,
+    calm: &Calm,
+    findings: &mut Findings,
+) {
     for link in &wire.links {
         let Some((session, life)) = link
             .session()
@@ -192,17 +208,26 @@ fn heard_on_the_wire(clock: &Clock, wire: &Wire<'_>, replayed: &Replayed, findin
             continue;
         };
         let least = clock.at_least(timeout_of(life, &closed));
+        let decided = closed.saved_at;
+        let reign = reigns.of_epoch(closed.zxid.epoch());
+        let at_leader = reign.is_some_and(|reign| Some(reign.leader) == link.server);
+        let began = reign.map_or(Duration::ZERO, |reign| reign.from);
         let mut heard = link.asked.iter().filter(|asked| {
-            asked
-                .answer
-                .is_some_and(|answer| answer.result.is_ok() && answer.at < closed.saved_at)
+            let answered = |limit| {
+                let answer = asked.answer;
+                answer.is_some_and(|answer| answer.result.is_ok() && answer.at < limit)
+            };
+            let in_calm = || calm.longest_within(asked.at, decided) >= decided - asked.at;
+            match at_leader && asked.at >= began {
+                true => answered(decided),
+                false => answered(decided.saturating_sub(TOUCH_TRAVELS_MAX)) && in_calm(),
+            }
         });
-        if let Some(last) = heard
-            .next_back()
-            .filter(|last| closed.saved_at - last.at < least)
+        if let Some(last) = heard.next_back()
+            && decided - last.at < least
         {
-            findings.add("E1 not early", closed.saved_at, Some(session), || {
-                let (after, request) = (closed.saved_at - last.at, last.request.name());
+            findings.add("E1 not early", decided, Some(session), || {
+                let (after, request) = (decided - last.at, last.request.name());
                 format!("session {session} expired {after:?} after {request}; it has {least:?}")
             });
         }
@@ -214,7 +239,7 @@ fn not_late(
     clock: &Clock,
     session: SessionId,
     life: &Life,
-    touches: &[Duration],
+    touches: &[Touch],
     calm: &Calm,
     findings: &mut Findings,
 ) {
@@ -226,8 +251,8 @@ fn not_late(
             .max()
             .unwrap_or(0),
     );
-    let ends = touches.iter().skip(1).copied().chain([end]);
-    for (from, to) in touches.iter().copied().zip(ends) {
+    let touched = || touches.iter().map(|(at, _)| *at);
+    for (from, to) in touched().zip(touched().skip(1).chain([end])) {
         let to = to.min(end);
         if to.saturating_sub(from) <= most {
             continue;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use althing_core::code::Code;
 use althing_core::config::Settings;
-use althing_core::ids::{Password, SessionId, Zxid};
+use althing_core::ids::{Password, SessionId, Token, Zxid};
+use althing_core::membership::Membership;
 use althing_core::node::reply::{EventKind, Response};
 use althing_core::node::request::{Listing, Read, SetWatches};
 use althing_core::store::txn::{Action, Attachment, Origin, Outcome, Txn};
@@ -25,6 +26,8 @@ pub struct RefSession {
     pub attachment: Attachment,
     /// How many of them were.
     pub sequence: u64,
+    /// Whose wish the attachment granted.
+    pub token: Token,
 }
 
 /// What came of a transaction.
@@ -54,6 +57,8 @@ pub struct Reference {
     pub tree: RefTree,
     /// The sessions that are open.
     pub sessions: BTreeMap<SessionId, RefSession>,
+    /// The members of the ensemble.
+    pub membership: Membership,
     settings: Settings,
 }
 
@@ -116,21 +121,37 @@ impl Reference {
             data_bytes_max: self.settings.data_bytes_max,
         };
         match &txn.action {
-            Action::OpenEpoch { settings, .. } => {
+            Action::OpenEpoch {
+                leader: _,
+                settings,
+                membership,
+            } => {
                 self.settings = *settings;
+                self.membership = membership.clone();
                 Outcome::EpochOpened
+            }
+            Action::Reconfigure { membership } => {
+                self.membership = membership.clone();
+                Outcome::Reconfigured
             }
             Action::OpenSession {
                 password,
                 timeout_ms,
-            } => self.attach(SessionId(zxid.to_wire()), zxid, *password, *timeout_ms),
+                token,
+            } => {
+                let session = SessionId(zxid.to_wire());
+                self.attach(session, zxid, *password, *timeout_ms, *token)
+            }
             Action::Attach {
                 session,
                 password,
                 timeout_ms,
-            } => match self.sessions.get(session).map(|known| known.password) {
-                Some(known) if known == *password => {
-                    self.attach(*session, zxid, *password, *timeout_ms)
+                token,
+            } => match self.sessions.get(session) {
+                // One wish is granted once.
+                Some(known) if known.token == *token => Outcome::Repeated,
+                Some(known) if known.password == *password => {
+                    self.attach(*session, zxid, *password, *timeout_ms, *token)
                 }
                 _ => Outcome::NotAttached,
             },
@@ -159,12 +180,14 @@ impl Reference {
         attachment: Attachment,
         password: Password,
         timeout_ms: u32,
+        token: Token,
     ) -> Outcome {
         let fresh = RefSession {
             password,
             timeout_ms,
             attachment,
             sequence: 0,
+            token,
         };
         self.sessions.insert(session, fresh);
         Outcome::Attached {

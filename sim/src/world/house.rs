@@ -18,6 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::history::What;
 use crate::plan::{Plan, RotPlace, ServerSettings};
+use crate::witness::Witness;
 use crate::world::clock::Clock;
 use crate::world::connection::MachineId;
 use crate::world::disk::SimDisk;
@@ -239,7 +240,7 @@ impl House {
             node,
             clock: server.clock.clone(),
             ended: self.0.ended.clone(),
-            saving: Arc::default(),
+            witness: Arc::new(Mutex::new(Witness::new(id))),
         };
         let setup = setup(id, &self.0.settings);
         let (disk, ended, run) = (server.disk.clone(), self.0.ended.clone(), shell.clone());

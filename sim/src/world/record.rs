@@ -161,14 +161,19 @@ impl Book {
                 (b'r', &client[..], link.0)
             }
             What::Saving { server, zxid, .. } => (b'w', "", zxid.0 ^ u64::from(server.0) << 56),
+            What::Durable { server, zxid } => (b'd', "", zxid.0 ^ u64::from(server.0) << 56),
             What::Asked { server, connection } => {
                 (b'a', "", connection.0 ^ u64::from(server.0) << 56)
             }
             What::Recovered {
                 server,
+                directory,
+                ballot,
                 snapshot,
                 entries,
             } => {
+                self.digest.update(&directory.0.to_le_bytes());
+                self.digest.update(&ballot.epoch.0.to_le_bytes());
                 self.digest.update(&snapshot.0.to_le_bytes());
                 for entry in entries.iter() {
                     self.digest.update(&entry.zxid.0.to_le_bytes());

@@ -1,24 +1,23 @@
 //! The simulated [`Shell`]: what one life of a server runs on. Everything that the server does goes
 //! into the record.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use althing::shell::{Shell, Task};
-use althing_core::ids::{ServerId, Ticket, Zxid};
+use althing_core::ids::ServerId;
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
 use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
-use althing_core::quorum::log::Record;
 use althing_core::time::{Instant, Now};
 use madsim::runtime::NodeHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::history::What;
+use crate::witness::{self, Witness};
 use crate::world::caught::Caught;
 use crate::world::clock::Clock;
 use crate::world::connection::{MachineId, Side};
@@ -51,8 +50,8 @@ pub struct SimShell {
     pub clock: Clock,
     /// Who is to know that it ended.
     pub ended: UnboundedSender<(ServerId, u32, End)>,
-    /// Saves that are not answered, the oldest first.
-    pub saving: Arc<Mutex<VecDeque<(Ticket, Zxid)>>>,
+    /// Tells the record what the node's steps are about.
+    pub witness: Arc<Mutex<Witness>>,
 }
 
 impl SimShell {
@@ -69,23 +68,6 @@ impl SimShell {
 
     fn record(&self, what: What) {
         self.world.recorder.record(what);
-    }
-
-    fn answered(&self, ticket: Ticket) {
-        let mut durable = None;
-        {
-            let mut saving = self.saving.lock().expect("no panic within");
-            while saving
-                .front()
-                .is_some_and(|(asked, _)| asked.number <= ticket.number)
-            {
-                durable = saving.pop_front();
-            }
-        }
-        if let Some((_, zxid)) = durable {
-            let server = self.server;
-            self.record(What::Durable { server, zxid });
-        }
     }
 }
 
@@ -119,26 +101,12 @@ impl Shell for SimShell {
     }
 
     fn observe_recovered(&self, recovered: &Recovered) {
-        self.record(What::Recovered {
-            server: self.server,
-            snapshot: recovered.store.applied(),
-            entries: recovered.entries.iter().cloned().collect(),
-        });
+        self.record(witness::recovered(self.server, recovered));
     }
 
     fn observe_input(&self, _: Now, input: &Input) {
-        match input {
-            Input::Asked { connection, .. } => self.record(What::Asked {
-                server: self.server,
-                connection: *connection,
-            }),
-            Input::Saved(ticket) => self.answered(*ticket),
-            Input::Refused(ticket) => {
-                let mut saving = self.saving.lock().expect("no panic within");
-                saving.retain(|(asked, _)| asked.number < ticket.number);
-            }
-            _ => {}
-        }
+        let mut witness = self.witness.lock().expect("no panic within");
+        witness.input(input, |what| self.record(what));
     }
 
     fn observe_node(&self, _: Now, node: &Node) {
@@ -146,25 +114,7 @@ impl Shell for SimShell {
     }
 
     fn observe_effect(&self, _: Now, effect: &Effect) {
-        match effect {
-            Effect::Save {
-                ticket,
-                record: Record::Entry(entry),
-            } => {
-                let mut saving = self.saving.lock().expect("no panic within");
-                saving.push_back((*ticket, entry.zxid));
-                drop(saving);
-                self.record(What::Saving {
-                    server: self.server,
-                    zxid: entry.zxid,
-                    txn: entry.txn.clone(),
-                });
-            }
-            Effect::Note(event) => self.record(What::Said {
-                server: self.server,
-                event: event.clone(),
-            }),
-            _ => {}
-        }
+        let mut witness = self.witness.lock().expect("no panic within");
+        witness.effect(effect, |what| self.record(what));
     }
 }

@@ -1,0 +1,201 @@
+//! Who belongs to the ensemble, by what its log says, and whether some servers are a quorum of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use althing_core::ids::{DirectoryId, ServerId, Zxid};
+use althing_core::membership::Membership;
+use althing_core::store::txn::{Action, Txn};
+
+use crate::check::agreement::entries::Chain;
+
+/// The memberships that entries of any log bring about.
+#[derive(Debug)]
+pub struct Members {
+    /// By the positions of their entries; in force from there on in the logs that hold them.
+    known: BTreeMap<Zxid, Membership>,
+    /// Those that are agreed, in order.
+    agreed: Vec<Zxid>,
+    /// Who votes before anything is known.
+    first: BTreeSet<ServerId>,
+}
+
+impl Members {
+    /// Before an ensemble of `servers` servers is founded.
+    pub fn new(servers: u8) -> Members {
+        Members {
+            known: BTreeMap::new(),
+            agreed: Vec::new(),
+            first: (1..=servers).map(ServerId).collect(),
+        }
+    }
+
+    /// A server was asked to save this.
+    pub fn saved(&mut self, zxid: Zxid, txn: &Txn) {
+        if let Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } =
+            &txn.action
+            && !membership.is_empty()
+        {
+            self.known.insert(zxid, membership.clone());
+        }
+    }
+
+    /// This position was agreed.
+    pub fn agreed(&mut self, zxid: Zxid) {
+        if self.known.contains_key(&zxid) {
+            self.agreed.push(zxid);
+        }
+    }
+
+    /// Do the servers whose directories `has` gives make a quorum for `zxid`?
+    ///
+    /// A leader counts by the newest membership of its log, which may be one after `zxid`; but never
+    /// by one that was in force before `zxid`.
+    pub fn is_quorum_for(&self, zxid: Zxid, has: &BTreeMap<ServerId, DirectoryId>) -> bool {
+        let before = self.agreed.partition_point(|at| *at <= zxid);
+        let Some(in_force) = before.checked_sub(1).map(|index| self.agreed[index]) else {
+            return self.is_first_quorum(has);
+        };
+        let mut later = self.known.range(in_force..);
+        later.any(|(at, membership)| {
+            let admitted = |server: ServerId| {
+                has.get(&server).is_some_and(|directory| {
+                    membership.knows(server, *directory)
+                        && (*at < zxid || !self.replaces(*at, server, *directory))
+                })
+            };
+            membership.is_quorum(admitted)
+        })
+    }
+
+    /// Does the membership at `at` put this directory in another's place? Then it counts only for
+    /// what comes after it.
+    fn replaces(&self, at: Zxid, server: ServerId, directory: DirectoryId) -> bool {
+        let before = self.known.range(..at).next_back();
+        let before = before.and_then(|(_, membership)| membership.directories.get(&server));
+        before.is_some_and(|before| *before != directory)
+    }
+
+    /// Did a quorum vote? By the newest membership of the candidate's log.
+    pub fn is_quorum_of(&self, log: &Chain, voted: &BTreeMap<ServerId, DirectoryId>) -> bool {
+        let of_log = self.known.range(..=log.last()).rev();
+        let newest = of_log.into_iter().find(|(at, _)| log.contains(**at));
+        let Some((_, membership)) = newest else {
+            return self.is_first_quorum(voted);
+        };
+        membership.is_quorum(|server| {
+            let directory = voted.get(&server);
+            directory.is_some_and(|directory| membership.knows(server, *directory))
+        })
+    }
+
+    fn is_first_quorum(&self, has: &BTreeMap<ServerId, DirectoryId>) -> bool {
+        let voters = self.first.iter();
+        voters.filter(|server| has.contains_key(server)).count() * 2 > self.first.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use althing_core::ids::Epoch;
+    use althing_core::time::WallTime;
+
+    fn at(counter: u32) -> Zxid {
+        Zxid::new(Epoch(1), counter)
+    }
+
+    fn directory(server: u8) -> DirectoryId {
+        DirectoryId(u128::from(server))
+    }
+
+    fn founding(servers: &[u8]) -> Membership {
+        let all = servers.iter();
+        Membership::founding(all.map(|id| (ServerId(*id), directory(*id))).collect())
+    }
+
+    fn has(servers: &[u8]) -> BTreeMap<ServerId, DirectoryId> {
+        let all = servers.iter();
+        all.map(|id| (ServerId(*id), directory(*id))).collect()
+    }
+
+    fn agree(members: &mut Members, zxid: Zxid, membership: Membership) {
+        let txn = Txn {
+            wall: WallTime(0),
+            origin: None,
+            identities: Arc::from([]),
+            action: Action::Reconfigure { membership },
+        };
+        members.saved(zxid, &txn);
+        members.agreed(zxid);
+    }
+
+    #[test]
+    fn a_majority_of_the_voters_is_a_quorum() {
+        let mut members = Members::new(3);
+        assert!(!members.is_quorum_for(at(0), &has(&[1])));
+        assert!(members.is_quorum_for(at(0), &has(&[1, 3])));
+        agree(&mut members, at(0), founding(&[1, 2, 3]));
+        assert!(members.is_quorum_for(at(5), &has(&[2, 3])));
+        assert!(!members.is_quorum_for(at(5), &has(&[2])));
+        assert!(!members.is_quorum_for(at(5), &has(&[2, 4, 5])));
+    }
+
+    #[test]
+    fn learners_never_count() {
+        let mut members = Members::new(3);
+        let mut membership = founding(&[1, 2, 3, 4]);
+        membership.voters.remove(&ServerId(4));
+        membership.learners.insert(ServerId(4));
+        agree(&mut members, at(0), membership);
+        assert!(!members.is_quorum_for(at(1), &has(&[1, 4])));
+        assert!(members.is_quorum_for(at(1), &has(&[1, 2])));
+    }
+
+    #[test]
+    fn both_voter_sets_count_while_they_change() {
+        let mut members = Members::new(3);
+        agree(&mut members, at(0), founding(&[1, 2, 3]));
+        let mut joint = founding(&[1, 2, 3, 4, 5]);
+        joint.voters = founding(&[1, 2, 3]).voters;
+        joint.incoming = Some(founding(&[3, 4, 5]).voters);
+        agree(&mut members, at(4), joint);
+        assert!(members.is_quorum_for(at(3), &has(&[1, 2])));
+        assert!(!members.is_quorum_for(at(4), &has(&[1, 2])));
+        assert!(!members.is_quorum_for(at(4), &has(&[3, 4])));
+        assert!(members.is_quorum_for(at(4), &has(&[1, 3, 4])));
+        agree(&mut members, at(9), founding(&[3, 4, 5]));
+        assert!(!members.is_quorum_for(at(9), &has(&[1, 2, 3])));
+        assert!(members.is_quorum_for(at(9), &has(&[4, 5])));
+    }
+
+    #[test]
+    fn a_new_directory_counts_only_after_its_admission() {
+        let mut members = Members::new(3);
+        agree(&mut members, at(0), founding(&[1, 2, 3]));
+        let blank = DirectoryId(77);
+        let mut have = has(&[1]);
+        have.insert(ServerId(2), blank);
+        assert!(!members.is_quorum_for(at(3), &have));
+        let mut admitting = founding(&[1, 2, 3]);
+        admitting.directories.insert(ServerId(2), blank);
+        agree(&mut members, at(4), admitting);
+        assert!(!members.is_quorum_for(at(4), &have));
+        assert!(members.is_quorum_for(at(5), &have));
+    }
+
+    #[test]
+    fn a_vote_counts_by_the_candidates_own_log() {
+        let mut members = Members::new(3);
+        agree(&mut members, at(0), founding(&[1, 2, 3]));
+        agree(&mut members, at(4), founding(&[3, 4, 5]));
+        let mut log = Chain::default();
+        assert!(members.is_quorum_of(&log, &has(&[1, 2])));
+        log.push(at(3));
+        assert!(members.is_quorum_of(&log, &has(&[1, 2])));
+        log.push(at(5));
+        assert!(!members.is_quorum_of(&log, &has(&[1, 2])));
+        assert!(members.is_quorum_of(&log, &has(&[4, 5])));
+    }
+}
