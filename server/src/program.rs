@@ -19,8 +19,11 @@ use crate::arguments::{Arguments, Command, Serve};
 use crate::config::draft::ConfigError;
 use crate::config::ensemble::{Ensemble, Identity};
 use crate::config::file;
+use crate::config::gossip_secret::{self, Secret};
+use crate::config::servers::HostPort;
 use crate::config::settings::{DATA_DIR_DEFAULT, LOG_LEVEL_DEFAULT, Settings};
 use crate::config::zoo_cfg::Read;
+use crate::gossip::GossipSetup;
 use crate::logging::{self, LEVEL_VARIABLE};
 use crate::os_disk::{DirectoryError, OsDisk};
 use crate::reports::Described;
@@ -95,6 +98,7 @@ fn run(flags: Serve) -> Result<(), Failure> {
         .map_err(|source| Failure::Listen { address, source })?;
     let listen = listener.local_addr()?;
     let peers = runtime.block_on(peers(&settings.ensemble))?;
+    let gossip = gossip(&settings, listen)?;
     let greeting = format!(
         "althing listens on {listen}, data in {}",
         data_dir.display()
@@ -103,7 +107,7 @@ fn run(flags: Serve) -> Result<(), Failure> {
     let setup = Setup {
         config: settings.config.clone(),
         peers: ensemble.others().into_keys().collect(),
-        gossip: None,
+        gossip,
         limits: settings.limits,
         storage: settings.storage,
         described: Described {
@@ -118,6 +122,32 @@ fn run(flags: Serve) -> Result<(), Failure> {
     runtime.block_on(server::serve(setup, shell, disk, stop))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What gossip needs; a warning if there are servers to gossip with and no secret is shared.
+fn gossip(settings: &Settings, listen: SocketAddr) -> Result<Option<GossipSetup>, Failure> {
+    let (Some(own), others) = (settings.ensemble.own(), settings.ensemble.others()) else {
+        return Ok(None);
+    };
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let Some(path) = &settings.gossip_secret_file else {
+        tracing::warn!("no gossip_secret_file is configured: this server does not gossip");
+        return Ok(None);
+    };
+    let Secret { key, warning } = gossip_secret::read(path)?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    // Who listens everywhere is found where the other servers find it.
+    let host = match listen.ip().is_unspecified() {
+        true => own.peer.host.clone(),
+        false => listen.ip().to_string(),
+    };
+    let port = listen.port();
+    let endpoint = HostPort { host, port }.to_string();
+    Ok(Some(GossipSetup { key, endpoint }))
 }
 
 /// Listens for the other servers, if there are any.

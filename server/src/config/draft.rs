@@ -118,6 +118,7 @@ pub struct Draft {
     pub peer_tls_certificate: Option<Given<PathBuf>>,
     pub peer_tls_key: Option<Given<PathBuf>>,
     pub peer_tls_authority: Option<Given<PathBuf>>,
+    pub gossip_secret_file: Option<Given<PathBuf>>,
     pub election_timeout_ms: Option<Given<u32>>,
     pub beat_ms: Option<Given<u32>>,
     pub isolation_timeout_ms: Option<Given<u32>>,

@@ -19,6 +19,7 @@
 //! | `peer_tls_certificate` | `althing.peerTlsCertificate` | none: no TLS between servers |
 //! | `peer_tls_key` | `althing.peerTlsKey` | none |
 //! | `peer_tls_authority` | `althing.peerTlsAuthority` | none |
+//! | `gossip_secret_file` | `althing.gossipSecretFile` | none: no gossip |
 //! | `election_timeout_ms` | `althing.electionTimeout` | 250 |
 //! | `beat_ms` | `althing.beat` | 50, or a fifth of the election time-out if that is given |
 //! | `isolation_timeout_ms` | `althing.isolationTimeout` | 2 ticks |
@@ -60,6 +61,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Who this server is, and with whom it makes an ensemble.
     pub ensemble: Ensemble,
+    /// The file with the secret of the gossip.
+    pub gossip_secret_file: Option<PathBuf>,
     /// For the node.
     pub config: Config,
     /// Towards clients.
@@ -101,6 +104,7 @@ impl Settings {
             listen,
             data_dir: value(draft.data_dir, PathBuf::from(DATA_DIR_DEFAULT)),
             ensemble,
+            gossip_secret_file: draft.gossip_secret_file.map(|given| given.value),
             config,
             limits,
             storage,

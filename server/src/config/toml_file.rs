@@ -11,7 +11,7 @@ use crate::config::servers::{self, HostPort, ListedServer, PeerRole};
 use crate::config::settings::range;
 
 /// All keys.
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "listen",
     "data_dir",
     "tick_ms",
@@ -29,6 +29,7 @@ const KEYS: [&str; 22] = [
     "peer_tls_certificate",
     "peer_tls_key",
     "peer_tls_authority",
+    "gossip_secret_file",
     "election_timeout_ms",
     "beat_ms",
     "isolation_timeout_ms",
@@ -181,6 +182,7 @@ fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
         "peer_tls_certificate" => draft.peer_tls_certificate = entry.path()?,
         "peer_tls_key" => draft.peer_tls_key = entry.path()?,
         "peer_tls_authority" => draft.peer_tls_authority = entry.path()?,
+        "gossip_secret_file" => draft.gossip_secret_file = entry.path()?,
         "election_timeout_ms" => {
             draft.election_timeout_ms = entry.number(range::ELECTION_TIMEOUT_MS)?;
         }
@@ -259,6 +261,7 @@ mod tests {
             peer_tls_certificate = "certificate.pem"
             peer_tls_key = "key.pem"
             peer_tls_authority = "authority.pem"
+            gossip_secret_file = "secret"
             election_timeout_ms = 1000
             beat_ms = 100
             isolation_timeout_ms = 5000
@@ -293,6 +296,8 @@ mod tests {
         let ensemble = &settings.ensemble;
         assert_eq!(ensemble.listen_address, Some(([0, 0, 0, 0]).into()));
         assert!(ensemble.tls.is_some());
+        let secret = settings.gossip_secret_file.as_deref();
+        assert_eq!(secret, Some(std::path::Path::new("secret")));
         let others: Vec<String> = ensemble
             .others()
             .values()
@@ -305,7 +310,7 @@ mod tests {
         assert_eq!(config.election_timeout, Duration::from_secs(1));
         assert_eq!(config.beat, Duration::from_millis(100));
         assert_eq!(config.isolation_timeout, Duration::from_secs(5));
-        assert_eq!(KEYS.len(), 22, "and these are all");
+        assert_eq!(KEYS.len(), 23, "and these are all");
     }
 
     #[test]

@@ -141,6 +141,7 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         "althing.peerTlsCertificate" => draft.peer_tls_certificate = entry.path()?,
         "althing.peerTlsKey" => draft.peer_tls_key = entry.path()?,
         "althing.peerTlsAuthority" => draft.peer_tls_authority = entry.path()?,
+        "althing.gossipSecretFile" => draft.gossip_secret_file = entry.path()?,
         key if NEEDLESS.contains(&key) => {}
         _ => return strange(read, entry),
     }
