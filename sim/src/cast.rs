@@ -7,12 +7,14 @@ use crate::plan::Workload;
 use crate::swarm::Kind;
 
 /// What happens in any story besides the events of servers and the marks of the clients, by the
-/// names under which runs count it: the lives of servers, streams of clients, refused tokens.
+/// names under which runs count it: the lives of servers and disks, streams of clients, refused tokens.
 pub const MOMENTS: &[&str] = &[
     "started",
     "recovered",
     "stopped",
     "killed",
+    "disk-lost",
+    "retired",
     "connect-sent",
     "link-opened",
     "link-ended",

@@ -106,6 +106,11 @@ pub enum What {
         /// What.
         txn: Arc<Txn>,
     },
+    /// A server, which is down, has lost its disk: it comes back with a blank one.
+    DiskLost {
+        /// Which.
+        server: ServerId,
+    },
     /// A server asked its storage to take back what follows a position: it was never agreed. From
     /// here on it may be gone.
     Cut {

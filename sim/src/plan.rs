@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cue::Cue;
 use crate::span::Span;
 
 /// A concrete run: nothing in it is drawn any more but what the streams of the seed decide.
@@ -14,9 +15,12 @@ pub struct Plan {
     /// The scenario's name: its file's, without `.toml`. A file may leave it out.
     #[serde(default)]
     pub name: String,
-    /// How many servers there are.
+    /// How many servers there are, numbered from 1.
     #[serde(default = "one")]
     pub servers: u8,
+    /// Those of them that have the log and do not vote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learners: Vec<u8>,
     /// The first act: faults fall within it.
     pub lasts: Span,
     /// The second act: all is healed, and the goals must be reached within it.
@@ -28,6 +32,9 @@ pub struct Plan {
     /// What the verdict expects of the service.
     #[serde(default)]
     pub expects: Expects,
+    /// What is whole again in the second act.
+    #[serde(default, skip_serializing_if = "Heals::is_everything")]
+    pub heals: Heals,
     /// Which story the clients play, with its figures.
     pub workload: Workload,
     /// The network's weather between clients and servers.
@@ -58,6 +65,23 @@ pub enum Expects {
     /// The faults destroy more than the service can survive: it may refuse for ever, but what it
     /// says must be right.
     UnavailableNeverWrong,
+}
+
+/// What is whole again in the second act.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Heals {
+    /// Everything.
+    #[default]
+    Everything,
+    /// Everything between the servers of a quorum that the seed draws; the others stay away.
+    Quorum,
+}
+
+impl Heals {
+    fn is_everything(&self) -> bool {
+        *self == Heals::Everything
+    }
 }
 
 /// A story that clients play; each has a module of its own under `workload/`.
@@ -119,8 +143,12 @@ pub struct Weather {
     pub delay_min: Span,
     /// Mean of the exponential part that is added to it.
     pub delay_mean: Span,
-    /// How likely a packet is lost. A stream sends it again, so what its reader sees is a delay.
+    /// How likely a packet is lost. A stream sends it again, so what its reader sees is a delay; a
+    /// datagram is gone.
     pub loss: f64,
+    /// How likely a message between two servers is lost, comes twice, or comes after those that
+    /// were sent after it: what streams never do, and what servers must survive all the same.
+    pub shuffle: f64,
 }
 
 impl Default for Weather {
@@ -129,6 +157,7 @@ impl Default for Weather {
             delay_min: Span::millis(1),
             delay_mean: Span::millis(1),
             loss: 0.0,
+            shuffle: 0.0,
         }
     }
 }
@@ -174,95 +203,80 @@ pub struct Fault {
     pub what: FaultKind,
 }
 
-/// When a fault falls.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(try_from = "CueKeys", into = "CueKeys")]
-pub enum Cue {
-    /// At this time of the run.
-    At {
-        /// Since the beginning.
-        at: Span,
-    },
-    /// When something has happened.
-    On {
-        /// The name of an event of a server or of a mark of the workload.
-        on: String,
-        /// The how manieth time; counts from 1.
-        nth: u32,
-        /// How long after it.
-        after: Span,
-    },
-    /// When the fault that stands before this one in the plan has fallen.
-    Then {
-        /// How long after it.
-        then: Span,
-    },
+/// Which server is struck: by its number, or by the part that it plays when the fault falls.
+/// Written `2`, `"leader"` or `"follower"`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "WhichKeys", into = "WhichKeys")]
+pub enum Which {
+    /// The server with this number, from 1.
+    Number(u8),
+    /// Whoever leads; nobody if nobody does.
+    Leader,
+    /// One that runs and does not lead, drawn when the fault falls.
+    Follower,
 }
 
-/// The keys of a cue as they are written.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct CueKeys {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at: Option<Span>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    on: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nth: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<Span>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    then: Option<Span>,
+/// A server as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "the number of a server, or `leader`, or `follower`"
+)]
+enum WhichKeys {
+    Number(u8),
+    Part(String),
 }
 
-impl TryFrom<CueKeys> for Cue {
+impl Which {
+    /// The part with this name.
+    pub fn part(name: &str) -> Option<Which> {
+        match name {
+            "leader" => Some(Which::Leader),
+            "follower" => Some(Which::Follower),
+            _ => None,
+        }
+    }
+}
+
+impl TryFrom<WhichKeys> for Which {
     type Error = &'static str;
 
-    fn try_from(keys: CueKeys) -> Result<Cue, Self::Error> {
-        let plain = keys.nth.is_none() && keys.after.is_none();
-        match (keys.at, keys.on, keys.then) {
-            (Some(at), None, None) if plain => Ok(Cue::At { at }),
-            (None, None, Some(then)) if plain => Ok(Cue::Then { then }),
-            (None, Some(on), None) => Ok(Cue::On {
-                on,
-                nth: keys.nth.unwrap_or(1),
-                after: keys.after.unwrap_or_default(),
-            }),
-            (None, None, None) => Err("a cue needs one of `at`, `on` and `then`"),
-            (_, None, _) if !plain => Err("`nth` and `after` belong to a cue with `on`"),
-            _ => Err("a cue has only one of `at`, `on` and `then`"),
+    fn try_from(keys: WhichKeys) -> Result<Which, Self::Error> {
+        match keys {
+            WhichKeys::Number(number) => Ok(Which::Number(number)),
+            WhichKeys::Part(name) => {
+                Which::part(&name).ok_or("a server is a number, or `leader`, or `follower`")
+            }
         }
     }
 }
 
-impl From<Cue> for CueKeys {
-    fn from(cue: Cue) -> CueKeys {
-        match cue {
-            Cue::At { at } => CueKeys {
-                at: Some(at),
-                ..CueKeys::default()
-            },
-            Cue::On { on, nth, after } => CueKeys {
-                on: Some(on),
-                nth: (nth != 1).then_some(nth),
-                after: (after != Span::default()).then_some(after),
-                ..CueKeys::default()
-            },
-            Cue::Then { then } => CueKeys {
-                then: Some(then),
-                ..CueKeys::default()
-            },
+impl From<Which> for WhichKeys {
+    fn from(which: Which) -> WhichKeys {
+        match which {
+            Which::Number(number) => WhichKeys::Number(number),
+            part => WhichKeys::Part(part.to_string()),
         }
     }
 }
 
-/// Who is struck: a server, or a client by the name that its story gives it. Written `"server-1"`
-/// or `"slave-2"`.
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::Number(number) => write!(f, "server-{number}"),
+            Which::Leader => f.write_str("leader"),
+            Which::Follower => f.write_str("follower"),
+        }
+    }
+}
+
+/// Who is struck: a server, or a client by the name that its story gives it. Written `"server-1"`,
+/// `"leader"` or `"slave-2"`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Who {
-    /// The server with this number, from 1.
-    Server(u8),
+    /// A server.
+    Server(Which),
     /// The client with this name, for example `slave-2`; stories may give names to parts, such as
     /// `master`, which is whoever plays that part when the fault falls.
     Client(String),
@@ -271,8 +285,9 @@ pub enum Who {
 impl From<String> for Who {
     fn from(name: String) -> Who {
         let number = name.strip_prefix("server-").map(str::parse);
-        match number {
-            Some(Ok(number)) => Who::Server(number),
+        match (number, Which::part(&name)) {
+            (Some(Ok(number)), _) => Who::Server(Which::Number(number)),
+            (_, Some(part)) => Who::Server(part),
             _ => Who::Client(name),
         }
     }
@@ -287,7 +302,7 @@ impl From<Who> for String {
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Who::Server(number) => write!(f, "server-{number}"),
+            Who::Server(which) => which.fmt(f),
             Who::Client(name) => f.write_str(name),
         }
     }
@@ -307,11 +322,33 @@ pub enum FaultKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Span>,
     },
+    /// The process is told to stop, as by an operator: it finishes what it has begun, and a leader
+    /// hands over.
+    Stop {
+        /// Which server.
+        server: Which,
+        /// Until it is started again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        down: Option<Span>,
+    },
+    /// Every server in turn is told to stop, and started again.
+    RollingRestart {
+        /// How long each is down.
+        down: Span,
+        /// From the stop of one to the stop of the next.
+        gap: Span,
+    },
     /// The machine loses power: what was not synced is lost, kept or torn, piece by piece.
     PowerLoss {
         /// Which server.
-        server: u8,
+        server: Which,
         /// Until it is started again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        down: Option<Span>,
+    },
+    /// All machines lose power in one moment.
+    PowerCut {
+        /// Until the first may be started again; the others follow within as much time again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Span>,
     },
@@ -332,6 +369,56 @@ pub enum FaultKind {
         /// For how long.
         lasts: Span,
     },
+    /// Nothing passes between one server and the others; clients reach them all.
+    Isolate {
+        /// Which.
+        server: Which,
+        /// In which direction.
+        #[serde(default)]
+        direction: Direction,
+        /// For how long.
+        lasts: Span,
+        /// The cut comes and goes with this period; it stays if it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flaps: Option<Span>,
+    },
+    /// Nothing passes between these servers and the others; clients reach them all.
+    Split {
+        /// The one side.
+        servers: Vec<u8>,
+        /// In which direction: `from` these is lost, or `to` these.
+        #[serde(default)]
+        direction: Direction,
+        /// For how long.
+        lasts: Span,
+        /// As for `isolate`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flaps: Option<Span>,
+    },
+    /// One server sees all others, whose lower half by number does not see the upper half.
+    Bridge {
+        /// Which sees all.
+        server: Which,
+        /// In which direction: `from` the lower half is lost, or `to` it.
+        #[serde(default)]
+        direction: Direction,
+        /// For how long.
+        lasts: Span,
+        /// As for `isolate`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flaps: Option<Span>,
+    },
+    /// Each server sees its neighbours by number only, the first and the last being neighbours.
+    Ring {
+        /// In which direction: `from` the one with the lower number is lost, or `to` it.
+        #[serde(default)]
+        direction: Direction,
+        /// For how long.
+        lasts: Span,
+        /// As for `isolate`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flaps: Option<Span>,
+    },
     /// A client's connection is reset once.
     Reset {
         /// Whose.
@@ -349,7 +436,7 @@ pub enum FaultKind {
     /// Every operation of a disk takes longer.
     SlowDisk {
         /// Which server's.
-        server: u8,
+        server: Which,
         /// How much longer.
         by: Span,
         /// For how long.
@@ -358,14 +445,14 @@ pub enum FaultKind {
     /// A disk has no space.
     FullDisk {
         /// Which server's.
-        server: u8,
+        server: Which,
         /// For how long.
         lasts: Span,
     },
     /// The next sync fails, and what it should have made durable is lost when power is.
     SyncError {
         /// Which server's.
-        server: u8,
+        server: Which,
         /// Until the server, which stops itself, is started again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         down: Option<Span>,
@@ -373,23 +460,38 @@ pub enum FaultKind {
     /// Bits of a file flip while the server is down: it is killed, damaged, and started again.
     BitRot {
         /// Which server's.
-        server: u8,
+        server: Which,
         /// Where.
         place: RotPlace,
         /// Until it is started again.
         down: Span,
     },
+    /// The disk dies: the server is killed, and started again with a blank one.
+    LostDisk {
+        /// Which server's.
+        server: Which,
+        /// Until it is started again.
+        down: Span,
+    },
+    /// The operator wants other members; who leads is told so.
+    Reconfigure {
+        /// The servers that shall vote.
+        voters: Vec<u8>,
+        /// The servers that shall have the log and not vote.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        learners: Vec<u8>,
+    },
     /// The wall clock jumps.
     WallJump {
         /// Which server's.
-        server: u8,
+        server: Which,
         /// By how many milliseconds, back if negative.
         by_ms: i64,
     },
     /// The monotonic clock runs too fast or too slow from here on.
     ClockDrift {
         /// Which server's.
-        server: u8,
+        server: Which,
         /// In millionths: 500 is too fast by 0.05 %.
         ppm: i32,
     },
@@ -408,6 +510,11 @@ pub enum Direction {
     To,
 }
 
+impl Direction {
+    /// Every direction.
+    pub const ALL: [Direction; 3] = [Direction::Both, Direction::From, Direction::To];
+}
+
 /// Where bits flip.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -421,20 +528,42 @@ pub enum RotPlace {
     Snapshot,
 }
 
+impl Plan {
+    /// The numbers of the servers that vote when the ensemble is founded.
+    pub fn voters(&self) -> Vec<u8> {
+        let votes = |server: &u8| !self.learners.contains(server);
+        (1..=self.servers).filter(votes).collect()
+    }
+
+    /// How many voters may lose their disks for good without harm: less than any quorum.
+    pub fn minority(&self) -> usize {
+        self.voters().len().saturating_sub(1) / 2
+    }
+}
+
 impl FaultKind {
     /// The name by which verdicts count this fault.
     pub fn name(&self) -> &'static str {
         match self {
             FaultKind::Crash { .. } => "crash",
+            FaultKind::Stop { .. } => "stop",
+            FaultKind::RollingRestart { .. } => "rolling-restart",
             FaultKind::PowerLoss { .. } => "power-loss",
+            FaultKind::PowerCut { .. } => "power-cut",
             FaultKind::Pause { .. } => "pause",
             FaultKind::Cut { .. } => "cut",
+            FaultKind::Isolate { .. } => "isolate",
+            FaultKind::Split { .. } => "split",
+            FaultKind::Bridge { .. } => "bridge",
+            FaultKind::Ring { .. } => "ring",
             FaultKind::Reset { .. } => "reset",
             FaultKind::SlowLink { .. } => "slow-link",
             FaultKind::SlowDisk { .. } => "slow-disk",
             FaultKind::FullDisk { .. } => "full-disk",
             FaultKind::SyncError { .. } => "sync-error",
             FaultKind::BitRot { .. } => "bit-rot",
+            FaultKind::LostDisk { .. } => "lost-disk",
+            FaultKind::Reconfigure { .. } => "reconfigure",
             FaultKind::WallJump { .. } => "wall-jump",
             FaultKind::ClockDrift { .. } => "clock-drift",
         }

@@ -202,7 +202,8 @@ mod tests {
 
     use super::*;
     use crate::draw;
-    use crate::plan::{Cue, FaultKind};
+    use crate::cue::Cue;
+    use crate::plan::FaultKind;
     use crate::span::Span;
     use crate::swarm::Kind;
 

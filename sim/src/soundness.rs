@@ -4,12 +4,13 @@
 use std::fmt;
 
 use crate::cast;
-use crate::plan::{Cue, Fault, FaultKind, Plan, Who, Workload};
+use crate::cue::Cue;
+use crate::plan::{Fault, FaultKind, Heals, Plan, Which, Who, Workload};
 use crate::span::Span;
 use crate::swarm::{Between, CLIENTS, Kind, Ranges, SERVERS, Swarm};
 
-/// Most servers of a plan. An ensemble is one server until servers can agree with one another.
-pub const SERVERS_MAX: u8 = 1;
+/// Most servers of a plan: beyond eleven an ensemble only gets slower.
+pub const SERVERS_MAX: u8 = 11;
 /// Most faults of a plan: far more than the shortest act with the liveliest swarm draws on average.
 pub const FAULTS_MAX: usize = 1_000;
 /// Most clients of a story: the speed of a run falls with their number.
@@ -20,6 +21,11 @@ pub const ZNODES_MAX: u32 = 10_000;
 pub const ACT_MAX: Span = Span::secs(24 * 3600);
 /// The most lossy weather in which a stream that sends again still makes progress.
 pub const LOSS_MAX: f64 = 0.9;
+/// The largest share of messages between servers that are shuffled: half of them still come as they
+/// were sent, so what is said again gets through.
+pub const SHUFFLE_MAX: f64 = 0.5;
+/// The shortest period of a cut that comes and goes.
+pub const FLAPS_MIN: Span = Span::millis(10);
 /// The fastest drift: no clock of a machine that still boots is off by more than a tenth.
 pub const DRIFT_PPM_MAX: i64 = 100_000;
 /// The farthest jump of the wall clock: a year.
@@ -97,31 +103,24 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
         let message = format!("the number of servers is from 1 to {SERVERS_MAX}");
         return refuse(KeyPath::new("servers"), message);
     }
+    check_learners(plan)?;
     within("lasts", plan.lasts, Span::millis(1), ACT_MAX)?;
     within("settles", plan.settles, Span::millis(1), ACT_MAX)?;
     check_workload(&plan.workload)?;
-    if !(0.0..=LOSS_MAX).contains(&plan.network.loss) {
-        let message = format!("a loss is a share of the packets, from 0 to {LOSS_MAX}");
-        return refuse(KeyPath::new("network.loss"), message);
+    let shares = [
+        ("network.loss", plan.network.loss, LOSS_MAX),
+        ("network.shuffle", plan.network.shuffle, SHUFFLE_MAX),
+    ];
+    for (key, share, most) in shares {
+        if !(0.0..=most).contains(&share) {
+            let message = format!("is a share of what is sent, from 0 to {most}");
+            return refuse(KeyPath::new(key), message);
+        }
     }
-    within(
-        "network.delay_min",
-        plan.network.delay_min,
-        Span::default(),
-        ACT_MAX,
-    )?;
-    within(
-        "network.delay_mean",
-        plan.network.delay_mean,
-        Span::default(),
-        ACT_MAX,
-    )?;
-    within(
-        "disk.sync_median",
-        plan.disk.sync_median,
-        Span::default(),
-        ACT_MAX,
-    )?;
+    let (network, zero) = (&plan.network, Span::default());
+    within("network.delay_min", network.delay_min, zero, ACT_MAX)?;
+    within("network.delay_mean", network.delay_mean, zero, ACT_MAX)?;
+    within("disk.sync_median", plan.disk.sync_median, zero, ACT_MAX)?;
     if let Some(tick) = plan.server.tick_time {
         within("server.tickTime", tick, Span::millis(1), ACT_MAX)?;
     }
@@ -141,6 +140,20 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
     for (index, name) in plan.reaches.iter().enumerate() {
         let key = KeyPath::new("reaches").key(&index.to_string());
         check_name(plan, name, key)?;
+    }
+    Ok(())
+}
+
+fn check_learners(plan: &Plan) -> Result<(), Unsound> {
+    for (index, learner) in plan.learners.iter().enumerate() {
+        let key = KeyPath::new("learners").key(&index.to_string());
+        check_server(plan, *learner, key.clone())?;
+        if plan.learners[..index].contains(learner) {
+            return refuse(key, format!("server {learner} is named twice"));
+        }
+    }
+    if plan.voters().is_empty() {
+        return refuse(KeyPath::new("learners"), "somebody has to vote");
     }
     Ok(())
 }
@@ -245,12 +258,21 @@ fn check_fault(plan: &Plan, index: usize, fault: &Fault) -> Result<(), Unsound> 
         Some(down) => long("down", down),
         None => Ok(()),
     };
+    if plan.servers < kind.servers_min() {
+        let message = format!("needs at least {} servers", kind.servers_min());
+        return refuse(what, message);
+    }
+    let struck = |which: &Which| check_which(plan, *which, what.key("server"));
     match &fault.what {
         FaultKind::Crash { who, down: until } => {
             check_who(plan, who, &what)?;
             down(until)
         }
-        FaultKind::PowerLoss {
+        FaultKind::Stop {
+            server,
+            down: until,
+        }
+        | FaultKind::PowerLoss {
             server,
             down: until,
         }
@@ -258,13 +280,22 @@ fn check_fault(plan: &Plan, index: usize, fault: &Fault) -> Result<(), Unsound> 
             server,
             down: until,
         } => {
-            check_server(plan, *server, what.key("server"))?;
+            struck(server)?;
             down(until)
         }
+        FaultKind::RollingRestart { down: until, gap } => {
+            long("down", until)?;
+            long("gap", gap)
+        }
+        FaultKind::PowerCut { down: until } => down(until),
         FaultKind::Pause { who, lasts } | FaultKind::Cut { who, lasts, .. } => {
             check_who(plan, who, &what)?;
             long("lasts", lasts)
         }
+        FaultKind::Isolate { .. }
+        | FaultKind::Split { .. }
+        | FaultKind::Bridge { .. }
+        | FaultKind::Ring { .. } => check_partition(plan, &fault.what, &what),
         FaultKind::Reset { who } => check_who(plan, who, &what),
         FaultKind::SlowLink { who, by, lasts } => {
             check_who(plan, who, &what)?;
@@ -272,30 +303,124 @@ fn check_fault(plan: &Plan, index: usize, fault: &Fault) -> Result<(), Unsound> 
             long("lasts", lasts)
         }
         FaultKind::SlowDisk { server, by, lasts } => {
-            check_server(plan, *server, what.key("server"))?;
+            struck(server)?;
             long("by", by)?;
             long("lasts", lasts)
         }
         FaultKind::FullDisk { server, lasts } => {
-            check_server(plan, *server, what.key("server"))?;
+            struck(server)?;
             long("lasts", lasts)
         }
         FaultKind::BitRot {
             server,
             down: until,
             ..
+        }
+        | FaultKind::LostDisk {
+            server,
+            down: until,
         } => {
-            check_server(plan, *server, what.key("server"))?;
+            struck(server)?;
             long("down", until)
         }
+        FaultKind::Reconfigure { voters, learners } => {
+            check_members(plan, voters, learners, &what)
+        }
         FaultKind::WallJump { server, by_ms } => {
-            check_server(plan, *server, what.key("server"))?;
+            struck(server)?;
             magnitude(what.key("by_ms"), *by_ms, JUMP_MS_MAX)
         }
         FaultKind::ClockDrift { server, ppm } => {
-            check_server(plan, *server, what.key("server"))?;
+            struck(server)?;
             magnitude(what.key("ppm"), i64::from(*ppm), DRIFT_PPM_MAX)
         }
+    }
+}
+
+fn check_partition(plan: &Plan, fault: &FaultKind, what: &KeyPath) -> Result<(), Unsound> {
+    let (lasts, flaps) = match fault {
+        FaultKind::Isolate {
+            server,
+            lasts,
+            flaps,
+            ..
+        }
+        | FaultKind::Bridge {
+            server,
+            lasts,
+            flaps,
+            ..
+        } => {
+            check_which(plan, *server, what.key("server"))?;
+            (lasts, flaps)
+        }
+        FaultKind::Split {
+            servers,
+            lasts,
+            flaps,
+            ..
+        } => {
+            check_set(plan, servers, &what.key("servers"))?;
+            if servers.len() >= usize::from(plan.servers) {
+                return refuse(what.key("servers"), "nobody is on the other side");
+            }
+            (lasts, flaps)
+        }
+        FaultKind::Ring { lasts, flaps, .. } => (lasts, flaps),
+        other => unreachable!("{} is no partition", other.name()),
+    };
+    within_at(what.key("lasts"), *lasts, Span::millis(1), ACT_MAX)?;
+    match flaps {
+        Some(flaps) => within_at(what.key("flaps"), *flaps, FLAPS_MIN, ACT_MAX),
+        None => Ok(()),
+    }
+}
+
+fn check_members(
+    plan: &Plan,
+    voters: &[u8],
+    learners: &[u8],
+    what: &KeyPath,
+) -> Result<(), Unsound> {
+    if plan.heals == Heals::Quorum {
+        return refuse(
+            what.clone(),
+            "does not go together with `heals = \"quorum\"`: of which members is not known",
+        );
+    }
+    check_set(plan, voters, &what.key("voters"))?;
+    if learners.is_empty() {
+        return Ok(());
+    }
+    check_set(plan, learners, &what.key("learners"))?;
+    match learners.iter().position(|learner| voters.contains(learner)) {
+        Some(index) => refuse(
+            what.key("learners").key(&index.to_string()),
+            "votes already",
+        ),
+        None => Ok(()),
+    }
+}
+
+/// A set of servers: not empty, of servers that there are, each once.
+fn check_set(plan: &Plan, servers: &[u8], here: &KeyPath) -> Result<(), Unsound> {
+    if servers.is_empty() {
+        return refuse(here.clone(), "names nobody");
+    }
+    for (index, server) in servers.iter().enumerate() {
+        let key = here.key(&index.to_string());
+        check_server(plan, *server, key.clone())?;
+        if servers[..index].contains(server) {
+            return refuse(key, format!("server {server} is named twice"));
+        }
+    }
+    Ok(())
+}
+
+fn check_which(plan: &Plan, which: Which, key: KeyPath) -> Result<(), Unsound> {
+    match which {
+        Which::Number(number) => check_server(plan, number, key),
+        Which::Leader | Which::Follower => Ok(()),
     }
 }
 
@@ -331,7 +456,7 @@ fn check_cue(plan: &Plan, index: usize, cue: &Cue, here: &KeyPath) -> Result<(),
 
 fn check_who(plan: &Plan, who: &Who, what: &KeyPath) -> Result<(), Unsound> {
     match who {
-        Who::Server(server) => check_server(plan, *server, what.key("who")),
+        Who::Server(which) => check_which(plan, *which, what.key("who")),
         Who::Client(name) => check_client(plan, name, what.key("who")),
     }
 }
@@ -352,7 +477,8 @@ fn check_client(plan: &Plan, name: &str, key: KeyPath) -> Result<(), Unsound> {
         let parts = parts.iter().map(|part| (*part).to_owned());
         let known: Vec<String> = clients.iter().cloned().chain(parts).take(20).collect();
         let message = format!(
-            "nobody is called `{name}`; the story's names are {}",
+            "nobody is called `{name}`; the story's names are {}; `leader` and `follower` are \
+             servers",
             known.join(", ")
         );
         return refuse(key, message);
@@ -373,6 +499,12 @@ pub fn check_swarm(plan: &Plan, swarm: &Swarm) -> Result<(), Unsound> {
         );
     }
     for (kind, ranges) in &swarm.faults {
+        if *kind == Kind::Reconfigure && plan.heals == Heals::Quorum {
+            return refuse(
+                here.key("faults").key(kind.name()),
+                "does not go together with `heals = \"quorum\"`: of which members is not known",
+            );
+        }
         check_ranges(plan, *kind, ranges, &here.key("faults").key(kind.name()))?;
     }
     Ok(())
@@ -396,12 +528,18 @@ fn check_ranges(plan: &Plan, kind: Kind, ranges: &Ranges, here: &KeyPath) -> Res
         ("down", &ranges.down),
         ("lasts", &ranges.lasts),
         ("by", &ranges.by),
+        ("gap", &ranges.gap),
     ];
     for (key, range) in spans {
         let Some(range) = range else { continue };
         forward(here.key(key), range)?;
         within_at(here.key(key), range.least(), Span::millis(1), ACT_MAX)?;
         within_at(here.key(key), range.most(), Span::millis(1), ACT_MAX)?;
+    }
+    if let Some(flaps) = &ranges.flaps {
+        forward(here.key("flaps"), flaps)?;
+        within_at(here.key("flaps"), flaps.least(), FLAPS_MIN, ACT_MAX)?;
+        within_at(here.key("flaps"), flaps.most(), FLAPS_MIN, ACT_MAX)?;
     }
     let figures = [
         ("by_ms", &ranges.by_ms, JUMP_MS_MAX),
@@ -417,8 +555,12 @@ fn check_ranges(plan: &Plan, kind: Kind, ranges: &Ranges, here: &KeyPath) -> Res
     for (index, name) in whom {
         let key = here.key("whom").key(&index.to_string());
         match Who::from(name.clone()) {
-            Who::Server(server) => check_server(plan, server, key)?,
-            Who::Client(name) if name == SERVERS || name == CLIENTS => {}
+            Who::Server(which) => check_which(plan, which, key)?,
+            Who::Client(name) if name == SERVERS => {}
+            Who::Client(_) if kind.strikes_servers_only() => {
+                return refuse(key, format!("a fault of the kind `{}` strikes servers", kind.name()));
+            }
+            Who::Client(name) if name == CLIENTS => {}
             Who::Client(name) => check_client(plan, &name, key)?,
         }
     }

@@ -39,70 +39,105 @@ fn single() -> f64 {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Crash,
+    Stop,
+    RollingRestart,
     PowerLoss,
+    PowerCut,
     Pause,
     Cut,
+    Isolate,
+    Split,
+    Bridge,
+    Ring,
     Reset,
     SlowLink,
     SlowDisk,
     FullDisk,
     SyncError,
     BitRot,
+    LostDisk,
+    Reconfigure,
     WallJump,
     ClockDrift,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Crash,
+        Kind::Stop,
+        Kind::RollingRestart,
         Kind::PowerLoss,
+        Kind::PowerCut,
         Kind::Pause,
         Kind::Cut,
+        Kind::Isolate,
+        Kind::Split,
+        Kind::Bridge,
+        Kind::Ring,
         Kind::Reset,
         Kind::SlowLink,
         Kind::SlowDisk,
         Kind::FullDisk,
         Kind::SyncError,
         Kind::BitRot,
+        Kind::LostDisk,
+        Kind::Reconfigure,
         Kind::WallJump,
         Kind::ClockDrift,
     ];
 
     /// The kind of a fault.
     pub fn of(fault: &FaultKind) -> Kind {
-        match fault {
-            FaultKind::Crash { .. } => Kind::Crash,
-            FaultKind::PowerLoss { .. } => Kind::PowerLoss,
-            FaultKind::Pause { .. } => Kind::Pause,
-            FaultKind::Cut { .. } => Kind::Cut,
-            FaultKind::Reset { .. } => Kind::Reset,
-            FaultKind::SlowLink { .. } => Kind::SlowLink,
-            FaultKind::SlowDisk { .. } => Kind::SlowDisk,
-            FaultKind::FullDisk { .. } => Kind::FullDisk,
-            FaultKind::SyncError { .. } => Kind::SyncError,
-            FaultKind::BitRot { .. } => Kind::BitRot,
-            FaultKind::WallJump { .. } => Kind::WallJump,
-            FaultKind::ClockDrift { .. } => Kind::ClockDrift,
-        }
+        let of_this_name = |kind: &Kind| kind.name() == fault.name();
+        let kind = Kind::ALL.into_iter().find(of_this_name);
+        kind.expect("every fault is of a kind")
     }
 
     /// As scenario files and verdicts spell it; the same as [`FaultKind::name`].
     pub fn name(self) -> &'static str {
         match self {
             Kind::Crash => "crash",
+            Kind::Stop => "stop",
+            Kind::RollingRestart => "rolling-restart",
             Kind::PowerLoss => "power-loss",
+            Kind::PowerCut => "power-cut",
             Kind::Pause => "pause",
             Kind::Cut => "cut",
+            Kind::Isolate => "isolate",
+            Kind::Split => "split",
+            Kind::Bridge => "bridge",
+            Kind::Ring => "ring",
             Kind::Reset => "reset",
             Kind::SlowLink => "slow-link",
             Kind::SlowDisk => "slow-disk",
             Kind::FullDisk => "full-disk",
             Kind::SyncError => "sync-error",
             Kind::BitRot => "bit-rot",
+            Kind::LostDisk => "lost-disk",
+            Kind::Reconfigure => "reconfigure",
             Kind::WallJump => "wall-jump",
             Kind::ClockDrift => "clock-drift",
         }
+    }
+
+    /// The fewest servers among which such a fault can fall.
+    pub fn servers_min(self) -> u8 {
+        match self {
+            Kind::Isolate | Kind::Split | Kind::Reconfigure => 2,
+            // With fewer the disk of one is a quorum's, or everybody is everybody's neighbour.
+            Kind::LostDisk | Kind::Bridge => 3,
+            Kind::Ring => 4,
+            _ => 1,
+        }
+    }
+
+    /// Does such a fault strike servers only?
+    pub fn strikes_servers_only(self) -> bool {
+        !matches!(
+            self,
+            Kind::Crash | Kind::Pause | Kind::Cut | Kind::Reset | Kind::SlowLink
+        )
     }
 
     /// The ranges of what a fault of this kind has, where a scenario does not give its own. What is
@@ -116,12 +151,17 @@ impl Kind {
         let everybody = Some(vec![SERVERS.to_owned(), CLIENTS.to_owned()]);
         let down = Some(Between::spans(100, 20_000));
         match self {
-            Kind::Crash => Ranges {
+            Kind::Crash | Kind::Stop | Kind::PowerLoss | Kind::SyncError => Ranges {
                 whom: servers,
                 down,
                 ..empty
             },
-            Kind::PowerLoss | Kind::SyncError => Ranges { down, ..empty },
+            Kind::LostDisk | Kind::PowerCut => Ranges { down, ..empty },
+            Kind::RollingRestart => Ranges {
+                down: Some(Between::spans(100, 3_000)),
+                gap: Some(Between::spans(500, 10_000)),
+                ..empty
+            },
             Kind::Pause => Ranges {
                 whom: everybody,
                 lasts: Some(Between::spans(100, 30_000)),
@@ -129,8 +169,16 @@ impl Kind {
             },
             Kind::Cut => Ranges {
                 whom: everybody,
-                direction: Some(vec![Direction::Both, Direction::From, Direction::To]),
+                direction: Some(Direction::ALL.to_vec()),
                 lasts: Some(Between::spans(100, 20_000)),
+                ..empty
+            },
+            Kind::Isolate | Kind::Split | Kind::Bridge | Kind::Ring => Ranges {
+                whom: matches!(self, Kind::Isolate | Kind::Bridge)
+                    .then(|| vec![SERVERS.to_owned(), LEADER.to_owned()]),
+                direction: Some(Direction::ALL.to_vec()),
+                lasts: Some(Between::spans(100, 20_000)),
+                flaps: Some(Between::spans(100, 5_000)),
                 ..empty
             },
             Kind::Reset => Ranges {
@@ -144,11 +192,13 @@ impl Kind {
                 ..empty
             },
             Kind::SlowDisk => Ranges {
+                whom: servers,
                 by: Some(Between::spans(10, 3_000)),
                 lasts: Some(Between::spans(1_000, 30_000)),
                 ..empty
             },
             Kind::FullDisk => Ranges {
+                whom: servers,
                 lasts: Some(Between::spans(500, 10_000)),
                 ..empty
             },
@@ -161,11 +211,14 @@ impl Kind {
                 down,
                 ..empty
             },
+            Kind::Reconfigure => empty,
             Kind::WallJump => Ranges {
+                whom: servers,
                 by_ms: Some(Between::Two([-300_000, 300_000])),
                 ..empty
             },
             Kind::ClockDrift => Ranges {
+                whom: servers,
                 ppm: Some(Between::Two([-5_000, 5_000])),
                 ..empty
             },
@@ -177,6 +230,8 @@ impl Kind {
 pub const SERVERS: &str = "servers";
 /// In `whom`: any client of the story.
 pub const CLIENTS: &str = "clients";
+/// In `whom`: whoever leads when the fault falls.
+const LEADER: &str = "leader";
 
 /// What is drawn for one kind of fault.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
@@ -186,12 +241,16 @@ pub struct Ranges {
     pub chance: Option<f64>,
     /// The mean time between two of them; the seed draws the mean, then the times.
     pub every: Option<Between<Span>>,
-    /// Who is struck: names, or `servers`, or `clients`; each as likely as the others.
+    /// Who is struck: names and parts, or `servers`, or `clients`; each as likely as the others.
     pub whom: Option<Vec<String>>,
     /// Until what was stopped is started again.
     pub down: Option<Between<Span>>,
     /// How long it lasts.
     pub lasts: Option<Between<Span>>,
+    /// From the stop of one server to the stop of the next.
+    pub gap: Option<Between<Span>>,
+    /// With which period a cut comes and goes; every second one does.
+    pub flaps: Option<Between<Span>>,
     /// How much longer things take.
     pub by: Option<Between<Span>>,
     /// How far the wall clock jumps, in milliseconds.
@@ -211,6 +270,8 @@ impl Ranges {
             ("whom", self.whom.is_some(), known.whom.is_some()),
             ("down", self.down.is_some(), known.down.is_some()),
             ("lasts", self.lasts.is_some(), known.lasts.is_some()),
+            ("gap", self.gap.is_some(), known.gap.is_some()),
+            ("flaps", self.flaps.is_some(), known.flaps.is_some()),
             ("by", self.by.is_some(), known.by.is_some()),
             ("by_ms", self.by_ms.is_some(), known.by_ms.is_some()),
             ("ppm", self.ppm.is_some(), known.ppm.is_some()),
@@ -235,6 +296,8 @@ impl Ranges {
             whom: own.whom.or(defaults.whom),
             down: own.down.or(defaults.down),
             lasts: own.lasts.or(defaults.lasts),
+            gap: own.gap.or(defaults.gap),
+            flaps: own.flaps.or(defaults.flaps),
             by: own.by.or(defaults.by),
             by_ms: own.by_ms.or(defaults.by_ms),
             ppm: own.ppm.or(defaults.ppm),

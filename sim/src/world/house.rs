@@ -1,7 +1,7 @@
 //! The servers of a run: their machines, disks and clocks, which stay, and their processes, which
 //! come and go.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -9,12 +9,14 @@ use std::time::Duration;
 use althing::limits::Limits;
 use althing::reports::Described;
 use althing::server::{Setup, serve};
+use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
 use althing_core::config::Config;
 use althing_core::ids::ServerId;
 use althing_core::time::Instant;
 use madsim::runtime::{Handle, NodeHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use crate::history::What;
 use crate::plan::{Plan, RotPlace, ServerSettings};
@@ -23,6 +25,7 @@ use crate::world::clock::Clock;
 use crate::world::connection::MachineId;
 use crate::world::disk::SimDisk;
 use crate::world::net::Death;
+use crate::world::platter::Platter;
 use crate::world::rot;
 use crate::world::shell::{End, SimShell};
 use crate::world::stage::CLIENT_PORT;
@@ -37,8 +40,8 @@ struct Server {
     disk: SimDisk,
     clock: Clock,
     life: u32,
-    /// Where its process runs, if it does.
-    node: Option<NodeHandle>,
+    /// Its process, if it runs.
+    process: Option<Process>,
     /// How many faults hold it down, and how many keep it from running.
     downs: u32,
     pauses: u32,
@@ -48,9 +51,25 @@ struct Server {
     refusal: Option<String>,
 }
 
+/// One life's process.
+struct Process {
+    node: NodeHandle,
+    orders: UnboundedSender<Order>,
+    /// Tells it to stop, once.
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Process {
+    fn is_told_to_stop(&self) -> bool {
+        self.stop.is_none()
+    }
+}
+
 struct Shared {
     world: World,
     settings: ServerSettings,
+    count: u8,
+    voters: BTreeSet<ServerId>,
     servers: Mutex<Vec<Server>>,
     ended: UnboundedSender<(ServerId, u32, End)>,
 }
@@ -75,7 +94,7 @@ impl House {
                 disk: SimDisk::new(world.agenda.clone(), &plan.disk, random),
                 clock: Clock::new(world.agenda.clone(), origin),
                 life: 0,
-                node: None,
+                process: None,
                 downs: 0,
                 pauses: 0,
                 failures: VecDeque::new(),
@@ -86,6 +105,8 @@ impl House {
         let house = House(Arc::new(Shared {
             world: world.clone(),
             settings: plan.server.clone(),
+            count: plan.servers,
+            voters: plan.voters().into_iter().map(ServerId).collect(),
             servers: Mutex::new(servers.collect()),
             ended,
         }));
@@ -106,19 +127,46 @@ impl House {
         }
     }
 
-    /// The machine of a server, if there is such a server.
-    pub fn machine(&self, id: u8) -> Option<MachineId> {
-        Some(self.servers().get(place(id)?)?.machine)
+    /// How many servers there are.
+    pub fn count(&self) -> u8 {
+        self.0.count
     }
 
-    /// The disk of a server, if there is such a server.
-    pub fn disk(&self, id: u8) -> Option<SimDisk> {
-        Some(self.servers().get(place(id)?)?.disk.clone())
+    /// The machine of a server.
+    pub fn machine(&self, id: u8) -> MachineId {
+        known(&mut self.servers(), id).machine
     }
 
-    /// The clocks of a server, if there is such a server.
-    pub fn clock(&self, id: u8) -> Option<Clock> {
-        Some(self.servers().get(place(id)?)?.clock.clone())
+    /// The disk of a server.
+    pub fn disk(&self, id: u8) -> SimDisk {
+        known(&mut self.servers(), id).disk.clone()
+    }
+
+    /// The clocks of a server.
+    pub fn clock(&self, id: u8) -> Clock {
+        known(&mut self.servers(), id).clock.clone()
+    }
+
+    /// The servers whose processes run, by number.
+    pub fn running(&self) -> Vec<u8> {
+        let servers = self.servers();
+        let running = servers.iter().filter(|server| server.process.is_some());
+        running.map(|server| server.id.0).collect()
+    }
+
+    /// Tells the leader that the operator wants other members; who that is, if anybody leads.
+    pub fn reconfigure(
+        &self,
+        voters: BTreeSet<ServerId>,
+        learners: BTreeSet<ServerId>,
+    ) -> Option<ServerId> {
+        let leader = self.0.world.reign.leader()?;
+        let mut servers = self.servers();
+        let process = known(&mut servers, leader.0).process.as_ref()?;
+        let order = Order::Reconfigure { voters, learners };
+        // Nobody takes it if the process is about to end.
+        let _ended = process.orders.send(order);
+        Some(leader)
     }
 
     /// Ends a server's process, and holds it down until it is brought back.
@@ -127,16 +175,29 @@ impl House {
         let server = known(&mut servers, id);
         server.downs += 1;
         let machine = server.machine;
-        let node = server.node.take();
+        let process = server.process.take();
         if death == Death::PowerLost {
             server.disk.lose_power();
         }
         drop(servers);
         self.0.world.net.end_process(machine, death);
-        if let Some(node) = node {
-            Handle::current().kill(node.id());
+        if let Some(process) = process {
+            Handle::current().kill(process.node.id());
             let server = ServerId(id);
+            self.0.world.reign.ended(server);
             self.0.world.recorder.record(What::Killed { server });
+        }
+    }
+
+    /// Tells a server to stop, as an operator would, and holds it down until it is brought back.
+    pub fn tell_to_stop(&self, id: u8) {
+        let mut servers = self.servers();
+        let server = known(&mut servers, id);
+        server.downs += 1;
+        let process = server.process.as_mut();
+        if let Some(stop) = process.and_then(|process| process.stop.take()) {
+            // Nobody hears it if the process is about to end by itself.
+            let _ended = stop.send(());
         }
     }
 
@@ -153,8 +214,8 @@ impl House {
         let mut servers = self.servers();
         let server = known(&mut servers, id);
         server.pauses += 1;
-        if let Some(node) = &server.node {
-            Handle::current().pause(node.id());
+        if let Some(process) = &server.process {
+            Handle::current().pause(process.node.id());
         }
     }
 
@@ -163,8 +224,8 @@ impl House {
         let mut servers = self.servers();
         let server = known(&mut servers, id);
         server.pauses -= 1;
-        if let (0, Some(node)) = (server.pauses, &server.node) {
-            Handle::current().resume(node.id());
+        if let (0, Some(process)) = (server.pauses, &server.process) {
+            Handle::current().resume(process.node.id());
         }
     }
 
@@ -179,8 +240,16 @@ impl House {
 
     /// Damages the disk of a server that is held down.
     pub fn rot(&self, id: u8, place: RotPlace) -> Option<String> {
-        let disk = self.disk(id).expect("a known server");
-        disk.operate(|platter, random| rot::strike(platter, place, random))
+        self.disk(id)
+            .operate(|platter, random| rot::strike(platter, place, random))
+    }
+
+    /// Gives a server that is held down a blank disk.
+    pub fn lose_disk(&self, id: u8) {
+        self.disk(id)
+            .operate(|platter, _| *platter = Platter::default());
+        let server = ServerId(id);
+        self.0.world.recorder.record(What::DiskLost { server });
     }
 
     /// No sync fails any more, and every server that is not held down is started.
@@ -195,7 +264,7 @@ impl House {
     /// What a server that is not running said when it stopped itself.
     pub fn refusals(&self) -> Vec<String> {
         let servers = self.servers();
-        let down = servers.iter().filter(|server| server.node.is_none());
+        let down = servers.iter().filter(|server| server.process.is_none());
         down.filter_map(|server| {
             Some(format!(
                 "server {}: {}",
@@ -208,16 +277,16 @@ impl House {
 
     /// Every process ends: the run is over.
     pub fn clear(&self) {
-        let nodes: Vec<_> = (self.servers().iter_mut())
-            .filter_map(|server| server.node.take())
+        let processes: Vec<_> = (self.servers().iter_mut())
+            .filter_map(|server| server.process.take())
             .collect();
-        for node in nodes {
-            Handle::current().kill(node.id());
+        for process in processes {
+            Handle::current().kill(process.node.id());
         }
     }
 
     fn start(&self, server: &mut Server) {
-        if server.downs > 0 || server.node.is_some() {
+        if server.downs > 0 || server.process.is_some() {
             return;
         }
         let world = &self.0.world;
@@ -231,7 +300,13 @@ impl House {
         if server.pauses > 0 {
             Handle::current().pause(node.id());
         }
-        server.node = Some(node.clone());
+        let (orders, ordered) = unbounded_channel();
+        let (stop, stopped) = oneshot::channel();
+        server.process = Some(Process {
+            node: node.clone(),
+            orders,
+            stop: Some(stop),
+        });
         let shell = SimShell {
             world: world.clone(),
             server: id,
@@ -241,11 +316,19 @@ impl House {
             clock: server.clock.clone(),
             ended: self.0.ended.clone(),
             witness: Arc::new(Mutex::new(Witness::new(id))),
+            drawn: Arc::default(),
+            orders: Arc::new(tokio::sync::Mutex::new(ordered)),
         };
-        let setup = setup(id, &self.0.settings);
+        let setup = self.setup(id);
         let (disk, ended, run) = (server.disk.clone(), self.0.ended.clone(), shell.clone());
         run.run(async move {
-            let why = match serve(setup, shell, disk, std::future::pending()).await {
+            let told = async {
+                if stopped.await.is_err() {
+                    // It is killed rather than told.
+                    std::future::pending().await
+                }
+            };
+            let why = match serve(setup, shell, disk, told).await {
                 Ok(()) => "it was told to".to_owned(),
                 Err(fatal) => fatal.to_string(),
             };
@@ -260,11 +343,15 @@ impl House {
         if server.life != life {
             return;
         }
-        let Some(node) = server.node.take() else {
+        let Some(process) = server.process.take() else {
             return;
         };
         let machine = server.machine;
-        let restart = server.failures.pop_front().unwrap_or(Some(RESTART_AFTER));
+        let restart = match process.is_told_to_stop() {
+            // It was brought back while it was still on its way to its end, or is held down.
+            true => Some(Duration::ZERO),
+            false => server.failures.pop_front().unwrap_or(Some(RESTART_AFTER)),
+        };
         let (End::Stopped(why) | End::Panicked(why)) = &end;
         server.refusal = Some(why.clone());
         drop(servers);
@@ -274,9 +361,10 @@ impl House {
             world.recorder.violate("A1 assertion", detail);
         }
         let why = why.clone();
+        world.reign.ended(id);
         world.recorder.record(What::Stopped { server: id, why });
         world.net.end_process(machine, Death::Killed);
-        Handle::current().kill(node.id());
+        Handle::current().kill(process.node.id());
         if let Some(after) = restart {
             let house = self.clone();
             let hour = world.agenda.now() + after;
@@ -290,44 +378,46 @@ impl House {
         }
     }
 
+    fn setup(&self, id: ServerId) -> Setup {
+        let all = (1..=self.0.count).map(ServerId);
+        let settings = &self.0.settings;
+        let mut config = Config::standalone(id);
+        config.voters = self.0.voters.clone();
+        if let Some(tick) = settings.tick_time {
+            config.tick = tick.0;
+            config.isolation_timeout = tick.0 * 2;
+            config.session_timeout_min = tick.0 * 2;
+            config.session_timeout_max = tick.0 * 20;
+        }
+        if let Some(count) = settings.snap_count {
+            config.snapshot_every = count;
+        }
+        let mut storage = StorageSettings::default();
+        if let Some(bytes) = settings.segment_bytes {
+            storage.segment_bytes = bytes;
+        }
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Setup {
+            described: Described {
+                listen: SocketAddr::new(address, CLIENT_PORT),
+                data_dir: format!("disk of server {id}"),
+                config: config.clone(),
+            },
+            peers: all.filter(|peer| *peer != id).collect(),
+            config,
+            limits: Limits::default(),
+            storage,
+        }
+    }
+
     fn servers(&self) -> MutexGuard<'_, Vec<Server>> {
         self.0.servers.lock().expect("no panic within")
     }
 }
 
-fn place(id: u8) -> Option<usize> {
-    usize::from(id).checked_sub(1)
-}
-
 fn known(servers: &mut [Server], id: u8) -> &mut Server {
-    place(id)
+    usize::from(id)
+        .checked_sub(1)
         .and_then(|place| servers.get_mut(place))
         .expect("faults are checked against the plan's servers")
-}
-
-fn setup(id: ServerId, settings: &ServerSettings) -> Setup {
-    let mut config = Config::standalone(id);
-    if let Some(tick) = settings.tick_time {
-        config.tick = tick.0;
-        config.session_timeout_min = tick.0 * 2;
-        config.session_timeout_max = tick.0 * 20;
-    }
-    if let Some(count) = settings.snap_count {
-        config.snapshot_every = count;
-    }
-    let mut storage = StorageSettings::default();
-    if let Some(bytes) = settings.segment_bytes {
-        storage.segment_bytes = bytes;
-    }
-    let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    Setup {
-        described: Described {
-            listen: SocketAddr::new(address, CLIENT_PORT),
-            data_dir: format!("disk of server {id}"),
-            config: config.clone(),
-        },
-        config,
-        limits: Limits::default(),
-        storage,
-    }
 }

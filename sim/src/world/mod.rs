@@ -1,15 +1,21 @@
 //! The simulated world: network, disks, clocks, servers, clients, and who does them harm.
 
 pub mod agenda;
+pub mod blows;
 pub mod caught;
 pub mod clock;
 pub mod connection;
+mod datagrams;
 pub mod disk;
+pub mod ether;
 pub mod faults;
 pub mod house;
+pub mod link;
 pub mod net;
+pub mod partition;
 pub mod platter;
 pub mod record;
+pub mod reign;
 pub mod rot;
 pub mod runtime;
 pub mod shell;

@@ -20,19 +20,14 @@ use crate::world::agenda::Agenda;
 use crate::world::connection::{
     Connection, Content, End, MachineId, Packet, Pipe, Side, TakenIn, Wakes,
 };
+use crate::world::datagrams::Datagrams;
+use crate::world::ether::{Ether, GIVE_UP, RETRY_FIRST, RETRY_MAX};
 
 /// Bytes of one direction of a stream that are written and not yet read: a modest TCP window, so
 /// that slow readers are felt.
 pub const WINDOW_BYTES: usize = 64 * 1024;
-/// The first wait before a packet is sent again: Linux's least.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-/// The longest wait before a packet is sent again; shorter than Linux's two minutes, since a sender
-/// gives up after [`GIVE_UP`].
-const RETRY_MAX: Duration = Duration::from_secs(3);
 /// The first wait before a connection is asked for again: Linux's.
 const SYN_RETRY_FIRST: Duration = Duration::from_secs(1);
-/// A sender without progress for so long fails: `TCP_USER_TIMEOUT`, as careful programs set it.
-pub const GIVE_UP: Duration = Duration::from_secs(15);
 /// Connections that wait to be accepted; more are not answered, as with a full backlog.
 const BACKLOG_MAX: usize = 128;
 
@@ -45,22 +40,30 @@ pub enum Death {
     PowerLost,
 }
 
-struct Machine {
-    powered: bool,
+/// Where a process listens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Port {
+    /// For clients.
+    Clients,
+    /// For the other servers.
+    Peers,
+}
+
+/// Who listens at one port of a machine.
+#[derive(Default)]
+struct Listener {
     /// The connections that wait to be accepted, if a process listens.
     backlog: Option<VecDeque<u64>>,
     acceptor: Option<Waker>,
-    /// How many cuts are in force on what it sends, and on what is sent to it.
-    cut_from: u32,
-    cut_to: u32,
-    slower: Duration,
 }
 
 struct State {
-    machines: Vec<Machine>,
-    names: Vec<Arc<str>>,
+    ether: Ether,
+    /// Of each machine, by its port.
+    listeners: Vec<[Listener; 2]>,
     connections: BTreeMap<u64, Connection>,
     connected: u64,
+    datagrams: Datagrams,
 }
 
 /// A handle; all clones are the same network.
@@ -68,7 +71,6 @@ struct State {
 pub struct Net {
     agenda: Agenda,
     streams: Streams,
-    weather: Arc<Weather>,
     state: Arc<Mutex<State>>,
 }
 
@@ -78,12 +80,12 @@ impl Net {
         Net {
             agenda,
             streams,
-            weather: Arc::new(weather.clone()),
             state: Arc::new(Mutex::new(State {
-                machines: Vec::new(),
-                names: Vec::new(),
+                ether: Ether::new(weather),
+                listeners: Vec::new(),
                 connections: BTreeMap::new(),
                 connected: 0,
+                datagrams: Datagrams::default(),
             })),
         }
     }
@@ -92,26 +94,15 @@ impl Net {
     /// first asked for.
     pub fn machine(&self, name: &str) -> MachineId {
         let mut state = self.state();
-        if let Some(index) = state.names.iter().position(|known| &**known == name) {
-            return MachineId(index);
-        }
-        state.names.push(Arc::from(name));
-        state.machines.push(Machine {
-            powered: true,
-            backlog: None,
-            acceptor: None,
-            cut_from: 0,
-            cut_to: 0,
-            slower: Duration::ZERO,
-        });
-        MachineId(state.machines.len() - 1)
+        state.ether.find(name).unwrap_or_else(|| {
+            state.listeners.push(Default::default());
+            state.ether.add(name)
+        })
     }
 
     /// The machine with this name, if there is one.
     pub fn find(&self, name: &str) -> Option<MachineId> {
-        let state = self.state();
-        let index = state.names.iter().position(|known| &**known == name)?;
-        Some(MachineId(index))
+        self.state().ether.find(name)
     }
 
     /// A machine's address.
@@ -121,24 +112,26 @@ impl Net {
     }
 
     /// A process on this machine listens.
-    pub fn listen(&self, machine: MachineId) {
+    pub fn listen(&self, machine: MachineId, port: Port) {
         let mut state = self.state();
-        state.machine(machine).backlog.get_or_insert_default();
+        state.listener(machine, port).backlog.get_or_insert_default();
     }
 
     /// The machine has power.
     pub fn power_on(&self, machine: MachineId) {
-        self.state().machine(machine).powered = true;
+        *self.state().ether.power(machine) = true;
     }
 
     /// The process on this machine ends, and with it its ends of all streams.
     pub fn end_process(&self, machine: MachineId, death: Death) {
         let mut wakes = Wakes::default();
         let mut state = self.state();
-        let listener = state.machine(machine);
-        listener.backlog = None;
-        wakes.0.extend(listener.acceptor.take());
-        listener.powered = death == Death::Killed;
+        for listener in &mut state.listeners[machine.0] {
+            listener.backlog = None;
+            wakes.add(&mut listener.acceptor);
+        }
+        state.datagrams.close(machine, &mut wakes);
+        *state.ether.power(machine) = death == Death::Killed;
         for (number, side) in state.held_by(machine) {
             let connection = state.connection(number);
             let end = connection.end(side);
@@ -175,59 +168,66 @@ impl Net {
 
     /// Cuts a machine off from all others.
     pub fn cut(&self, machine: MachineId, direction: Direction) {
-        let mut state = self.state();
-        let machine = state.machine(machine);
-        machine.cut_from += u32::from(direction != Direction::To);
-        machine.cut_to += u32::from(direction != Direction::From);
+        self.state().ether.cut(machine, direction);
     }
 
     /// Takes one cut back.
     pub fn mend(&self, machine: MachineId, direction: Direction) {
-        let mut state = self.state();
-        let machine = state.machine(machine);
-        machine.cut_from -= u32::from(direction != Direction::To);
-        machine.cut_to -= u32::from(direction != Direction::From);
+        self.state().ether.mend(machine, direction);
+    }
+
+    /// Cuts the way from one machine to another.
+    pub fn cut_way(&self, from: MachineId, to: MachineId) {
+        self.state().ether.cut_way(from, to);
+    }
+
+    /// Takes one [`Net::cut_way`] back.
+    pub fn mend_way(&self, from: MachineId, to: MachineId) {
+        self.state().ether.mend_way(from, to);
     }
 
     /// Makes every packet from and to a machine take longer.
     pub fn slow(&self, machine: MachineId, by: Duration) {
-        self.state().machine(machine).slower += by;
+        *self.state().ether.slower(machine) += by;
     }
 
     /// Takes that back.
     pub fn hasten(&self, machine: MachineId, by: Duration) {
-        self.state().machine(machine).slower -= by;
+        *self.state().ether.slower(machine) -= by;
     }
 
     /// Forgets all streams, so that nothing keeps their owners alive.
     pub fn clear(&self) {
         let mut state = self.state();
         let connections = std::mem::take(&mut state.connections);
-        state.machines.clear();
+        let datagrams = std::mem::take(&mut state.datagrams);
         drop(state);
-        drop(connections);
+        drop((connections, datagrams));
     }
 
     /// Connects; the number of the new stream, of which the caller holds the client's end.
     ///
     /// # Errors
     /// `ConnectionRefused` if nobody listens there; `TimedOut` if no answer comes.
-    pub async fn connect(&self, from: MachineId, to: MachineId) -> io::Result<u64> {
+    pub async fn connect(&self, from: MachineId, to: MachineId, port: Port) -> io::Result<u64> {
         let begun = self.agenda.now();
         let (mut random, number) = {
             let mut state = self.state();
             state.connected += 1;
-            let name = format!("network.{}.{}", state.names[from.0], state.connected);
+            let name = format!("network.{}.{}", state.ether.name(from), state.connected);
             (self.streams.fork(&name), state.connected)
         };
         let mut wait = SYN_RETRY_FIRST;
         loop {
-            let there = self.delay(from, to, &mut random);
-            let back = self.delay(to, from, &mut random);
+            let (there, back) = {
+                let state = self.state();
+                let there = state.ether.delay(from, to, &mut random);
+                (there, state.ether.delay(to, from, &mut random))
+            };
             self.agenda.sleep(there).await;
-            match self.answer(from, to) {
+            match self.answer(from, to, port) {
                 Answer::Accepted => {
-                    self.establish(number, from, to, &random);
+                    self.establish(number, from, to, port, &random);
                     // The caller's end must be given up if it loses patience while the answer is
                     // still on its way.
                     let guard = CloseOnDrop { net: self, number };
@@ -255,10 +255,11 @@ impl Net {
     pub fn poll_accept(
         &self,
         machine: MachineId,
+        port: Port,
         context: &mut Context<'_>,
     ) -> Poll<(u64, SocketAddr)> {
         let mut state = self.state();
-        let listener = state.machine(machine);
+        let listener = state.listener(machine, port);
         match listener.backlog.as_mut().and_then(VecDeque::pop_front) {
             Some(number) => {
                 let client = state.connection(number).ends[0].machine;
@@ -368,19 +369,51 @@ impl Net {
         state.forget_if_over(number);
     }
 
-    fn answer(&self, from: MachineId, to: MachineId) -> Answer {
+    /// Sends a datagram. It may get lost, and nobody is told.
+    pub fn send_datagram(&self, from: MachineId, to: MachineId, bytes: &[u8]) {
         let mut state = self.state();
-        if !state.passes(from, to) || !state.passes(to, from) || !state.machine(to).powered {
+        if !state.ether.passes(from, to) {
+            return;
+        }
+        let State {
+            ether, datagrams, ..
+        } = &mut *state;
+        let name = || format!("datagrams.{}.{}", ether.name(from), ether.name(to));
+        let random = datagrams.way(from, to, self.streams, name);
+        for delay in ether.copies(from, to, random) {
+            let (net, bytes) = (self.clone(), bytes.to_vec());
+            let arrives = self.agenda.now() + delay;
+            self.agenda.at(arrives, move || {
+                let mut wakes = Wakes::default();
+                let mut state = net.state();
+                if state.ether.passes(from, to) && state.ether.is_powered(to) {
+                    state.datagrams.take_in(to, bytes, &mut wakes);
+                }
+                drop(state);
+                wakes.call();
+            });
+        }
+    }
+
+    /// The next datagram that comes to the process on `machine`.
+    pub fn poll_datagram(&self, machine: MachineId, context: &mut Context<'_>) -> Poll<Vec<u8>> {
+        self.state().datagrams.poll(machine, context)
+    }
+
+    fn answer(&self, from: MachineId, to: MachineId, port: Port) -> Answer {
+        let mut state = self.state();
+        let ether = &state.ether;
+        if !ether.passes(from, to) || !ether.passes(to, from) || !ether.is_powered(to) {
             return Answer::None;
         }
-        match &state.machine(to).backlog {
+        match &state.listener(to, port).backlog {
             None => Answer::Refused,
             Some(backlog) if backlog.len() >= BACKLOG_MAX => Answer::None,
             Some(_) => Answer::Accepted,
         }
     }
 
-    fn establish(&self, number: u64, from: MachineId, to: MachineId, random: &Stream) {
+    fn establish(&self, number: u64, from: MachineId, to: MachineId, port: Port, random: &Stream) {
         let mut wakes = Wakes::default();
         let mut state = self.state();
         let connection = Connection {
@@ -389,7 +422,7 @@ impl Net {
             random: random.clone(),
         };
         state.connections.insert(number, connection);
-        let listener = state.machine(to);
+        let listener = state.listener(to, port);
         let backlog = listener.backlog.as_mut().expect("somebody listens");
         backlog.push_back(number);
         wakes.add(&mut listener.acceptor);
@@ -397,34 +430,16 @@ impl Net {
         wakes.call();
     }
 
-    fn delay(&self, from: MachineId, to: MachineId, random: &mut Stream) -> Duration {
-        let state = self.state();
-        let slower = state.machines[from.0].slower + state.machines[to.0].slower;
-        drop(state);
-        self.weather_of(random) + slower
-    }
-
-    fn weather_of(&self, random: &mut Stream) -> Duration {
-        let mut delay = self.weather.delay_min.0 + random.exponential(self.weather.delay_mean.0);
-        let mut retry = RETRY_FIRST;
-        while random.chance(self.weather.loss) && delay < GIVE_UP {
-            delay += retry;
-            retry = (retry * 2).min(RETRY_MAX);
-        }
-        delay
-    }
-
     fn send(&self, state: &mut State, number: u64, side: Side, content: Content) {
         let now = self.agenda.now();
         let (from, to) = state.connection(number).machines(side);
-        let lost = !state.passes(from, to);
-        let slower = state.machine(from).slower + state.machine(to).slower;
-        let connection = state.connection(number);
+        let lost = !state.ether.passes(from, to);
         if lost && matches!(content, Content::Reset) {
             // Nobody sends a reset again.
             return;
         }
-        let delay = self.weather_of(&mut connection.random) + slower;
+        let (ether, connection) = state.on_the_way(number);
+        let delay = ether.delay(from, to, &mut connection.random);
         let pipe = connection.pipe(side);
         if let Content::Bytes(bytes) = &content {
             pipe.bytes += bytes.len();
@@ -457,7 +472,7 @@ impl Net {
         };
         connection.pipe(side).scheduled = false;
         let (from, to) = connection.machines(side);
-        let passes = state.passes(from, to) && state.machine(to).powered;
+        let passes = state.ether.passes(from, to) && state.ether.is_powered(to);
         let connection = state.connection(number);
         while let Some(packet) = connection.pipes[side as usize].on_the_way.front_mut() {
             if packet.arrives > now {
@@ -513,12 +528,11 @@ impl Net {
     fn answer_with_reset(&self, state: &mut State, number: u64, side: Side) {
         state.connection(number).pipe(side).clear();
         let (sender, receiver) = state.connection(number).machines(side);
-        if !state.passes(receiver, sender) {
+        if !state.ether.passes(receiver, sender) {
             return;
         }
-        let slower = state.machine(sender).slower + state.machine(receiver).slower;
-        let connection = state.connection(number);
-        let delay = self.weather_of(&mut connection.random) + slower;
+        let (ether, connection) = state.on_the_way(number);
+        let delay = ether.delay(receiver, sender, &mut connection.random);
         let net = self.clone();
         self.agenda.at(self.agenda.now() + delay, move || {
             let mut wakes = Wakes::default();
@@ -554,8 +568,8 @@ impl Drop for CloseOnDrop<'_> {
 }
 
 impl State {
-    fn machine(&mut self, machine: MachineId) -> &mut Machine {
-        &mut self.machines[machine.0]
+    fn listener(&mut self, machine: MachineId, port: Port) -> &mut Listener {
+        &mut self.listeners[machine.0][port as usize]
     }
 
     fn connection(&mut self, number: u64) -> &mut Connection {
@@ -564,8 +578,10 @@ impl State {
             .expect("a stream is there as long as one of its ends is held")
     }
 
-    fn passes(&self, from: MachineId, to: MachineId) -> bool {
-        self.machines[from.0].cut_from == 0 && self.machines[to.0].cut_to == 0
+    /// What a packet of a stream meets, and the stream.
+    fn on_the_way(&mut self, number: u64) -> (&Ether, &mut Connection) {
+        let connection = self.connections.get_mut(&number);
+        (&self.ether, connection.expect("a stream that is there"))
     }
 
     fn held_by(&self, machine: MachineId) -> Vec<(u64, Side)> {

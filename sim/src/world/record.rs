@@ -214,6 +214,7 @@ fn name_of(what: &What) -> Option<&'static str> {
         What::Started { .. } => Some("started"),
         What::Killed { .. } => Some("killed"),
         What::Recovered { .. } => Some("recovered"),
+        What::DiskLost { .. } => Some("disk-lost"),
         What::LinkOpened { .. } => Some("link-opened"),
         What::LinkEnded { .. } => Some("link-ended"),
         What::Guarded {

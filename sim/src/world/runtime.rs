@@ -13,6 +13,7 @@ use crate::history::What;
 use crate::random::Stream;
 use crate::world::caught::Caught;
 use crate::world::connection::{MachineId, Side};
+use crate::world::net::Port;
 use crate::world::stream::SimStream;
 use crate::world::tap::Tap;
 use crate::world::world::World;
@@ -63,7 +64,7 @@ impl Runtime for SimRuntime {
     async fn connect(&self, address: &str) -> io::Result<SimStream> {
         let (server, machine) = self.look_up(address)?;
         let net = &self.world.net;
-        let number = net.connect(self.machine, machine).await?;
+        let number = net.connect(self.machine, machine, Port::Clients).await?;
         let recorder = &self.world.recorder;
         let link = recorder.next_link();
         recorder.record(What::LinkOpened {

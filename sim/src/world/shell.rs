@@ -4,9 +4,10 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use althing::shell::{Shell, Task};
+use althing::shell::{Order, Shell, Task};
 use althing_core::ids::ServerId;
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
@@ -14,13 +15,15 @@ use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
 use althing_core::time::{Instant, Now};
 use madsim::runtime::NodeHandle;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::history::What;
 use crate::witness::{self, Witness};
 use crate::world::caught::Caught;
 use crate::world::clock::Clock;
 use crate::world::connection::{MachineId, Side};
+use crate::world::link::SimLink;
+use crate::world::net::Port;
 use crate::world::stream::SimStream;
 use crate::world::world::World;
 
@@ -52,6 +55,10 @@ pub struct SimShell {
     pub ended: UnboundedSender<(ServerId, u32, End)>,
     /// Tells the record what the node's steps are about.
     pub witness: Arc<Mutex<Witness>>,
+    /// How often this life has asked for entropy.
+    pub drawn: Arc<AtomicU32>,
+    /// What the operator orders.
+    pub orders: Arc<tokio::sync::Mutex<UnboundedReceiver<Order>>>,
 }
 
 impl SimShell {
@@ -69,10 +76,23 @@ impl SimShell {
     fn record(&self, what: What) {
         self.world.recorder.record(what);
     }
+
+    fn peer(&self, server: ServerId) -> Option<MachineId> {
+        self.world.net.find(&format!("server-{server}"))
+    }
+
+    /// This server's end of the stream `number`, with randomness of its own.
+    fn link(&self, number: u64, side: Side) -> SimLink {
+        let stream = SimStream::new(self.world.net.clone(), number, side);
+        let name = format!("link.{}.{number}", self.server);
+        let random = self.world.streams.fork(&name);
+        SimLink::new(stream).shuffled(self.world.shuffle, random)
+    }
 }
 
 impl Shell for SimShell {
     type Stream = SimStream;
+    type Link = SimLink;
 
     fn now(&self) -> Now {
         self.clock.now()
@@ -88,13 +108,52 @@ impl Shell for SimShell {
 
     async fn accept(&self) -> io::Result<(SimStream, SocketAddr)> {
         let net = &self.world.net;
-        net.listen(self.machine);
-        let (number, address) = poll_fn(|context| net.poll_accept(self.machine, context)).await;
+        net.listen(self.machine, Port::Clients);
+        let accepted = poll_fn(|context| net.poll_accept(self.machine, Port::Clients, context));
+        let (number, address) = accepted.await;
         Ok((SimStream::new(net.clone(), number, Side::Server), address))
     }
 
+    async fn dial(&self, server: ServerId) -> io::Result<SimLink> {
+        let to = self.peer(server).ok_or(io::ErrorKind::NotFound)?;
+        let net = &self.world.net;
+        let number = net.connect(self.machine, to, Port::Peers).await?;
+        Ok(self.link(number, Side::Client))
+    }
+
+    async fn accept_link(&self) -> io::Result<SimLink> {
+        let net = &self.world.net;
+        net.listen(self.machine, Port::Peers);
+        let accepted = poll_fn(|context| net.poll_accept(self.machine, Port::Peers, context));
+        let (number, _) = accepted.await;
+        Ok(self.link(number, Side::Server))
+    }
+
+    fn send_datagram(&self, to: ServerId, bytes: &[u8]) {
+        if let Some(to) = self.peer(to) {
+            self.world.net.send_datagram(self.machine, to, bytes);
+        }
+    }
+
+    async fn datagram(&self) -> io::Result<Vec<u8>> {
+        let net = &self.world.net;
+        Ok(poll_fn(|context| net.poll_datagram(self.machine, context)).await)
+    }
+
+    async fn order(&self) -> Order {
+        match self.orders.lock().await.recv().await {
+            Some(order) => order,
+            // The process is about to be killed.
+            None => std::future::pending().await,
+        }
+    }
+
     fn entropy(&self) -> Seed {
-        let name = format!("server.{}.life.{}", self.server, self.life);
+        let (server, life) = (self.server, self.life);
+        let name = match self.drawn.fetch_add(1, Ordering::Relaxed) {
+            0 => format!("server.{server}.life.{life}"),
+            drawn => format!("server.{server}.life.{life}.{drawn}"),
+        };
         let mut entropy = [0; 32];
         self.world.streams.fork(&name).fill(&mut entropy);
         Seed(entropy)
@@ -114,6 +173,9 @@ impl Shell for SimShell {
     }
 
     fn observe_effect(&self, _: Now, effect: &Effect) {
+        if let Effect::Note(event) = effect {
+            self.world.reign.said(self.server, event);
+        }
         let mut witness = self.witness.lock().expect("no panic within");
         witness.effect(effect, |what| self.record(what));
     }

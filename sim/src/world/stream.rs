@@ -122,7 +122,8 @@ mod tests {
     use crate::random::Streams;
     use crate::world::agenda::Agenda;
     use crate::world::connection::MachineId;
-    use crate::world::net::{Death, GIVE_UP, WINDOW_BYTES};
+    use crate::world::ether::GIVE_UP;
+    use crate::world::net::{Death, Port, WINDOW_BYTES};
 
     /// Two machines, and a stream between them.
     struct Pair {
@@ -162,9 +163,9 @@ mod tests {
     fn with_a_pair<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(Pair) -> F + Send) {
         in_a_world(seed, |agenda, net| async move {
             let (client, server) = (net.machine("client"), net.machine("server"));
-            net.listen(server);
-            let number = net.connect(client, server).await.expect("somebody listens");
-            let (accepted, address) = poll_fn(|context| net.poll_accept(server, context)).await;
+            net.listen(server, Port::Clients);
+            let number = net.connect(client, server, Port::Clients).await.expect("somebody listens");
+            let (accepted, address) = poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
             assert_eq!(accepted, number);
             assert_eq!(address.ip(), net.address(client));
             let here = SimStream::new(net.clone(), number, Side::Client);
@@ -363,20 +364,20 @@ mod tests {
     fn connecting_is_refused_or_times_out() {
         in_a_world(8, |agenda, net| async move {
             let (client, server) = (net.machine("client"), net.machine("server"));
-            let refused = fails(net.connect(client, server)).await;
+            let refused = fails(net.connect(client, server, Port::Clients)).await;
             assert_eq!(refused, io::ErrorKind::ConnectionRefused);
-            net.listen(server);
+            net.listen(server, Port::Clients);
             net.cut(server, Direction::From);
             let begun = agenda.now();
             assert_eq!(
-                fails(net.connect(client, server)).await,
+                fails(net.connect(client, server, Port::Clients)).await,
                 io::ErrorKind::TimedOut
             );
             assert!(agenda.now() - begun >= GIVE_UP);
             net.mend(server, Direction::From);
-            let number = net.connect(client, server).await.expect("all is well");
+            let number = net.connect(client, server, Port::Clients).await.expect("all is well");
             drop(SimStream::new(net.clone(), number, Side::Client));
-            let (number, _) = poll_fn(|context| net.poll_accept(server, context)).await;
+            let (number, _) = poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
             let mut there = SimStream::new(net.clone(), number, Side::Server);
             assert_eq!(there.read(&mut [0; 1]).await.expect("an orderly end"), 0);
         });
@@ -386,15 +387,15 @@ mod tests {
     fn who_loses_patience_while_connecting_leaves_nothing_behind() {
         in_a_world(9, |agenda, net| async move {
             let (client, server) = (net.machine("client"), net.machine("server"));
-            net.listen(server);
+            net.listen(server, Port::Clients);
             net.slow(client, Duration::from_secs(1));
             let patience = tokio::select! {
                 biased;
-                _ = net.connect(client, server) => false,
+                _ = net.connect(client, server, Port::Clients) => false,
                 () = agenda.sleep(Duration::from_millis(1500)) => true,
             };
             assert!(patience);
-            let (number, _) = poll_fn(|context| net.poll_accept(server, context)).await;
+            let (number, _) = poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
             let mut there = SimStream::new(net.clone(), number, Side::Server);
             assert_eq!(there.read(&mut [0; 1]).await.expect("an orderly end"), 0);
         });

@@ -1,12 +1,15 @@
 //! One performance from its opening to its end: two acts, a director of mishaps, and the verdict
 //! on whether everything that was owed came about.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use althing_core::ids::ServerId;
 use madsim::task::spawn;
 
 use crate::history::What;
-use crate::plan::{Expects, Plan};
+use crate::plan::{Expects, Heals, Plan};
+use crate::world::blows::Means;
 use crate::world::faults::Director;
 use crate::world::house::House;
 use crate::world::record::Recorded;
@@ -15,6 +18,9 @@ use crate::world::world::World;
 
 /// How long ended tasks are given to be dropped, so that a run leaves no memory behind.
 const CURTAIN: Duration = Duration::from_millis(1);
+
+/// How often the operator asks for the plan's learners to be taken in.
+const ENLIST_EVERY: Duration = Duration::from_secs(1);
 
 /// Plays `story`; what was recorded, and how long it took in true time. To be called inside the
 /// runtime.
@@ -27,14 +33,18 @@ where
     let stage = Stage::new(world.clone(), plan);
     let (house, ends) = House::new(&world, plan);
     let watch = spawn(house.clone().watch(ends));
-    let director = Director::new(&world, &stage, &house, plan);
+    let director = Director::new(Means::new(&world, &stage, &house), plan);
     director.begin();
     house.start_all();
+    let enlist = spawn(enlist(plan.learners.clone(), world.clone(), house.clone()));
     let mut story = madsim::task::spawn_local(story(stage.clone()));
 
     world.agenda.sleep_until(plan.lasts.0).await;
     world.recorder.record(What::SecondAct);
     director.heal_all();
+    if plan.heals == Heals::Quorum {
+        director.retire_minority();
+    }
     stage.begin_second_act();
     let ended = async {
         // It cannot fail: nobody aborts it, and its panic ends the whole run.
@@ -55,6 +65,7 @@ where
     let recorded = world.recorder.finish();
     story.abort();
     watch.abort();
+    enlist.abort();
     stage.clear();
     house.clear();
     world.agenda.sleep(CURTAIN).await;
@@ -62,6 +73,17 @@ where
     world.net.clear();
     world.agenda.clear();
     (recorded, simulated)
+}
+
+/// Asks the leader to take the plan's learners in, until it has.
+async fn enlist(learners: Vec<u8>, world: World, house: House) {
+    let learners: BTreeSet<ServerId> = learners.into_iter().map(ServerId).collect();
+    let all = (1..=house.count()).map(ServerId);
+    let voters: BTreeSet<ServerId> = all.filter(|server| !learners.contains(server)).collect();
+    while !learners.is_empty() && world.reign.members().learners.is_empty() {
+        world.agenda.sleep(ENLIST_EVERY).await;
+        house.reconfigure(voters.clone(), learners.clone());
+    }
 }
 
 /// What did not come about although everything was healed.

@@ -5,6 +5,7 @@ use crate::random::Streams;
 use crate::world::agenda::Agenda;
 use crate::world::net::Net;
 use crate::world::record::Recorder;
+use crate::world::reign::Reign;
 
 /// A handle; all clones are the same world.
 #[derive(Clone)]
@@ -17,6 +18,10 @@ pub struct World {
     pub net: Net,
     /// Randomness.
     pub streams: Streams,
+    /// Who leads.
+    pub reign: Reign,
+    /// The share of the messages between servers that go astray.
+    pub shuffle: f64,
 }
 
 impl World {
@@ -29,6 +34,8 @@ impl World {
             net: Net::new(agenda.clone(), streams, &plan.network),
             agenda,
             streams,
+            reign: Reign::default(),
+            shuffle: plan.network.shuffle,
         }
     }
 }

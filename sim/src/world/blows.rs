@@ -1,0 +1,426 @@
+//! What each kind of fault does when it falls, and what ends it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use althing_core::ids::ServerId;
+
+use crate::plan::{Direction, FaultKind, RotPlace, Which, Who};
+use crate::random::Stream;
+use crate::span::Span;
+use crate::world::connection::MachineId;
+use crate::world::house::House;
+use crate::world::net::Death;
+use crate::world::partition::{Partition, across, between, ways};
+use crate::world::stage::Stage;
+use crate::world::world::World;
+
+/// How a fault that is in force is ended.
+pub type Remedy = Box<dyn FnOnce(&Means) + Send>;
+
+/// What came of an attempt to strike.
+pub enum Blow {
+    /// It fell. `remedy` ends it; after `lasts`, or with the first act if that is `None`.
+    Fell {
+        /// For people.
+        detail: String,
+        /// For how long.
+        lasts: Option<Duration>,
+        /// What ends it, if it has an end.
+        remedy: Option<Remedy>,
+    },
+    /// There was nothing that it could strike.
+    Missed,
+}
+
+/// What blows are struck with. A handle: all clones are the same.
+#[derive(Clone)]
+pub struct Means {
+    /// The world.
+    pub world: World,
+    /// The clients.
+    pub stage: Stage,
+    /// The servers.
+    pub house: House,
+    random: Arc<Mutex<Stream>>,
+    /// The servers whose disks were destroyed.
+    damaged: Arc<Mutex<BTreeSet<u8>>>,
+}
+
+impl Means {
+    /// Everything that blows are struck with.
+    pub fn new(world: &World, stage: &Stage, house: &House) -> Means {
+        Means {
+            world: world.clone(),
+            stage: stage.clone(),
+            house: house.clone(),
+            random: Arc::new(Mutex::new(world.streams.fork("faults"))),
+            damaged: Arc::default(),
+        }
+    }
+
+    /// What a fault consists of, each part with its hour after the fault's: nothing for one that is
+    /// struck as a whole.
+    pub fn parts(&self, kind: &FaultKind) -> Vec<(Duration, FaultKind)> {
+        let servers = 1..=self.house.count();
+        match kind {
+            FaultKind::RollingRestart { down, gap } => {
+                let stop = |number: u8| {
+                    let stop = FaultKind::Stop {
+                        server: Which::Number(number),
+                        down: Some(*down),
+                    };
+                    (gap.0 * u32::from(number - 1), stop)
+                };
+                servers.map(stop).collect()
+            }
+            FaultKind::PowerCut { down } => {
+                let mut random = self.random();
+                let mut loss = |number: u8| {
+                    let back = |down: &Span| Span(random.between(down.0, down.0 * 2));
+                    let loss = FaultKind::PowerLoss {
+                        server: Which::Number(number),
+                        down: down.as_ref().map(back),
+                    };
+                    (Duration::ZERO, loss)
+                };
+                servers.map(&mut loss).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Strikes.
+    pub fn strike(&self, kind: &FaultKind) -> Blow {
+        match kind {
+            FaultKind::Crash { who, down } => self.crash(who, down.map(|span| span.0)),
+            FaultKind::Stop { server, down } => self.stop(*server, down.map(|span| span.0)),
+            FaultKind::PowerLoss { server, down } => {
+                self.down(*server, Death::PowerLost, down.map(|span| span.0))
+            }
+            FaultKind::Pause { who, lasts } => self.pause(who, lasts.0),
+            FaultKind::Cut {
+                who,
+                direction,
+                lasts,
+            } => self.cut(who, *direction, lasts.0),
+            FaultKind::Isolate { .. }
+            | FaultKind::Split { .. }
+            | FaultKind::Bridge { .. }
+            | FaultKind::Ring { .. } => self.part(kind),
+            FaultKind::SlowLink { who, by, lasts } => self.slow_link(who, by.0, lasts.0),
+            FaultKind::Reset { who } => self.reset(who),
+            FaultKind::Reconfigure { voters, learners } => self.reconfigure(voters, learners),
+            FaultKind::RollingRestart { .. } | FaultKind::PowerCut { .. } => {
+                unreachable!("it is struck part by part")
+            }
+            other => self.strike_machine(other),
+        }
+    }
+
+    /// The servers whose disks were destroyed.
+    pub fn damaged(&self) -> BTreeSet<u8> {
+        self.damaged.lock().expect("no panic within").clone()
+    }
+
+    fn strike_machine(&self, kind: &FaultKind) -> Blow {
+        let house = &self.house;
+        let which = match kind {
+            FaultKind::SlowDisk { server, .. }
+            | FaultKind::FullDisk { server, .. }
+            | FaultKind::SyncError { server, .. }
+            | FaultKind::BitRot { server, .. }
+            | FaultKind::LostDisk { server, .. }
+            | FaultKind::WallJump { server, .. }
+            | FaultKind::ClockDrift { server, .. } => *server,
+            _ => unreachable!("the other kinds strike processes and links"),
+        };
+        let Some(number) = self.which(which) else {
+            return Blow::Missed;
+        };
+        let (disk, clock) = (house.disk(number), house.clock(number));
+        match kind {
+            FaultKind::SlowDisk { by, lasts, .. } => {
+                let by = by.0;
+                disk.slow(by);
+                let detail = format!("server-{number}: {by:?}");
+                fell(detail, Some(lasts.0), move |_| disk.hasten(by))
+            }
+            FaultKind::FullDisk { lasts, .. } => {
+                disk.fill();
+                let detail = format!("server-{number}");
+                fell(detail, Some(lasts.0), move |_| disk.make_room())
+            }
+            FaultKind::SyncError { down, .. } => {
+                house.fail_sync(number, down.map(|span| span.0));
+                passed(format!("server-{number}"))
+            }
+            FaultKind::BitRot { place, down, .. } => self.rot(number, *place, down.0),
+            FaultKind::LostDisk { down, .. } => {
+                house.take_down(number, Death::Killed);
+                house.lose_disk(number);
+                self.note_damage(number);
+                fell(format!("server-{number}"), Some(down.0), move |means| {
+                    means.house.bring_back(number);
+                })
+            }
+            FaultKind::WallJump { by_ms, .. } => {
+                clock.jump(*by_ms);
+                passed(format!("server-{number}: {by_ms} ms"))
+            }
+            FaultKind::ClockDrift { ppm, .. } => {
+                clock.drift(*ppm);
+                let detail = format!("server-{number}: {ppm} ppm");
+                fell(detail, None, move |_| clock.drift(0))
+            }
+            _ => unreachable!("the other kinds strike processes and links"),
+        }
+    }
+
+    fn crash(&self, who: &Who, down: Option<Duration>) -> Blow {
+        match who {
+            Who::Server(which) => self.down(*which, Death::Killed, down),
+            Who::Client(name) => match self.stage.resolve(name) {
+                Some(client) => {
+                    self.stage.take_down(&client);
+                    let detail = client.to_string();
+                    fell(detail, down, move |means| means.stage.bring_back(&client))
+                }
+                None => Blow::Missed,
+            },
+        }
+    }
+
+    fn down(&self, which: Which, death: Death, down: Option<Duration>) -> Blow {
+        let Some(number) = self.which(which) else {
+            return Blow::Missed;
+        };
+        self.house.take_down(number, death);
+        fell(format!("server-{number}"), down, move |means| {
+            means.house.bring_back(number);
+        })
+    }
+
+    fn stop(&self, which: Which, down: Option<Duration>) -> Blow {
+        let Some(number) = self.which(which) else {
+            return Blow::Missed;
+        };
+        self.house.tell_to_stop(number);
+        fell(format!("server-{number}"), down, move |means| {
+            means.house.bring_back(number);
+        })
+    }
+
+    fn rot(&self, number: u8, place: RotPlace, down: Duration) -> Blow {
+        self.house.take_down(number, Death::Killed);
+        match self.house.rot(number, place) {
+            Some(struck) => {
+                self.note_damage(number);
+                let detail = format!("server-{number}: {struck}");
+                fell(detail, Some(down), move |means| {
+                    means.house.bring_back(number);
+                })
+            }
+            None => {
+                self.house.bring_back(number);
+                Blow::Missed
+            }
+        }
+    }
+
+    fn pause(&self, who: &Who, lasts: Duration) -> Blow {
+        match who {
+            Who::Server(which) => {
+                let Some(number) = self.which(*which) else {
+                    return Blow::Missed;
+                };
+                self.house.pause(number);
+                fell(format!("server-{number}"), Some(lasts), move |means| {
+                    means.house.resume(number);
+                })
+            }
+            Who::Client(name) => {
+                let Some(client) = self.stage.resolve(name) else {
+                    return Blow::Missed;
+                };
+                self.stage.pause(&client);
+                fell(client.to_string(), Some(lasts), move |means| {
+                    means.stage.resume(&client);
+                })
+            }
+        }
+    }
+
+    fn cut(&self, who: &Who, direction: Direction, lasts: Duration) -> Blow {
+        let Some((name, machine)) = self.machine(who) else {
+            return Blow::Missed;
+        };
+        self.world.net.cut(machine, direction);
+        fell(format!("{name}: {direction:?}"), Some(lasts), move |means| {
+            means.world.net.mend(machine, direction);
+        })
+    }
+
+    fn slow_link(&self, who: &Who, by: Duration, lasts: Duration) -> Blow {
+        let Some((name, machine)) = self.machine(who) else {
+            return Blow::Missed;
+        };
+        self.world.net.slow(machine, by);
+        fell(format!("{name}: {by:?}"), Some(lasts), move |means| {
+            means.world.net.hasten(machine, by);
+        })
+    }
+
+    fn reset(&self, who: &Who) -> Blow {
+        match self.machine(who) {
+            Some((name, machine)) => match self.world.net.reset(machine) {
+                0 => Blow::Missed,
+                streams => passed(format!("{name}: {streams} streams")),
+            },
+            None => Blow::Missed,
+        }
+    }
+
+    /// Cuts between servers.
+    fn part(&self, kind: &FaultKind) -> Blow {
+        let (detail, pairs, direction, lasts, flaps) = match kind {
+            FaultKind::Isolate {
+                server,
+                direction,
+                lasts,
+                flaps,
+            } => {
+                let Some(number) = self.which(*server) else {
+                    return Blow::Missed;
+                };
+                let pairs = between(&[self.server(number)], &self.others(&[number]));
+                (format!("server-{number}"), pairs, direction, lasts, flaps)
+            }
+            FaultKind::Split {
+                servers,
+                direction,
+                lasts,
+                flaps,
+            } => {
+                let these: Vec<_> = servers.iter().map(|number| self.server(*number)).collect();
+                let pairs = between(&these, &self.others(servers));
+                (format!("{servers:?}"), pairs, direction, lasts, flaps)
+            }
+            FaultKind::Bridge {
+                server,
+                direction,
+                lasts,
+                flaps,
+            } => {
+                let Some(number) = self.which(*server) else {
+                    return Blow::Missed;
+                };
+                let others = self.others(&[number]);
+                let (lower, upper) = others.split_at(others.len() / 2);
+                let detail = format!("server-{number} is the bridge");
+                (detail, between(lower, upper), direction, lasts, flaps)
+            }
+            FaultKind::Ring {
+                direction,
+                lasts,
+                flaps,
+            } => {
+                let pairs = across(&self.others(&[]));
+                ("all".to_owned(), pairs, direction, lasts, flaps)
+            }
+            other => unreachable!("{} cuts nothing between servers", other.name()),
+        };
+        let partition = Partition::begin(&self.world.net, ways(&pairs, *direction));
+        let mut detail = format!("{detail}: {direction:?}");
+        if let Some(period) = flaps {
+            detail.push_str(&format!(", every {period}"));
+            partition.flap(&self.world.agenda, period.0);
+        }
+        fell(detail, Some(lasts.0), move |_| partition.end())
+    }
+
+    fn reconfigure(&self, voters: &[u8], learners: &[u8]) -> Blow {
+        let ids = |numbers: &[u8]| numbers.iter().copied().map(ServerId).collect();
+        match self.house.reconfigure(ids(voters), ids(learners)) {
+            Some(leader) => passed(format!(
+                "server-{leader} is told: {voters:?} vote, {learners:?} learn"
+            )),
+            None => Blow::Missed,
+        }
+    }
+
+    /// The number of the server that is meant, if there is one now.
+    fn which(&self, which: Which) -> Option<u8> {
+        let leader = self.world.reign.leader().map(|server| server.0);
+        match which {
+            Which::Number(number) => Some(number),
+            Which::Leader => leader,
+            Which::Follower => {
+                let mut running = self.house.running();
+                running.retain(|number| Some(*number) != leader);
+                let drawn = match running.len() {
+                    0 => return None,
+                    count => self.random().index(count),
+                };
+                Some(running[drawn])
+            }
+        }
+    }
+
+    fn machine(&self, who: &Who) -> Option<(String, MachineId)> {
+        match who {
+            Who::Server(which) => {
+                let number = self.which(*which)?;
+                Some((format!("server-{number}"), self.server(number)))
+            }
+            Who::Client(name) => {
+                let client = self.stage.resolve(name)?;
+                let machine = self.world.net.machine(&client);
+                Some((client.to_string(), machine))
+            }
+        }
+    }
+
+    fn server(&self, number: u8) -> MachineId {
+        self.house.machine(number)
+    }
+
+    /// The machines of all servers but these, by number.
+    fn others(&self, these: &[u8]) -> Vec<MachineId> {
+        let others = (1..=self.house.count()).filter(|number| !these.contains(number));
+        others.map(|number| self.server(number)).collect()
+    }
+
+    fn note_damage(&self, number: u8) {
+        self.damaged
+            .lock()
+            .expect("no panic within")
+            .insert(number);
+    }
+
+    fn random(&self) -> MutexGuard<'_, Stream> {
+        self.random.lock().expect("drawing does not panic")
+    }
+}
+
+fn fell(
+    detail: String,
+    lasts: Option<Duration>,
+    remedy: impl FnOnce(&Means) + Send + 'static,
+) -> Blow {
+    Blow::Fell {
+        detail,
+        lasts,
+        remedy: Some(Box::new(remedy)),
+    }
+}
+
+/// A blow that is over when it has fallen.
+fn passed(detail: String) -> Blow {
+    Blow::Fell {
+        detail,
+        lasts: None,
+        remedy: None,
+    }
+}
