@@ -24,7 +24,7 @@ use crate::ending::{Left, Phase};
 use crate::limits::{BATCH_MAX, TIMERS_MAX};
 use crate::mail::{Mailbox, Message, View};
 use crate::peers::links::{Links, Loss};
-use crate::shell::Shell;
+use crate::shell::{Order, Shell};
 use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
 use crate::storage::log::LogJob;
@@ -239,6 +239,9 @@ impl<S: Shell> Drive<S> {
             Message::Suspected(server) => self.step(now, Input::Suspected(server)),
             Message::Stored(input) => self.stored(now, input),
             Message::StorageFailed(error) => return Err(error),
+            Message::Ordered(Order::Reconfigure { voters, learners }) => {
+                self.step(now, Input::Reconfigured { voters, learners });
+            }
             Message::Query(query) => query(&View {
                 now,
                 started: self.started,

@@ -17,6 +17,7 @@ use crate::clients::{Asked, Clients};
 use crate::outbound::Outbound;
 use crate::peers::links::Links;
 use crate::peers::outgoing::Outgoing;
+use crate::shell::Order;
 use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
 
@@ -101,6 +102,8 @@ pub enum Message {
     Stored(Input),
     /// The storage has failed, and has ended.
     StorageFailed(StorageError),
+    /// The operator orders.
+    Ordered(Order),
     /// Somebody wants to look.
     Query(Query),
 }

@@ -105,6 +105,7 @@ pub async fn serve<S: Shell, D: Disk>(
     let acquaintance = Acquaintance::new(own.0, own.1, setup.peers);
     let node = Node::new(setup.config, opened.recovered, shell.entropy());
     link(&shell, &mailbox, acquaintance);
+    shell.spawn(Task::Operator, take_orders(shell.clone(), mailbox.clone()));
     let admission = Admission::default();
     let accept = Accept {
         shell: shell.clone(),
@@ -155,6 +156,13 @@ fn link(shell: &impl Shell, mailbox: &Mailbox, acquaintance: Acquaintance) {
         acquaintance,
     };
     shell.spawn(Task::Peers, door.run());
+}
+
+/// Passes on what the operator orders, for ever.
+async fn take_orders(shell: impl Shell, mailbox: Mailbox) {
+    loop {
+        mailbox.send(Message::Ordered(shell.order().await));
+    }
 }
 
 /// An id for a data directory that was never used.

@@ -1,5 +1,6 @@
 //! Where the worlds differ, files aside: clock, tasks, sockets, and who looks on.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +32,20 @@ pub enum Task {
     Link,
     /// Tells other servers by datagrams who is there; there is one where there are other servers.
     Gossip,
+    /// Waits at the operator's door; there is one.
+    Operator,
+}
+
+/// What an operator orders of a running server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Other members, if this server leads.
+    Reconfigure {
+        /// The servers that shall vote.
+        voters: BTreeSet<ServerId>,
+        /// The servers that shall have the log and not vote.
+        learners: BTreeSet<ServerId>,
+    },
 }
 
 /// The file descriptors of a process.
@@ -85,6 +100,11 @@ pub trait Shell: Clone + Send + Sync + 'static {
     /// # Errors
     /// What the operating system says; the caller waits a little and tries again.
     fn datagram(&self) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
+
+    /// Waits for the operator's next order; for ever, where no operator is at the door.
+    fn order(&self) -> impl Future<Output = Order> + Send {
+        std::future::pending()
+    }
 
     /// 32 bytes of entropy, new ones at every call: for the node, and for whoever else draws.
     fn entropy(&self) -> Seed;

@@ -110,7 +110,8 @@ impl Shell for TokioShell {
             | Task::Connection
             | Task::Peers
             | Task::Link
-            | Task::Gossip => {
+            | Task::Gossip
+            | Task::Operator => {
                 runtime.spawn(task);
                 return;
             }

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// How long clients were without service.
     pub unavailable: Duration,
+    /// How long nobody led.
+    pub leaderless: Duration,
 }
 
 /// Plays one plan with one seed.
@@ -100,6 +102,10 @@ pub struct Tally {
     pub unavailable: Duration,
     /// The worst seed's.
     pub unavailable_max: Duration,
+    /// How long nobody led: the sum over the seeds, and the worst seed.
+    pub leaderless: Duration,
+    /// The worst seed's.
+    pub leaderless_max: Duration,
     /// The red seeds, the lowest first.
     pub reds: Vec<Red>,
     /// The seeds whose two runs differed, the lowest first.
@@ -151,6 +157,8 @@ impl Tally {
         self.events += run.events;
         self.unavailable += run.unavailable;
         self.unavailable_max = self.unavailable_max.max(run.unavailable);
+        self.leaderless += run.leaderless;
+        self.leaderless_max = self.leaderless_max.max(run.leaderless);
         for (name, count) in &run.counts {
             *self.counts.entry(name.clone()).or_default() += count;
         }
@@ -288,6 +296,7 @@ mod tests {
             counts: BTreeMap::from([("crash".to_owned(), 2), ("elected".to_owned(), seed)]),
             violations: Vec::new(),
             unavailable: Duration::from_secs(seed),
+            leaderless: Duration::from_secs(2 * seed),
         }
     }
 
@@ -313,6 +322,7 @@ mod tests {
         let names = ["elected".to_owned(), "paused".to_owned()];
         assert_eq!(tally.reached(&names), [("elected", 190), ("paused", 0)]);
         assert_eq!(tally.unavailable_max, Duration::from_secs(19));
+        assert_eq!(tally.leaderless_max, Duration::from_secs(38));
         assert!(tally.reds.is_empty() && tally.flaky.is_empty());
     }
 

@@ -41,6 +41,7 @@ pub fn perform(plan: &Plan, seed: u64) -> Performance {
             counts: run.counts,
             violations,
             unavailable: run.unavailable,
+            leaderless: run.leaderless,
         },
         history: run.history,
     }

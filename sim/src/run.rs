@@ -10,6 +10,7 @@ use madsim::runtime::Runtime;
 use crate::history::{History, Violation};
 use crate::outage::unavailable;
 use crate::plan::Plan;
+use crate::vacancy::leaderless;
 use crate::workload;
 use crate::world::caught;
 use crate::world::stage::Stage;
@@ -32,6 +33,8 @@ pub struct Run {
     pub violations: Vec<Violation>,
     /// How long clients were without an acknowledged write although they wanted one.
     pub unavailable: Duration,
+    /// How long nobody led.
+    pub leaderless: Duration,
 }
 
 /// Plays the plan's own story.
@@ -62,6 +65,7 @@ where
     match ended.expect("panics are caught within the thread") {
         Ok((recorded, simulated)) => Run {
             unavailable: unavailable(&recorded.history, simulated),
+            leaderless: leaderless(&recorded.history, simulated),
             events: recorded.history.moments.len() as u64,
             history: recorded.history,
             digest: recorded.digest,

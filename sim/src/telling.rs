@@ -1,8 +1,10 @@
 //! One moment of a run in words: who, what, and how much it should stand out in a timeline.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use althing_core::ids::ServerId;
+use althing_core::membership::Membership;
 use althing_core::node::event::Event;
 use althing_core::node::reply::{ConnectResponse, Reply, Response};
 use althing_core::node::request::{Read, Request, Watching};
@@ -109,6 +111,11 @@ fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
         What::Saving {
             server: id, zxid, ..
         } => (server(id), Weight::Noise, format!("saves {zxid}")),
+        What::DiskLost { server: id } => (
+            server(id),
+            Weight::Fault,
+            "has a blank disk from here on".to_owned(),
+        ),
         What::Durable { server: id, zxid } => (
             server(id),
             Weight::Noise,
@@ -362,7 +369,12 @@ fn weight_of(event: &Event) -> Weight {
         | Event::WatchLeft { .. }
         | Event::WatchFired { .. }
         | Event::SnapshotBegun { .. } => Weight::Noise,
-        Event::SessionClosed { .. } | Event::TimedOut { .. } | Event::Paused { .. } => Weight::Mark,
+        Event::Elected { .. }
+        | Event::Deposed { .. }
+        | Event::HandedOver { .. }
+        | Event::Installed { .. }
+        | Event::Reconfigured { .. }
+        | Event::SessionClosed { .. } | Event::TimedOut { .. } | Event::Paused { .. } => Weight::Mark,
         _ => Weight::Plain,
     }
 }
@@ -370,15 +382,29 @@ fn weight_of(event: &Event) -> Weight {
 fn said(event: &Event) -> String {
     let name = event.name();
     match event {
-        Event::Campaigned { epoch } | Event::EpochOpened { epoch } => {
-            format!("{name} epoch {epoch}")
+        Event::Campaigned { epoch }
+        | Event::Canvassed { epoch }
+        | Event::Deposed { epoch }
+        | Event::EpochOpened { epoch } => format!("{name} epoch {epoch}"),
+        Event::Elected { epoch, leader } | Event::Followed { epoch, leader } => {
+            format!("{name} server-{leader}, epoch {epoch}")
         }
-        Event::Elected { epoch, leader } => format!("{name} server-{leader}, epoch {epoch}"),
+        Event::HandedOver { epoch, to } => format!("{name} epoch {epoch} to server-{to}"),
+        Event::LogCut { after, count } => format!("{name} after {after}: {count} entries"),
+        Event::Reforwarded { count } => format!("{name}: {count} requests"),
+        Event::TransferBegun { to, zxid, offset } => {
+            format!("{name} of the snapshot at {zxid} to server-{to}, from byte {offset}")
+        }
+        Event::Reconfigured { zxid, membership } => {
+            format!("{name} at {zxid}: {}", members(membership))
+        }
+        Event::Isolated { connections } => format!("{name}: {connections} clients sent away"),
         Event::Executed { zxid, .. }
         | Event::MultiRefused { zxid }
         | Event::SnapshotBegun { zxid }
         | Event::SnapshotMade { zxid }
-        | Event::SnapshotRefused { zxid } => format!("{name} {zxid}"),
+        | Event::SnapshotRefused { zxid }
+        | Event::Installed { zxid, .. } => format!("{name} {zxid}"),
         Event::SessionOpened { session, timeout } => format!("{name} {session}, {timeout:?}"),
         Event::Attached {
             connection,
@@ -406,6 +432,21 @@ fn said(event: &Event) -> String {
         Event::SavesRefused { count } => format!("{name}: {count} taken back"),
         Event::Paused { gap } => format!("{name}: did not run for {gap:?}"),
     }
+}
+
+fn members(members: &Membership) -> String {
+    let list = |servers: &BTreeSet<ServerId>| {
+        let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        names.join(" ")
+    };
+    let mut text = format!("{} vote", list(&members.voters));
+    if let Some(incoming) = &members.incoming {
+        text.push_str(&format!(", {} will", list(incoming)));
+    }
+    if !members.learners.is_empty() {
+        text.push_str(&format!(", {} learn", list(&members.learners)));
+    }
+    text
 }
 
 fn server(id: &ServerId) -> Cow<'static, str> {

@@ -76,6 +76,9 @@ fn missing<'a>(plan: &'a Plan, tally: &Tally) -> Vec<&'a str> {
     never.map(|(name, _)| name).collect()
 }
 
+/// The event that verdicts count as an election.
+const ELECTED: &str = "elected";
+
 /// The line of one scenario; `width` is that of the longest name.
 pub fn line(plan: &Plan, tally: &Tally, width: usize) -> String {
     let word = Verdict::of(plan, tally).word();
@@ -98,14 +101,19 @@ pub fn line(plan: &Plan, tally: &Tally, width: usize) -> String {
         let reached = list(tally.reached(&plan.reaches));
         write!(line, "   reached: {reached}").expect("text can be written");
     }
-    if tally.unavailable_max > Duration::ZERO {
-        let mean = tally.unavailable / u32::try_from(tally.seeds.max(1)).unwrap_or(u32::MAX);
-        let (mean, worst) = (span(mean), span(tally.unavailable_max));
-        write!(
-            line,
-            "   without service: {mean} on average, {worst} at worst"
-        )
-        .expect("text can be written");
+    let outages = [
+        ("without service", tally.unavailable, tally.unavailable_max),
+        ("without a leader", tally.leaderless, tally.leaderless_max),
+    ];
+    for (what, sum, worst) in outages {
+        if worst > Duration::ZERO {
+            let mean = sum / u32::try_from(tally.seeds.max(1)).unwrap_or(u32::MAX);
+            let (mean, worst) = (span(mean), span(worst));
+            write!(line, "   {what}: {mean} on average, {worst} at worst").expect(TEXT);
+        }
+    }
+    if let Some(elections) = tally.counts.get(ELECTED) {
+        write!(line, "   elections: {}", grouped(*elections)).expect(TEXT);
     }
     if plan.expects == Expects::UnavailableNeverWrong {
         line.push_str("   (may refuse, never lie)");
