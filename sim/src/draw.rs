@@ -272,11 +272,9 @@ impl Draw<'_> {
                 server: self.which(),
                 ppm: i32::try_from(self.number(self.ranges.ppm)).expect("drifts are checked"),
             },
-            Kind::SlowDisk
-            | Kind::FullDisk
-            | Kind::SyncError
-            | Kind::BitRot
-            | Kind::LostDisk => return self.of_disks(kind),
+            Kind::SlowDisk | Kind::FullDisk | Kind::SyncError | Kind::BitRot | Kind::LostDisk => {
+                return self.of_disks(kind);
+            }
         })
     }
 

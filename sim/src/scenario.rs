@@ -201,8 +201,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::draw;
     use crate::cue::Cue;
+    use crate::draw;
     use crate::plan::FaultKind;
     use crate::span::Span;
     use crate::swarm::Kind;

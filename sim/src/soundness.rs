@@ -323,9 +323,7 @@ fn check_fault(plan: &Plan, index: usize, fault: &Fault) -> Result<(), Unsound> 
             struck(server)?;
             long("down", until)
         }
-        FaultKind::Reconfigure { voters, learners } => {
-            check_members(plan, voters, learners, &what)
-        }
+        FaultKind::Reconfigure { voters, learners } => check_members(plan, voters, learners, &what),
         FaultKind::WallJump { server, by_ms } => {
             struck(server)?;
             magnitude(what.key("by_ms"), *by_ms, JUMP_MS_MAX)
@@ -558,7 +556,10 @@ fn check_ranges(plan: &Plan, kind: Kind, ranges: &Ranges, here: &KeyPath) -> Res
             Who::Server(which) => check_which(plan, which, key)?,
             Who::Client(name) if name == SERVERS => {}
             Who::Client(_) if kind.strikes_servers_only() => {
-                return refuse(key, format!("a fault of the kind `{}` strikes servers", kind.name()));
+                return refuse(
+                    key,
+                    format!("a fault of the kind `{}` strikes servers", kind.name()),
+                );
             }
             Who::Client(name) if name == CLIENTS => {}
             Who::Client(name) => check_client(plan, &name, key)?,

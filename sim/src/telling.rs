@@ -374,7 +374,9 @@ fn weight_of(event: &Event) -> Weight {
         | Event::HandedOver { .. }
         | Event::Installed { .. }
         | Event::Reconfigured { .. }
-        | Event::SessionClosed { .. } | Event::TimedOut { .. } | Event::Paused { .. } => Weight::Mark,
+        | Event::SessionClosed { .. }
+        | Event::TimedOut { .. }
+        | Event::Paused { .. } => Weight::Mark,
         _ => Weight::Plain,
     }
 }

@@ -80,10 +80,21 @@ mod tests {
         let server = ServerId(1);
         let killed = || What::Killed { server };
         assert_eq!(
-            seconds(vec![(0, elected(1, 1)), (10, killed()), (12, elected(2, 2))]),
+            seconds(vec![
+                (0, elected(1, 1)),
+                (10, killed()),
+                (12, elected(2, 2))
+            ]),
             2
         );
-        let deposed = |epoch| said(1, Event::Deposed { epoch: Epoch(epoch) });
+        let deposed = |epoch| {
+            said(
+                1,
+                Event::Deposed {
+                    epoch: Epoch(epoch),
+                },
+            )
+        };
         assert_eq!(
             seconds(vec![
                 (0, elected(1, 1)),

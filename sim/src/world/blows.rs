@@ -257,9 +257,13 @@ impl Means {
             return Blow::Missed;
         };
         self.world.net.cut(machine, direction);
-        fell(format!("{name}: {direction:?}"), Some(lasts), move |means| {
-            means.world.net.mend(machine, direction);
-        })
+        fell(
+            format!("{name}: {direction:?}"),
+            Some(lasts),
+            move |means| {
+                means.world.net.mend(machine, direction);
+            },
+        )
     }
 
     fn slow_link(&self, who: &Who, by: Duration, lasts: Duration) -> Blow {
@@ -393,10 +397,7 @@ impl Means {
     }
 
     fn note_damage(&self, number: u8) {
-        self.damaged
-            .lock()
-            .expect("no panic within")
-            .insert(number);
+        self.damaged.lock().expect("no panic within").insert(number);
     }
 
     fn random(&self) -> MutexGuard<'_, Stream> {

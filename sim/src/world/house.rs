@@ -380,6 +380,7 @@ impl House {
 
     fn setup(&self, id: ServerId) -> Setup {
         let all = (1..=self.0.count).map(ServerId);
+        let described = |server: ServerId| (server, format!("server-{server}"));
         let settings = &self.0.settings;
         let mut config = Config::standalone(id);
         config.voters = self.0.voters.clone();
@@ -402,8 +403,10 @@ impl House {
                 listen: SocketAddr::new(address, CLIENT_PORT),
                 data_dir: format!("disk of server {id}"),
                 config: config.clone(),
+                servers: all.clone().map(described).collect(),
             },
             peers: all.filter(|peer| *peer != id).collect(),
+            gossip: None,
             config,
             limits: Limits::default(),
             storage,

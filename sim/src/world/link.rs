@@ -194,7 +194,9 @@ mod tests {
         let mut numbers = Vec::new();
         while let Some((length, more)) = rest.split_first_chunk() {
             let (message, more) = more.split_at(u32::from_be_bytes(*length) as usize);
-            numbers.push(u32::from_be_bytes(*message.first_chunk().expect("a number")));
+            numbers.push(u32::from_be_bytes(
+                *message.first_chunk().expect("a number"),
+            ));
             rest = more;
         }
         numbers
@@ -207,7 +209,9 @@ mod tests {
             assert_eq!(numbers, comes(0.3, 10_000), "pieces are no messages");
             let twice = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
             let late = numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
-            let lost = (0..1_000).filter(|number| !numbers.contains(number)).count();
+            let lost = (0..1_000)
+                .filter(|number| !numbers.contains(number))
+                .count();
             for count in [twice, late, lost] {
                 assert!((60..140).contains(&count), "{twice} {late} {lost}");
             }

@@ -114,7 +114,10 @@ impl Net {
     /// A process on this machine listens.
     pub fn listen(&self, machine: MachineId, port: Port) {
         let mut state = self.state();
-        state.listener(machine, port).backlog.get_or_insert_default();
+        state
+            .listener(machine, port)
+            .backlog
+            .get_or_insert_default();
     }
 
     /// The machine has power.

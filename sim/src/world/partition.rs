@@ -9,10 +9,7 @@ use crate::world::connection::MachineId;
 use crate::world::net::Net;
 
 /// The ways that a cut between the pairs stops; `direction` is seen from the first of each.
-pub fn ways(
-    pairs: &[(MachineId, MachineId)],
-    direction: Direction,
-) -> Vec<(MachineId, MachineId)> {
+pub fn ways(pairs: &[(MachineId, MachineId)], direction: Direction) -> Vec<(MachineId, MachineId)> {
     let mut ways = Vec::new();
     for (one, other) in pairs {
         if direction != Direction::To {

@@ -164,8 +164,12 @@ mod tests {
         in_a_world(seed, |agenda, net| async move {
             let (client, server) = (net.machine("client"), net.machine("server"));
             net.listen(server, Port::Clients);
-            let number = net.connect(client, server, Port::Clients).await.expect("somebody listens");
-            let (accepted, address) = poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
+            let number = net
+                .connect(client, server, Port::Clients)
+                .await
+                .expect("somebody listens");
+            let (accepted, address) =
+                poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
             assert_eq!(accepted, number);
             assert_eq!(address.ip(), net.address(client));
             let here = SimStream::new(net.clone(), number, Side::Client);
@@ -375,9 +379,13 @@ mod tests {
             );
             assert!(agenda.now() - begun >= GIVE_UP);
             net.mend(server, Direction::From);
-            let number = net.connect(client, server, Port::Clients).await.expect("all is well");
+            let number = net
+                .connect(client, server, Port::Clients)
+                .await
+                .expect("all is well");
             drop(SimStream::new(net.clone(), number, Side::Client));
-            let (number, _) = poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
+            let (number, _) =
+                poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
             let mut there = SimStream::new(net.clone(), number, Side::Server);
             assert_eq!(there.read(&mut [0; 1]).await.expect("an orderly end"), 0);
         });
@@ -395,7 +403,8 @@ mod tests {
                 () = agenda.sleep(Duration::from_millis(1500)) => true,
             };
             assert!(patience);
-            let (number, _) = poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
+            let (number, _) =
+                poll_fn(|context| net.poll_accept(server, Port::Clients, context)).await;
             let mut there = SimStream::new(net.clone(), number, Side::Server);
             assert_eq!(there.read(&mut [0; 1]).await.expect("an orderly end"), 0);
         });

@@ -20,6 +20,7 @@ fn plan() -> Plan {
     Plan {
         name: "good".to_owned(),
         servers: 1,
+        learners: Vec::new(),
         lasts: Span::secs(60),
         settles: Span::secs(10),
         workload: Workload::Mix {
@@ -34,6 +35,7 @@ fn plan() -> Plan {
         faults: Vec::new(),
         reaches: Vec::new(),
         expects: Expects::Service,
+        heals: crate::plan::Heals::default(),
     }
 }
 
