@@ -43,6 +43,8 @@ pub mod four_letter;
 pub mod frames;
 pub mod gossip;
 pub mod gossip_reports;
+#[cfg(test)]
+mod gossip_tests;
 pub mod limits;
 pub mod logging;
 pub mod mail;
