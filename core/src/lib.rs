@@ -26,6 +26,8 @@ extern crate std;
 pub mod code;
 pub mod codec;
 pub mod config;
+#[cfg(test)]
+mod ensemble_tests;
 pub mod gossip;
 pub mod ids;
 pub mod membership;

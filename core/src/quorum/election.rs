@@ -27,12 +27,16 @@ impl Replica {
                 .is_none_or(|incoming| !incoming.is_installing())
     }
 
-    /// May this directory vote for its server? Before the ensemble is founded, if it is a founder.
+    /// Does this server know nobody, and wait for greetings?
+    pub(super) fn waits_to_be_founded(&self) -> bool {
+        self.members.newest().is_empty() && self.leader.is_none()
+    }
+
+    /// May this directory vote for its server? Before the ensemble is founded, if it is a founder;
+    /// one that voted then remembers it.
     fn may_vote(&self) -> bool {
-        match self.members.is_founded() {
-            true => self.ballot.standing == Standing::Admitted,
-            false => self.members.newest().knows(self.server, self.directory),
-        }
+        let founds = || self.members.newest().knows(self.server, self.directory);
+        self.ballot.standing == Standing::Admitted || (!self.members.is_founded() && founds())
     }
 
     /// The next election is due some time between the configured time-out and twice that.
@@ -49,6 +53,13 @@ impl Replica {
 
     /// Nobody was heard of who leads.
     pub(super) fn election_due(&mut self, now: Now) {
+        if self.waits_to_be_founded() {
+            // A greeting may have been lost.
+            self.draw_election(now);
+            let peers: Vec<ServerId> = self.peers.keys().copied().collect();
+            peers.into_iter().for_each(|peer| self.greet(peer));
+            return;
+        }
         if !self.may_stand() {
             return;
         }

@@ -380,8 +380,7 @@ impl Replica {
 
     /// The alarms that are armed.
     pub fn armed(&self) -> impl Iterator<Item = (Instant, Alarm)> {
-        let election = self
-            .may_stand()
+        let election = (self.may_stand() || self.waits_to_be_founded())
             .then(|| (self.election_at.max(self.full_until), Alarm::Election));
         let reign = self.reign.as_ref().map(|reign| reign.armed());
         election.into_iter().chain(reign.into_iter().flatten())
@@ -407,6 +406,11 @@ impl Replica {
         self.acked = None;
         self.owes_ack |= self.leader == Some(server);
         self.probe_again(server, directory);
+        self.greet(server);
+    }
+
+    /// Says what this server has.
+    pub(super) fn greet(&mut self, server: ServerId) {
         let greeting = Message::Greeting {
             epoch: self.ballot.epoch,
             last: self.last(),
