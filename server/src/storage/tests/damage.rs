@@ -9,8 +9,9 @@ use crate::storage::names::{self, Name};
 use crate::storage::sector::SECTOR_BYTES;
 use crate::storage::settings::StorageSettings;
 use crate::storage::storage::open;
+use crate::storage::tests::books::{Books, Step};
 use crate::storage::tests::crash_disk::{Chance, CrashDisk, Faults};
-use crate::storage::tests::feeder::{Ask, Books, ballot, block_on, entries, state, tail};
+use crate::storage::tests::feeder::{Ask, FRESH, Reach, SERVER, Shipment, block_on};
 
 const SETTINGS: StorageSettings = StorageSettings {
     segment_bytes: 4096,
@@ -26,6 +27,17 @@ enum End {
     BeforeSeal,
 }
 
+/// A directory in which another server's snapshot has replaced the log, and what it holds.
+fn installed() -> (Files, Books) {
+    let (files, mut books) = directory(3, End::Stop);
+    let disk = CrashDisk::with_files(&files);
+    let install = Ask::Install(Reach::Beyond, Shipment::Sound);
+    let asks = [install, Ask::Rest, Ask::Rest, Ask::Entry(600), Ask::Rest];
+    block_on(books.live(disk.clone(), SETTINGS, &asks, || {})).expect("no faults");
+    assert_eq!(books.installs, 1);
+    (disk.files(), books)
+}
+
 /// A directory with several segments after `snapshots` snapshots (at most 5; the fifth comes last),
 /// and what it holds.
 fn directory(snapshots: usize, end: End) -> (Files, Books) {
@@ -34,6 +46,7 @@ fn directory(snapshots: usize, end: End) -> (Files, Books) {
     let burst = [
         Ask::Entry(10),
         Ask::Entry(700),
+        Ask::Cut(1),
         Ask::Rest,
         Ask::Entry(1200),
         Ask::Rest,
@@ -81,17 +94,13 @@ fn newest_snapshot(files: &Files) -> Zxid {
 /// Opens the files; on success they must hold all that was saved.
 fn reopen(files: &Files, books: &Books) -> Result<Files, StorageError> {
     let disk = CrashDisk::with_files(files);
-    let opened = block_on(open(disk.clone(), SETTINGS))?;
-    let recovered = opened.recovered;
-    let mut store = recovered.store;
-    let applied = store.applied();
-    assert_eq!(recovered.entries, entries(&books.saved, applied));
-    assert_eq!(recovered.ballot, ballot(&books.saved));
-    for entry in &recovered.entries {
-        store.execute(entry, &mut Vec::new());
-    }
-    assert_eq!(store.applied(), tail(&books.saved));
-    assert_eq!(store.tree().digest(), state(&books.saved).tree().digest());
+    let opened = block_on(open(disk.clone(), SETTINGS, SERVER, FRESH))?;
+    let mut books = Books {
+        done: books.done.clone(),
+        directory: books.directory,
+        ..Books::default()
+    };
+    books.compare(&opened.recovered);
     Ok(disk.files())
 }
 
@@ -165,6 +174,27 @@ fn the_log_alone_replaces_the_only_snapshots() {
     reopen(&files, &books).expect("the log goes back to the beginning");
 }
 
+/// An older snapshot is there still, but no log leads from it to where the log begins.
+#[test]
+fn nothing_replaces_an_installed_snapshot() {
+    let (files, books) = installed();
+    reopen(&files, &books).expect("undamaged");
+    let newest = newest_snapshot(&files);
+    for at in 0..files[&names::snapshot(newest)].len() {
+        let mut damaged = files.clone();
+        damaged.get_mut(&names::snapshot(newest)).expect("there")[at] ^= 1 << (at % 8);
+        match reopen(&damaged, &books) {
+            Err(StorageError::Damaged { file, .. }) => assert_eq!(file, names::snapshot(newest)),
+            Err(other) => panic!("{at}: {other}"),
+            Ok(_) => panic!("{at}: not noticed"),
+        }
+    }
+    let mut without_log = files.clone();
+    without_log.remove(&last_segment(&files));
+    let error = reopen(&without_log, &books).expect_err("the log is gone");
+    assert!(matches!(error, StorageError::Gap { .. }), "{error}");
+}
+
 #[test]
 fn a_zeroed_sector_is_refused_wherever_a_seal_follows() {
     let (files, books) = directory(0, End::Stop);
@@ -195,7 +225,8 @@ fn a_torn_tail_is_cut_and_the_next_life_goes_on() {
     // The last group has two sectors, of which the second never came.
     let bytes = files.get_mut(&name).expect("there");
     bytes.truncate(bytes.len() - SECTOR_BYTES + 100);
-    let torn = books.saved.pop().expect("saved");
+    let torn = books.done.pop().expect("saved");
+    assert!(matches!(torn, Step::Save(_)));
     books.maybe.push(torn);
     let disk = CrashDisk::with_files(&files);
     let asks = [Ask::Entry(5), Ask::Rest, Ask::Rest];
@@ -217,11 +248,12 @@ fn missing_files_are_noticed() {
             (Ok(_), Some(Name::Snapshot(_))) => {}
             (Ok(_), _) => assert_ne!(*name, last_segment(&files)),
             (Err(StorageError::Gap { .. }), Some(Name::Segment(_))) => {}
+            (Err(StorageError::NoIdentity { .. }), Some(Name::Identity)) => {}
             (Err(other), _) => panic!("without {name}: {other}"),
         }
     }
     let mut without_log = files.clone();
-    without_log.retain(|name, _| matches!(Name::parse(name), Some(Name::Snapshot(_))));
+    without_log.retain(|name, _| !matches!(Name::parse(name), Some(Name::Segment(_))));
     let error = reopen(&without_log, &books).expect_err("the log is gone");
     assert!(error.to_string().contains("there is no log"), "{error}");
 }
@@ -235,7 +267,7 @@ fn a_start_after_an_orderly_stop_writes_nothing() {
         dies_after: Some(1),
         ..Faults::default()
     });
-    let opened = block_on(open(disk.clone(), SETTINGS)).map(|_| ());
+    let opened = block_on(open(disk.clone(), SETTINGS, SERVER, FRESH)).map(|_| ());
     opened.expect("nothing is written");
     assert_eq!(disk.changes(), 1);
     let mut books = books;

@@ -2,25 +2,35 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 
-use althing_core::config::Settings;
-use althing_core::ids::{Epoch, ServerId, Ticket, Zxid};
+use althing_core::ids::{DirectoryId, Epoch, ServerId, Ticket, Zxid};
 use althing_core::node::input::Input;
-use althing_core::quorum::log::{Ballot, Record};
+use althing_core::quorum::log::{Ballot, Record, Standing};
+use althing_core::quorum::message::Extent;
 use althing_core::store::store::Store;
-use althing_core::store::txn::{Action, Entry, Txn};
-use althing_core::time::WallTime;
-use althing_core::tree::op::{ANY_VERSION, Op};
-use althing_core::tree::path::Path;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::yield_now;
 
 use crate::disk::Disk;
 use crate::storage::error::StorageError;
 use crate::storage::log::LogJob;
+use crate::storage::names;
+use crate::storage::reader::ReadJob;
 use crate::storage::settings::StorageSettings;
+use crate::storage::snapshot_file;
 use crate::storage::storage::{Opened, open};
+use crate::storage::taker::Piece;
+use crate::storage::tests::books::{Books, Log, Step, entry};
+use crate::storage::tests::crash_disk::CrashDisk;
+
+/// Whose directories the tests use.
+pub const SERVER: ServerId = ServerId(1);
+
+/// A directory that was never used gets this id.
+pub const FRESH: DirectoryId = DirectoryId(0x0123_4567_89ab_cdef);
 
 /// What the node asks for.
 #[derive(Clone, Debug)]
@@ -31,26 +41,42 @@ pub enum Ask {
     Epoch,
     /// To save an entry with this many bytes.
     Entry(usize),
-    /// To make a snapshot of all that is saved.
+    /// To take back so many entries, as far as no snapshot may hold them.
+    Cut(usize),
+    /// To make a snapshot of all that is saved, and is not being taken back.
     Snapshot,
+    /// To read the beginning of the snapshot that was asked for last.
+    Read,
+    /// To take a snapshot from another server.
+    Install(Reach, Shipment),
     /// To wait a little.
     Rest,
 }
 
-/// The node's books, over all its lives.
-#[derive(Debug, Default)]
-pub struct Books {
-    /// The records that were saved, in their order.
-    pub saved: Vec<Record>,
-    /// Those that were asked for and not answered when the last life ended.
-    pub maybe: Vec<Record>,
-    pub refused: usize,
-    pub snapshots_made: usize,
-    pub snapshots_refused: usize,
-    pub found_torn: usize,
-    incarnation: u64,
-    epoch: u32,
+/// How far another server's snapshot is ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Behind the end of the log.
+    Beyond,
+    /// One step beyond what a snapshot holds, where the log may have something else.
+    Within,
 }
+
+/// How another server's snapshot arrives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shipment {
+    /// As it is.
+    Sound,
+    /// With one bit flipped, somewhere around this part in a thousand.
+    Damaged(usize),
+    /// Without its first pieces but one, or without its end.
+    Incomplete,
+    /// Only its beginning, and then no more.
+    Abandoned,
+}
+
+/// Pieces are so long here.
+const PIECE_BYTES: usize = 200;
 
 /// Runs `future` to its end.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -60,64 +86,57 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// The position of the last entry among `records`.
-pub fn tail(records: &[Record]) -> Zxid {
-    let zxid = |record: &Record| match record {
-        Record::Entry(entry) => Some(entry.zxid),
-        Record::Ballot(_) => None,
-    };
-    records.iter().rev().find_map(zxid).unwrap_or(Zxid::ZERO)
+/// The bytes of a snapshot of `store`.
+pub fn snapshot_bytes(store: &Store) -> Vec<u8> {
+    let disk = CrashDisk::default();
+    // Its pauses wake themselves, and a test may be within a runtime already.
+    let mut context = Context::from_waker(Waker::noop());
+    let mut written = pin!(snapshot_file::write(&disk, store.clone()));
+    while written.as_mut().poll(&mut context).is_pending() {}
+    let name = names::temporary(&names::snapshot(store.applied()));
+    disk.files().remove(&name).expect("written")
 }
 
-/// The last ballot among `records`.
-pub fn ballot(records: &[Record]) -> Ballot {
-    let ballot = |record: &Record| match record {
-        Record::Ballot(ballot) => Some(*ballot),
-        Record::Entry(_) => None,
-    };
-    records.iter().rev().find_map(ballot).unwrap_or_default()
-}
-
-/// The entries among `records` that stand after `after`.
-pub fn entries(records: &[Record], after: Zxid) -> Vec<Entry> {
-    let entry = |record: &Record| match record {
-        Record::Entry(entry) if entry.zxid > after => Some(entry.clone()),
-        _ => None,
-    };
-    records.iter().filter_map(entry).collect()
-}
-
-/// The state after all of `records`.
-pub fn state(records: &[Record]) -> Store {
-    let mut store = Store::new();
-    for entry in entries(records, Zxid::ZERO) {
-        store.execute(&entry, &mut Vec::new());
+/// A state as another server has it, at a position after all that this one can have.
+fn foreign(log: &Log, from: Zxid, to: Zxid) -> Store {
+    let mut store = log.state(from);
+    if to.counter() > 0 && to.epoch() > store.applied().epoch() {
+        store.execute(&entry(Zxid::new(to.epoch(), 0), 0), &mut Vec::new());
     }
+    store.execute(&entry(to, 900), &mut Vec::new());
     store
 }
 
-/// An entry at `zxid` with `bytes` bytes of data.
-pub fn entry(zxid: Zxid, bytes: usize) -> Record {
-    let action = match zxid.counter() {
-        0 => Action::OpenEpoch {
-            leader: ServerId(1),
-            settings: Settings::default(),
-        },
-        counter => Action::Write(Op::SetData {
-            path: Path::root(),
-            data: Some(vec![counter as u8; bytes].into()),
-            version: ANY_VERSION,
-        }),
-    };
-    Record::Entry(Entry {
-        zxid,
-        txn: Arc::new(Txn {
-            wall: WallTime(1),
-            origin: None,
-            identities: Arc::from([]),
-            action,
-        }),
-    })
+/// The snapshot in pieces, in the way of `shipment`.
+fn shipped(store: &Store, shipment: Shipment) -> Vec<Piece> {
+    let mut bytes = snapshot_bytes(store);
+    if let Shipment::Damaged(part) = shipment {
+        let at = bytes.len() * part / 1000;
+        bytes[at] ^= 1 << (part % 8);
+    }
+    let count = bytes.len().div_ceil(PIECE_BYTES);
+    let pieces = (0..).zip(bytes.chunks(PIECE_BYTES));
+    let mut pieces: Vec<Piece> = pieces
+        .map(|(at, bytes)| Piece {
+            zxid: store.applied(),
+            offset: at * PIECE_BYTES as u64,
+            bytes: bytes.to_vec(),
+            extent: match at as usize + 1 == count {
+                true => Extent::Last,
+                false => Extent::More,
+            },
+        })
+        .collect();
+    match shipment {
+        Shipment::Sound | Shipment::Damaged(_) => {}
+        Shipment::Incomplete if count % 2 == 0 => drop(pieces.drain(1..count - 1)),
+        Shipment::Incomplete => {
+            pieces.pop();
+            pieces.last_mut().expect("several").extent = Extent::Last;
+        }
+        Shipment::Abandoned => pieces.truncate(2),
+    }
+    pieces
 }
 
 impl Books {
@@ -129,8 +148,9 @@ impl Books {
         asks: &[Ask],
         mut halfway: impl FnMut(),
     ) -> Result<(), StorageError> {
-        let opened = open(disk, settings).await?;
-        self.compare(&opened);
+        self.opens += 1;
+        let opened = open(disk, settings, SERVER, DirectoryId(self.opens)).await?;
+        self.compare(&opened.recovered);
         self.incarnation += 1;
         let Opened { log, snapshots, .. } = opened;
         let answers: Arc<Mutex<Vec<Input>>> = Arc::default();
@@ -139,15 +159,17 @@ impl Books {
             move |input| answers.lock().expect("not poisoned").push(input)
         };
         let (to_log, log_jobs) = mpsc::unbounded_channel();
-        let (to_snapshots, snapshot_jobs) = mpsc::unbounded_channel();
+        let (to_snapshots, stores) = mpsc::unbounded_channel();
+        let (to_reader, reads) = mpsc::unbounded_channel();
         let mut feeder = Feeder {
             incarnation: self.incarnation,
             number: 0,
-            tail: tail(&self.saved),
             unanswered: VecDeque::new(),
             refusing: false,
+            installing: false,
             to_log,
             to_snapshots,
+            to_reader,
             answers: answers.clone(),
         };
         let feed = async {
@@ -161,148 +183,219 @@ impl Books {
                     feeder.read(self);
                 }
             }
+            feeder.close();
             feeder
         };
-        let both = async {
-            let (logged, made, feeder) = tokio::join!(
-                log.run(log_jobs, answer()),
-                snapshots.run(snapshot_jobs, answer()),
-                async {
-                    let mut feeder = feed.await;
-                    feeder.close();
-                    feeder
-                },
-            );
-            (logged.and(made), feeder)
-        };
-        let (result, mut feeder) = both.await;
-        feeder.read(self);
-        let unanswered = mem::take(&mut feeder.unanswered);
-        self.maybe = unanswered.into_iter().map(|(_, record)| record).collect();
-        assert!(
-            result.is_err() || self.maybe.is_empty(),
-            "a save without answer"
+        let (logged, made, mut feeder) = tokio::join!(
+            log.run(log_jobs, answer()),
+            snapshots.run(stores, reads, answer()),
+            feed,
         );
+        let result = logged.and(made);
+        feeder.read(self);
+        assert!(
+            result.is_err() || feeder.unanswered.is_empty(),
+            "no answer: {:?}",
+            feeder.unanswered
+        );
+        self.maybe = feeder.pending().cloned().collect();
         result
     }
+}
 
-    /// What was found must be all that was saved, and of the rest only a beginning.
-    fn compare<D: Disk>(&mut self, opened: &Opened<D>) {
-        let recovered = &opened.recovered;
-        let applied = recovered.store.applied();
-        let maybe = mem::take(&mut self.maybe);
-        for more in (0..=maybe.len()).rev() {
-            let mut records = self.saved.clone();
-            records.extend_from_slice(&maybe[..more]);
-            if recovered.entries == entries(&records, applied)
-                && recovered.ballot == ballot(&records)
-                && tail(&records).max(applied) == tail(&records)
-            {
-                let at = records.iter().position(|record| match record {
-                    Record::Entry(entry) => entry.zxid > applied,
-                    Record::Ballot(_) => false,
-                });
-                let executed = &records[..at.unwrap_or(records.len())];
-                let expected = state(executed);
-                assert_eq!(recovered.store.applied(), expected.applied());
-                let digest = recovered.store.tree().digest();
-                assert_eq!(digest, expected.tree().digest());
-                self.found_torn += usize::from(more < maybe.len());
-                self.saved = records;
-                return;
-            }
-        }
-        panic!(
-            "recovered {:?}, entries {:?} after {applied}; saved up to {}, {:?}; perhaps {maybe:?}",
-            recovered.ballot,
-            recovered
-                .entries
-                .iter()
-                .map(|entry| entry.zxid)
-                .collect::<Vec<_>>(),
-            tail(&self.saved),
-            ballot(&self.saved),
-        );
-    }
+/// What the log was asked to do.
+#[derive(Debug)]
+enum Job {
+    Save(Ticket, Record),
+    /// A piece, and how many bytes are stored with it.
+    Piece(u64),
+    /// The last piece of a sound snapshot.
+    Install(Box<Store>),
+    /// The last piece of one that is none.
+    Vain,
 }
 
 struct Feeder {
     incarnation: u64,
     number: u64,
-    /// Of what was asked for.
-    tail: Zxid,
-    unanswered: VecDeque<(Ticket, Record)>,
+    unanswered: VecDeque<(Job, Option<Step>)>,
     refusing: bool,
+    /// Nothing builds on the log before it is known whether a snapshot has taken its place.
+    installing: bool,
     to_log: UnboundedSender<LogJob>,
     to_snapshots: UnboundedSender<Store>,
+    to_reader: UnboundedSender<ReadJob>,
     answers: Arc<Mutex<Vec<Input>>>,
 }
 
 impl Feeder {
     fn ask(&mut self, books: &mut Books, ask: &Ask) {
-        let record = match ask {
-            Ask::Rest => return,
-            Ask::Snapshot => {
-                // A writer that has ended answers nothing.
-                let _ = self.to_snapshots.send(state(&books.saved));
-                return;
+        match ask {
+            Ask::Rest => {}
+            Ask::Read => {
+                let (to, zxid, offset) = (ServerId(2), books.floor, 0);
+                let _ = self.to_reader.send(ReadJob { to, zxid, offset });
             }
-            _ if self.refusing => return,
+            _ if self.refusing => {}
             Ask::Ballot => {
                 books.epoch += 1;
-                Record::Ballot(Ballot {
+                self.save(Record::Ballot(Ballot {
                     epoch: Epoch(books.epoch),
                     voted_for: Some(ServerId(books.epoch as u8)),
-                })
+                    standing: match books.epoch % 2 {
+                        0 => Standing::Stranger,
+                        _ => Standing::Admitted,
+                    },
+                }));
             }
-            Ask::Entry(bytes) if self.tail != Zxid::ZERO => {
-                entry(self.tail.next().expect("few entries"), *bytes)
+            _ if self.installing => {}
+            Ask::Snapshot => {
+                let until = self.surely_kept(books);
+                books.floor = books.floor.max(until);
+                // A writer that has ended answers nothing.
+                let _ = self.to_snapshots.send(books.log().state(until));
             }
-            Ask::Epoch | Ask::Entry(_) => {
-                books.epoch += 1;
-                entry(Zxid::new(Epoch(books.epoch), 0), 0)
+            Ask::Cut(count) => {
+                let asked = self.asked(books);
+                let stays = asked.entries.len().saturating_sub(*count);
+                let after = match asked.entries[..stays].last() {
+                    Some(entry) => entry.zxid,
+                    None => asked.base.applied(),
+                };
+                if after >= books.floor && after < asked.tail() {
+                    self.save(Record::Cut(after));
+                }
             }
-        };
-        if let Record::Entry(entry) = &record {
-            self.tail = entry.zxid;
+            Ask::Epoch => self.save_entry(books, 0),
+            Ask::Entry(bytes) => match self.asked(books).tail() {
+                Zxid::ZERO => self.save_entry(books, 0),
+                tail => self.save(Record::Entry(entry(
+                    tail.next().expect("few entries"),
+                    *bytes,
+                ))),
+            },
+            Ask::Install(reach, shipment) => self.install(books, *reach, *shipment),
         }
+    }
+
+    /// Saves the first entry of a new epoch.
+    fn save_entry(&mut self, books: &mut Books, bytes: usize) {
+        books.epoch += 1;
+        let zxid = Zxid::new(Epoch(books.epoch), 0);
+        self.save(Record::Entry(entry(zxid, bytes)));
+    }
+
+    fn save(&mut self, record: Record) {
         self.number += 1;
         let ticket = Ticket {
             incarnation: self.incarnation,
             number: self.number,
         };
-        self.unanswered.push_back((ticket, record.clone()));
+        let step = Step::Save(record.clone());
+        let job = Job::Save(ticket, record.clone());
+        self.unanswered.push_back((job, Some(step)));
         let _ = self.to_log.send(LogJob::Save { ticket, record });
+    }
+
+    fn install(&mut self, books: &mut Books, reach: Reach, shipment: Shipment) {
+        let to = match reach {
+            Reach::Within if books.floor != Zxid::ZERO => books.floor.next().expect("few entries"),
+            Reach::Within | Reach::Beyond => {
+                books.epoch += 1;
+                Zxid::new(Epoch(books.epoch), 1)
+            }
+        };
+        let store = foreign(&books.log(), books.floor, to);
+        let pieces = shipped(&store, shipment);
+        for piece in pieces {
+            let stored = piece.offset + piece.bytes.len() as u64;
+            let (job, step) = match (piece.extent, shipment) {
+                (Extent::More, _) => (Job::Piece(stored), None),
+                (Extent::Last, Shipment::Sound) => {
+                    let store = Box::new(store.clone());
+                    (Job::Install(store.clone()), Some(Step::Install(store)))
+                }
+                (Extent::Last, _) => (Job::Vain, None),
+            };
+            self.installing |= step.is_some();
+            self.unanswered.push_back((job, step));
+            let _ = self.to_log.send(LogJob::Take(piece));
+        }
+    }
+
+    /// What is asked for and not yet answered, as far as it changes the log.
+    fn pending(&self) -> impl Iterator<Item = &Step> {
+        self.unanswered.iter().filter_map(|(_, step)| step.as_ref())
+    }
+
+    /// The log when all is done that was asked for.
+    fn asked(&self, books: &Books) -> Log {
+        Log::of(books.done.iter().chain(self.pending()))
+    }
+
+    /// How much of what is saved no cut takes back that is asked for.
+    fn surely_kept(&self, books: &Books) -> Zxid {
+        let cuts = self.pending().filter_map(|step| match step {
+            Step::Save(Record::Cut(after)) => Some(*after),
+            _ => None,
+        });
+        cuts.fold(books.log().tail(), Zxid::min)
     }
 
     fn read(&mut self, books: &mut Books) {
         let answers = mem::take(&mut *self.answers.lock().expect("not poisoned"));
         for answer in answers {
             match answer {
-                Input::Saved(ticket) => {
-                    let (asked, record) = self.unanswered.pop_front().expect("asked for");
-                    assert_eq!(ticket, asked, "answers come in the order of the tickets");
-                    assert!(
-                        !self.refusing,
-                        "saved although it builds on what was refused"
-                    );
-                    books.saved.push(record);
-                }
-                Input::Refused(ticket) => {
-                    let (asked, _) = self.unanswered.pop_front().expect("asked for");
-                    assert_eq!(ticket, asked, "answers come in the order of the tickets");
-                    books.refused += 1;
-                    self.refusing = !self.unanswered.is_empty();
-                    self.tail = tail(&books.saved);
-                    let _ = self.to_log.send(LogJob::Resume);
-                }
                 Input::SnapshotMade { zxid } => {
                     books.snapshots_made += 1;
                     let _ = self.to_log.send(LogJob::Prune { up_to: zxid });
                 }
                 Input::SnapshotRefused { .. } => books.snapshots_refused += 1,
-                other => panic!("no answer of the storage: {other:?}"),
+                Input::ChunkRead { bytes, offset, .. } => {
+                    assert!(offset == 0 && bytes.starts_with(b"ALTHSNAP"));
+                    books.pieces_read += 1;
+                }
+                Input::ChunkMissed { .. } => books.pieces_missed += 1,
+                answer => self.read_log(books, answer),
             }
+        }
+    }
+
+    /// The answers of the log come in the order of what was asked.
+    fn read_log(&mut self, books: &mut Books, answer: Input) {
+        let (job, step) = self.unanswered.pop_front().expect("asked for");
+        match (answer, job) {
+            (Input::Saved(ticket), Job::Save(asked, record)) => {
+                assert_eq!(ticket, asked);
+                assert!(!self.refusing, "saved, and builds on what was refused");
+                books.saves += 1;
+                books.cuts += usize::from(matches!(record, Record::Cut(_)));
+                books.done.extend(step);
+            }
+            (Input::Refused(ticket), Job::Save(asked, _)) => {
+                assert_eq!(ticket, asked);
+                books.refused += 1;
+                let is_save = |(job, _): &(Job, _)| matches!(job, Job::Save(..));
+                self.refusing = self.unanswered.iter().any(is_save);
+                let _ = self.to_log.send(LogJob::Resume);
+            }
+            (Input::ChunkTaken { offset, .. }, Job::Piece(stored)) => {
+                assert_eq!(offset, stored);
+            }
+            (Input::ChunkRefused { .. }, Job::Piece(_) | Job::Vain) => books.pieces_refused += 1,
+            (Input::ChunkRefused { .. }, Job::Install(_)) => {
+                books.pieces_refused += 1;
+                self.installing = false;
+            }
+            (Input::Installed { store }, Job::Install(expected)) => {
+                assert_eq!(store.applied(), expected.applied());
+                assert_eq!(store.tree().digest(), expected.tree().digest());
+                books.installs += 1;
+                books.floor = expected.applied();
+                books.done.extend(step);
+                self.installing = false;
+            }
+            (answer, job) => panic!("{answer:?} answers {job:?}"),
         }
     }
 
@@ -310,5 +403,6 @@ impl Feeder {
     fn close(&mut self) {
         self.to_log = mpsc::unbounded_channel().0;
         self.to_snapshots = mpsc::unbounded_channel().0;
+        self.to_reader = mpsc::unbounded_channel().0;
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::os_disk::{DirectoryError, OsDisk};
 use crate::storage::settings::StorageSettings;
-use crate::storage::tests::feeder::{Ask, Books, block_on};
+use crate::storage::tests::books::Books;
+use crate::storage::tests::feeder::{Ask, Reach, Shipment, block_on};
 
 #[test]
 fn several_lives_in_a_real_directory() {
@@ -25,9 +26,31 @@ fn several_lives_in_a_real_directory() {
     }
     let disk = OsDisk::lock(&path).expect("nobody else uses it");
     block_on(books.live(disk, settings, &[], || {})).expect("a sound disk");
-    // Two snapshots, the lock, and a log that was pruned.
+    // Two snapshots, the lock, the identity, and a log that was pruned.
     let files = std::fs::read_dir(&path).expect("a directory").count();
-    assert!((4..12).contains(&files), "{files}");
+    assert!((5..13).contains(&files), "{files}");
+}
+
+#[test]
+fn a_received_snapshot_in_a_real_directory() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let path = scratch.path().join("data");
+    let mut books = Books::default();
+    let install = Ask::Install(Reach::Beyond, Shipment::Sound);
+    let mut asks = vec![
+        Ask::Ballot,
+        Ask::Entry(0),
+        Ask::Entry(10),
+        Ask::Cut(1),
+        install,
+    ];
+    asks.extend([Ask::Rest, Ask::Rest, Ask::Entry(20), Ask::Rest, Ask::Cut(1)]);
+    for life in 1..=3 {
+        let disk = OsDisk::lock(&path).expect("nobody else uses it");
+        let settings = StorageSettings::default();
+        block_on(books.live(disk, settings, &asks, || {})).expect("a sound disk");
+        assert_eq!(books.installs, life);
+    }
 }
 
 #[test]

@@ -2,16 +2,17 @@
 
 use althing_core::ids::{Epoch, Ticket, Zxid};
 use althing_core::node::input::Input;
-use althing_core::quorum::log::{Ballot, Record};
+use althing_core::quorum::log::{Ballot, Record, Standing};
 use tokio::sync::mpsc;
 
 use crate::storage::error::StorageError;
 use crate::storage::log::LogJob;
-use crate::storage::names::{self, Name};
+use crate::storage::names::{self, IDENTITY, Name};
 use crate::storage::settings::{GROUP_BYTES_MAX, StorageSettings};
 use crate::storage::storage::open;
+use crate::storage::tests::books::{self, Books};
 use crate::storage::tests::crash_disk::{Chance, CrashDisk, Faults};
-use crate::storage::tests::feeder::{Ask, Books, block_on, entry};
+use crate::storage::tests::feeder::{Ask, FRESH, SERVER, block_on};
 
 /// Opens the disk and does the jobs; what was recovered, and the answers.
 fn run(
@@ -19,7 +20,12 @@ fn run(
     faults: Faults,
     jobs: Vec<LogJob>,
 ) -> (Vec<Zxid>, Vec<Input>, Result<(), StorageError>) {
-    let opened = block_on(open(disk.clone(), StorageSettings::default()));
+    let opened = block_on(open(
+        disk.clone(),
+        StorageSettings::default(),
+        SERVER,
+        FRESH,
+    ));
     let opened = opened.map_err(|error| error.to_string()).expect("whole");
     let entries = opened.recovered.entries.iter();
     let recovered = entries.map(|entry| entry.zxid).collect();
@@ -52,11 +58,29 @@ fn at(counter: u32) -> Zxid {
     Zxid::new(Epoch(1), counter)
 }
 
+fn entry(zxid: Zxid, bytes: usize) -> Record {
+    Record::Entry(books::entry(zxid, bytes))
+}
+
+/// Inputs cannot be compared, but what they say can.
+fn assert_answers(answers: &[Input], expected: &[Input]) {
+    assert_eq!(format!("{answers:?}"), format!("{expected:?}"));
+}
+
 fn new_ballot() -> Record {
     Record::Ballot(Ballot {
         epoch: Epoch(2),
         voted_for: None,
+        standing: Standing::Admitted,
     })
+}
+
+/// How much space a directory takes that holds nothing.
+fn identity_bytes() -> usize {
+    let disk = CrashDisk::default();
+    let (_, _, result) = run(&disk, Faults::default(), Vec::new());
+    result.expect("no faults");
+    disk.files()[IDENTITY].len()
 }
 
 #[test]
@@ -64,7 +88,7 @@ fn without_space_everything_up_to_the_resumption_is_refused() {
     let disk = CrashDisk::default();
     let (_, answers, result) = run(&disk, Faults::default(), vec![save(1, entry(at(0), 0))]);
     result.expect("space");
-    assert_eq!(answers, [Input::Saved(ticket(1))]);
+    assert_answers(&answers, &[Input::Saved(ticket(1))]);
     let before: usize = disk.files().values().map(Vec::len).sum();
 
     let faults = Faults {
@@ -87,7 +111,7 @@ fn without_space_everything_up_to_the_resumption_is_refused() {
         Input::Refused(ticket(3)),
         Input::Saved(ticket(4)),
     ];
-    assert_eq!(answers, expected);
+    assert_answers(&answers, &expected);
 
     disk.lose_power(&mut Chance(7));
     let (recovered, _, _) = run(&disk, Faults::default(), Vec::new());
@@ -99,13 +123,14 @@ fn without_space_for_a_segment_nothing_of_it_stays() {
     let disk = CrashDisk::default();
     for space in [0, 100] {
         let faults = Faults {
-            space: Some(space),
+            space: Some(identity_bytes() + space),
             ..Faults::default()
         };
         let (_, answers, result) = run(&disk, faults, vec![save(1, entry(at(0), 0))]);
         result.expect("want of space ends nothing");
-        assert_eq!(answers, [Input::Refused(ticket(1))]);
-        assert!(disk.files().is_empty(), "{:?}", disk.files().keys());
+        assert_answers(&answers, &[Input::Refused(ticket(1))]);
+        let files: Vec<String> = disk.files().into_keys().collect();
+        assert_eq!(files, [IDENTITY]);
         disk.kill();
     }
 }
@@ -115,12 +140,12 @@ fn a_log_without_space_for_its_seal_is_whole_without_it() {
     let disk = CrashDisk::default();
     // A header and one group.
     let faults = Faults {
-        space: Some(1024 + 10),
+        space: Some(identity_bytes() + 1024 + 10),
         ..Faults::default()
     };
     let (_, answers, result) = run(&disk, faults, vec![save(1, entry(at(0), 0))]);
     result.expect("want of space ends nothing");
-    assert_eq!(answers, [Input::Saved(ticket(1))]);
+    assert_answers(&answers, &[Input::Saved(ticket(1))]);
     assert_eq!(disk.files()[&names::segment(Zxid::ZERO)].len(), 1024);
     disk.kill();
     let (recovered, ..) = run(&disk, Faults::default(), Vec::new());
@@ -138,7 +163,7 @@ fn a_failed_sync_ends_the_writer_and_acknowledges_nothing() {
         let (_, answers, result) = run(&disk, faults, vec![save(1, entry(at(0), 0))]);
         let error = result.expect_err("fatal").to_string();
         assert!(error.contains(": cannot sync"), "{error}");
-        assert_eq!(answers, []);
+        assert_answers(&answers, &[]);
         // What the failed sync left in memory is made durable before it is believed.
         disk.kill();
         let (recovered, ..) = run(&disk, Faults::default(), Vec::new());
@@ -153,6 +178,39 @@ fn a_failed_sync_ends_the_writer_and_acknowledges_nothing() {
 fn an_entry_out_of_order_is_a_mistake_of_the_program() {
     let jobs = vec![save(1, entry(at(0), 0)), save(2, entry(at(2), 0))];
     let _ = run(&CrashDisk::default(), Faults::default(), jobs);
+}
+
+#[test]
+#[should_panic(expected = "a cut after 1.2 of a log that ends at 1.1")]
+fn a_cut_behind_the_end_is_a_mistake_of_the_program() {
+    let cut = Record::Cut(at(2));
+    let jobs = vec![
+        save(1, entry(at(0), 0)),
+        save(2, entry(at(1), 0)),
+        save(3, cut),
+    ];
+    let _ = run(&CrashDisk::default(), Faults::default(), jobs);
+}
+
+/// What follows a cut may be older than the segment that it is written to.
+#[test]
+fn no_segment_has_the_name_of_an_older_one() {
+    let settings = StorageSettings {
+        segment_bytes: 1,
+        snapshots_kept: 1,
+    };
+    let disk = CrashDisk::default();
+    let mut books = Books::default();
+    let mut asks = Vec::new();
+    for _ in 0..4 {
+        for _ in 0..5 {
+            asks.extend([Ask::Entry(1), Ask::Rest, Ask::Rest]);
+        }
+        asks.extend([Ask::Cut(4), Ask::Rest, Ask::Rest]);
+    }
+    block_on(books.live(disk.clone(), settings, &asks, || {})).expect("no faults");
+    assert_eq!(books.cuts, 4);
+    block_on(books.live(disk, settings, &[], || {})).expect("no faults");
 }
 
 #[test]
@@ -178,6 +236,7 @@ fn segments_follow_each_other_and_go_with_the_snapshots() {
         match Name::parse(name) {
             Some(Name::Segment(base)) => segments.push(base),
             Some(Name::Snapshot(zxid)) => snapshots.push(zxid),
+            Some(Name::Identity) => {}
             other => panic!("{name}: {other:?}"),
         }
     }

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 
 use crate::storage::settings::StorageSettings;
+use crate::storage::tests::books::Books;
 use crate::storage::tests::crash_disk::{Chance, CrashDisk, Faults};
-use crate::storage::tests::feeder::{Ask, Books, block_on};
+use crate::storage::tests::feeder::{Ask, Reach, Shipment, block_on};
 
 #[derive(Clone, Debug)]
 struct Life {
@@ -22,19 +23,29 @@ enum End {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
+    let reach = prop_oneof![Just(Reach::Beyond), Just(Reach::Within)];
+    let shipment = prop_oneof![
+        6 => Just(Shipment::Sound),
+        1 => (0..1000usize).prop_map(Shipment::Damaged),
+        1 => Just(Shipment::Incomplete),
+        1 => Just(Shipment::Abandoned),
+    ];
     prop_oneof![
         8 => (0..700usize).prop_map(Ask::Entry),
         1 => (700..3000usize).prop_map(Ask::Entry),
         1 => Just(Ask::Ballot),
         1 => Just(Ask::Epoch),
+        2 => (1..6usize).prop_map(Ask::Cut),
         1 => Just(Ask::Snapshot),
+        1 => Just(Ask::Read),
+        1 => (reach, shipment).prop_map(|(reach, shipment)| Ask::Install(reach, shipment)),
         6 => Just(Ask::Rest),
     ]
 }
 
 fn life() -> impl Strategy<Value = Life> {
     let faults = (
-        proptest::option::of(0..60u64),
+        proptest::option::of(0..80u64),
         proptest::option::weighted(0.2, 0..20u64),
         proptest::option::weighted(0.3, 1000..20_000usize),
     );
@@ -114,13 +125,23 @@ fn the_lives_reach_what_they_are_for() {
             snapshots_kept: 2,
         };
         let books = run(settings, &lives, seed);
-        total.saved.extend(books.saved);
+        total.saves += books.saves;
+        total.cuts += books.cuts;
+        total.installs += books.installs;
+        total.installs_found += books.installs_found;
+        total.pieces_refused += books.pieces_refused;
+        total.pieces_read += books.pieces_read;
         total.refused += books.refused;
         total.snapshots_made += books.snapshots_made;
         total.snapshots_refused += books.snapshots_refused;
         total.found_torn += books.found_torn;
     }
-    assert!(total.saved.len() > 500, "{}", total.saved.len());
+    assert!(total.saves > 500, "{}", total.saves);
+    assert!(total.cuts > 50, "{}", total.cuts);
+    assert!(total.installs > 20, "{}", total.installs);
+    assert!(total.installs_found > 0, "{}", total.installs_found);
+    assert!(total.pieces_refused > 20, "{}", total.pieces_refused);
+    assert!(total.pieces_read > 10, "{}", total.pieces_read);
     assert!(total.refused > 20, "{}", total.refused);
     assert!(total.snapshots_made > 50, "{}", total.snapshots_made);
     assert!(total.snapshots_refused > 0, "{}", total.snapshots_refused);

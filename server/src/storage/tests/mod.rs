@@ -1,8 +1,11 @@
 //! Proofs of the storage: lives that end by kill, power loss and failure; damage; real files.
 
+mod books;
 mod crash_disk;
 mod damage;
 mod feeder;
 mod files;
+mod identity;
 mod limits;
 mod lives;
+mod transfer;
