@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::campaign::{self, Flaky, Orders, Outcome, Red, Repeat, Tally};
 use crate::draw;
+use crate::explore::options::{self, ExploreOptions, Explored};
 use crate::history::History;
 use crate::library::{Entry, Library, Unreadable};
 use crate::performance::Performance;
@@ -70,6 +71,8 @@ enum Command {
         #[command(flatten)]
         view: ViewOptions,
     },
+    /// See every state of small ensembles, within bounds, and check what must hold in each
+    Explore(ExploreOptions),
     /// Print the plan that a seed draws, which is a scenario itself
     Plan {
         /// A scenario file, or the bare name of a scenario
@@ -180,6 +183,15 @@ impl From<Unreadable> for Failure {
     }
 }
 
+impl From<Unexplored> for Failure {
+    fn from(error: Unexplored) -> Failure {
+        match error {
+            Unexplored::Input(message) => Failure::Input(message),
+            Unexplored::Output(error) => Failure::Output(error),
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         Failure::Output(error)
@@ -220,6 +232,13 @@ fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<
         }
         Some(Command::Replay { file, seed, view }) => {
             replay(&library.open(&file)?, seed, &view, perform, out)
+        }
+        Some(Command::Explore(options)) => {
+            let explored = options::explore(&options, &stop_on_signals()?, out)?;
+            Ok(match explored {
+                Explored::Well => Verdict::Green,
+                Explored::Broken => Verdict::Red,
+            })
         }
         Some(Command::Plan { file, seed }) => {
             let entry = library.open(&file)?;

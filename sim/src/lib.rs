@@ -12,6 +12,7 @@ pub mod check;
 pub mod command;
 pub mod cue;
 pub mod draw;
+pub mod explore;
 pub mod figures;
 pub mod history;
 pub mod library;

@@ -1,0 +1,143 @@
+//! What was seen to happen: the history on which the invariants of agreement rest.
+
+use std::collections::BTreeMap;
+
+use althing_core::ids::{Epoch, ServerId, Zxid};
+use althing_core::membership::Membership;
+
+use crate::explore::digest::Digest;
+use crate::explore::disk::Mark;
+use crate::explore::violation::Violation;
+
+/// Something that a server has executed, so that it is agreed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Agreed {
+    /// Where, and what the log holds up to there.
+    pub mark: Mark,
+    /// The digest of the tree after it.
+    pub tree: u128,
+    /// The epoch in which the first server that executed it knew it to be agreed.
+    pub known_in: Epoch,
+}
+
+/// What was seen to happen since the beginning. Servers forget; this does not.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    leaders: BTreeMap<Epoch, ServerId>,
+    agreed: Vec<Agreed>,
+    changes: Vec<Zxid>,
+    membership: Membership,
+    acknowledged: Zxid,
+}
+
+impl Ledger {
+    /// Everything that is agreed, in order.
+    pub fn agreed(&self) -> &[Agreed] {
+        &self.agreed
+    }
+
+    /// The newest members that are agreed.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Where the znode that clients watch was changed.
+    pub fn changes(&self) -> &[Zxid] {
+        &self.changes
+    }
+
+    /// The newest position that a client was told is done.
+    pub fn acknowledged(&self) -> Zxid {
+        self.acknowledged
+    }
+
+    /// A client was told that this is done.
+    pub fn acknowledge(&mut self, zxid: Zxid) {
+        self.acknowledged = self.acknowledged.max(zxid);
+    }
+
+    /// Was something executed at this position?
+    pub fn is_agreed(&self, zxid: Zxid) -> bool {
+        zxid == Zxid::ZERO || self.find(zxid).is_some()
+    }
+
+    fn find(&self, zxid: Zxid) -> Option<&Agreed> {
+        let found = self
+            .agreed
+            .binary_search_by_key(&zxid, |agreed| agreed.mark.zxid);
+        found.ok().map(|index| &self.agreed[index])
+    }
+
+    /// A server has won an epoch.
+    pub fn elected(&mut self, epoch: Epoch, leader: ServerId) -> Result<(), Violation> {
+        match self.leaders.insert(epoch, leader) {
+            Some(other) if other != leader => Err(Violation::new(
+                "I5 election safety",
+                format!("{other} and {leader} both lead epoch {epoch}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A server has executed something; gives whether it was the first to do so.
+    pub fn executed(&mut self, who: ServerId, agreed: Agreed) -> Result<bool, Violation> {
+        let zxid = agreed.mark.zxid;
+        match self.find(zxid) {
+            Some(known) if known.mark != agreed.mark => Err(Violation::new(
+                "I1 agreement",
+                format!("{who} executed something else at {zxid} than was agreed"),
+            )),
+            Some(known) if known.tree != agreed.tree => Err(Violation::new(
+                "I1 agreement",
+                format!("{who} has another tree at {zxid}"),
+            )),
+            Some(_) => Ok(false),
+            None => {
+                let last = self.agreed.last().map(|agreed| agreed.mark.zxid);
+                if last.is_some_and(|last| last > zxid) {
+                    let text = format!("{who} executed {zxid}, which was passed over");
+                    return Err(Violation::new("I2 positions", text));
+                }
+                self.agreed.push(agreed);
+                Ok(true)
+            }
+        }
+    }
+
+    /// The znode that clients watch was changed.
+    pub fn changed(&mut self, zxid: Zxid) {
+        self.changes.push(zxid);
+    }
+
+    /// These are the members after the newest transaction.
+    pub fn set_membership(&mut self, membership: &Membership) {
+        if self.membership != *membership {
+            self.membership = membership.clone();
+        }
+    }
+
+    /// Checks a state that a server took over instead of executing its way there.
+    pub fn installed(&self, who: ServerId, mark: Mark, tree: u128) -> Result<(), Violation> {
+        match self.find(mark.zxid) {
+            Some(known) if known.mark == mark && known.tree == tree => Ok(()),
+            _ => Err(Violation::new(
+                "I1 agreement",
+                format!("{who} took over a state at {} that nobody had", mark.zxid),
+            )),
+        }
+    }
+
+    /// Feeds everything that matters.
+    pub fn fingerprint(&self, digest: &mut Digest) {
+        for (epoch, leader) in &self.leaders {
+            digest.number(u64::from(epoch.0) << 8 | u64::from(leader.0));
+        }
+        digest.number(self.acknowledged.0);
+        if let Some(last) = self.agreed.last() {
+            digest.number(last.mark.zxid.0).digest(last.mark.chain);
+        }
+        for agreed in &self.agreed {
+            digest.number(u64::from(agreed.known_in.0));
+        }
+    }
+}

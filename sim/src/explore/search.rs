@@ -1,0 +1,182 @@
+//! The exhaustive search: depth first, through every state within the bounds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::explore::action::Action;
+use crate::explore::choices::choices;
+use crate::explore::invariant;
+use crate::explore::notes::Notes;
+use crate::explore::violation::Violation;
+use crate::explore::visited::Visited;
+use crate::explore::world::World;
+use crate::stopwatch::Stopwatch;
+use crate::world::caught;
+
+/// The clock is read once in so many transitions.
+const CLOCK_EVERY: u64 = 1 << 12;
+
+/// When a search gives up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'a> {
+    /// Unique states.
+    pub states_max: u64,
+    /// Real time.
+    pub real_max: Duration,
+    /// Bytes of the set of states.
+    pub bytes_max: u64,
+    /// Somebody wants it to end.
+    pub stop: &'a AtomicBool,
+}
+
+/// How a search ended.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Every state within the bounds was seen, and all is well in each.
+    Whole,
+    /// The search gave up; all is well in what it saw.
+    Partial(&'static str),
+    /// An invariant is broken at the end of these actions.
+    Broken(Vec<Action>, Violation),
+}
+
+/// What a search came to.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Unique states.
+    pub states: u64,
+    /// Those among them that lie beyond the bounds and were not looked behind.
+    pub beyond: u64,
+    /// Actions that were tried.
+    pub transitions: u64,
+    /// The longest path.
+    pub depth: usize,
+    /// How long it took.
+    pub real: Duration,
+    /// Bytes of the set of states.
+    pub bytes: u64,
+    /// What was seen to happen, and on how many transitions.
+    pub notes: Notes,
+    /// How it ended.
+    pub verdict: Verdict,
+}
+
+/// Does the action in a copy of the world, and checks the state that it comes to. A panic of the
+/// node is a broken invariant.
+pub fn follow(world: &World, action: &Action, notes: &mut Notes) -> Result<World, Violation> {
+    let mut next = world.clone();
+    let acted = catch_unwind(AssertUnwindSafe(|| {
+        next.act(action, notes)?;
+        invariant::check(&next)
+    }));
+    match acted {
+        Ok(Ok(())) => Ok(next),
+        Ok(Err(violation)) => Err(violation),
+        Err(payload) => Err(Violation::new("Node::check", caught::message(&*payload))),
+    }
+}
+
+struct Frame {
+    world: World,
+    choices: Vec<Action>,
+    next: usize,
+}
+
+impl Frame {
+    fn of(world: World) -> Frame {
+        Frame {
+            choices: choices(&world),
+            world,
+            next: 0,
+        }
+    }
+}
+
+/// Is this state within the bounds?
+fn is_within(world: &World) -> bool {
+    let epoch_max = world.rules().epoch_max;
+    let mut epochs = world.servers().iter().map(|server| server.role.1.0);
+    epochs.all(|epoch| epoch <= epoch_max)
+}
+
+/// Looks at every state that `first` can come to.
+pub fn search(first: World, limits: &Limits<'_>) -> Tally {
+    caught::keep_panics_of_this_thread();
+    let stopwatch = Stopwatch::start();
+    let mut visited = Visited::new();
+    visited.insert(first.fingerprint());
+    let mut stack = vec![Frame::of(first)];
+    let mut tally = Tally {
+        states: 1,
+        beyond: 0,
+        transitions: 0,
+        depth: 0,
+        real: Duration::ZERO,
+        bytes: 0,
+        notes: Notes::counting(),
+        verdict: Verdict::Whole,
+    };
+    while let Some(frame) = stack.last_mut() {
+        let Some(action) = frame.choices.get(frame.next).copied() else {
+            stack.pop();
+            continue;
+        };
+        frame.next += 1;
+        tally.transitions += 1;
+        match follow(&frame.world, &action, &mut tally.notes) {
+            Err(violation) => {
+                tally.verdict = Verdict::Broken(path(&stack), violation);
+                break;
+            }
+            Ok(next) => {
+                if !visited.insert(next.fingerprint()) {
+                    continue;
+                }
+                if !is_within(&next) {
+                    tally.beyond += 1;
+                    continue;
+                }
+                stack.push(Frame::of(next));
+                tally.depth = tally.depth.max(stack.len() - 1);
+            }
+        }
+        if let Some(reason) = gives_up(&visited, tally.transitions, limits, &stopwatch) {
+            tally.verdict = Verdict::Partial(reason);
+            break;
+        }
+    }
+    tally.states = visited.len();
+    tally.bytes = visited.bytes();
+    tally.real = stopwatch.real();
+    tally
+}
+
+/// The actions that led to the top of the stack, and the one that was tried there.
+fn path(stack: &[Frame]) -> Vec<Action> {
+    stack
+        .iter()
+        .map(|frame| frame.choices[frame.next - 1])
+        .collect()
+}
+
+fn gives_up(
+    visited: &Visited,
+    transitions: u64,
+    limits: &Limits<'_>,
+    stopwatch: &Stopwatch,
+) -> Option<&'static str> {
+    if visited.len() >= limits.states_max {
+        return Some("count of states");
+    }
+    if !transitions.is_multiple_of(CLOCK_EVERY) {
+        return None;
+    }
+    if limits.stop.load(Ordering::Relaxed) {
+        return Some("stopped");
+    }
+    if visited.bytes() > limits.bytes_max {
+        return Some("memory");
+    }
+    (stopwatch.real() > limits.real_max).then_some("time")
+}
