@@ -34,7 +34,7 @@ struct Making {
 enum Turn {
     Read(ReadJob),
     Made(Zxid, Result<(), Failure>),
-    Make(Option<Store>),
+    Make(Option<Box<Store>>),
 }
 
 impl<D: Disk> SnapshotWriter<D> {
@@ -63,7 +63,7 @@ impl<D: Disk> SnapshotWriter<D> {
                 biased;
                 Some(job) = reads.recv() => Turn::Read(job),
                 turn = made(&mut making), if making.is_some() => turn,
-                store = stores.recv(), if making.is_none() => Turn::Make(store),
+                store = stores.recv(), if making.is_none() => Turn::Make(store.map(Box::new)),
             };
             match turn {
                 Turn::Read(job) => answer(self.reader.read(job).await?),
@@ -73,7 +73,7 @@ impl<D: Disk> SnapshotWriter<D> {
                 }
                 Turn::Make(Some(store)) => {
                     let zxid = store.applied();
-                    let work = Box::pin(make(self.disk.clone(), store));
+                    let work = Box::pin(make(self.disk.clone(), *store));
                     making = Some(Making { zxid, work });
                 }
                 Turn::Make(None) => return Ok(()),

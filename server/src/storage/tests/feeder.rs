@@ -129,7 +129,7 @@ fn shipped(store: &Store, shipment: Shipment) -> Vec<Piece> {
         .collect();
     match shipment {
         Shipment::Sound | Shipment::Damaged(_) => {}
-        Shipment::Incomplete if count % 2 == 0 => drop(pieces.drain(1..count - 1)),
+        Shipment::Incomplete if count.is_multiple_of(2) => drop(pieces.drain(1..count - 1)),
         Shipment::Incomplete => {
             pieces.pop();
             pieces.last_mut().expect("several").extent = Extent::Last;

@@ -57,7 +57,7 @@ fn snapshots(disk: &CrashDisk, settings: StorageSettings, turns: Vec<Turn>) -> V
                         file.write_at(last, &[byte ^ 1]).await.expect("alive");
                         continue;
                     }
-                    Turn::Make(store) => to_writer.send(store).expect("it runs"),
+                    Turn::Make(store) => to_writer.send(*store).expect("it runs"),
                     Turn::Read(zxid, offset) => {
                         let to = LAGGARD;
                         to_reader
@@ -77,7 +77,7 @@ fn snapshots(disk: &CrashDisk, settings: StorageSettings, turns: Vec<Turn>) -> V
 }
 
 enum Turn {
-    Make(Store),
+    Make(Box<Store>),
     Read(Zxid, u64),
     /// Flips a bit of the snapshot.
     Damage(Zxid),
@@ -140,7 +140,7 @@ fn a_snapshot_is_read_in_pieces_and_installed() {
     let store = state(2, 3 * CHUNK_BYTES);
     let zxid = store.applied();
     let from = CrashDisk::default();
-    let mut turns = vec![Turn::Make(store.clone())];
+    let mut turns = vec![Turn::Make(Box::new(store.clone()))];
     turns.extend((0..4).map(|at| Turn::Read(zxid, at * CHUNK_BYTES as u64)));
     let (mut jobs, mut offset) = (Vec::new(), 0);
     for answer in snapshots(&from, StorageSettings::default(), turns).drain(1..) {
@@ -216,20 +216,18 @@ fn saves_before_and_after_an_installation_are_answered_in_their_order() {
     assert_eq!(segments.collect::<Vec<_>>(), [names::segment(zxid)]);
 }
 
-/// Wherever the power goes or the process is killed, either the log is what it was, or the snapshot
-/// has replaced it; and once it was said that it has, it has.
-#[test]
-fn an_installation_that_is_interrupted_is_done_or_not_begun() {
-    let store = state(4, 10);
-    let zxid = store.applied();
-    let bytes = snapshot_bytes(&store);
-    // The old log goes beyond the snapshot, and one of its segments has the new one's name.
+/// Segments of one group each.
+const ONE_EACH: StorageSettings = StorageSettings {
+    segment_bytes: 1,
+    snapshots_kept: 3,
+};
+
+/// An entry that no other server has.
+const OTHER: Zxid = Zxid::new(Epoch(5), 0);
+
+/// A log that goes beyond what other servers have agreed on, after it was cut.
+fn obsolete_log() -> CrashDisk {
     let before = CrashDisk::default();
-    let other = Zxid::new(Epoch(5), 0);
-    let settings = StorageSettings {
-        segment_bytes: 1,
-        snapshots_kept: 3,
-    };
     let ballot = Record::Ballot(Ballot {
         epoch: Epoch(5),
         voted_for: None,
@@ -243,20 +241,32 @@ fn an_installation_that_is_interrupted_is_done_or_not_begun() {
         ballot,
         Record::Entry(entry(at(4), 0)),
         Record::Cut(at(1)),
-        Record::Entry(entry(other, 0)),
+        Record::Entry(entry(OTHER, 0)),
     ]) {
-        let (answers, result) = run(opened(&before, settings).log, vec![save(number, record)]);
+        let (answers, result) = run(opened(&before, ONE_EACH).log, vec![save(number, record)]);
         result.expect("no faults");
         assert_eq!(names_of(&answers), ["saved"]);
     }
+    before
+}
+
+/// Wherever the power goes or the process is killed, either the log is what it was, or the snapshot
+/// has replaced it; and once it was said that it has, it has.
+#[test]
+fn an_installation_that_is_interrupted_is_done_or_not_begun() {
+    let store = state(4, 10);
+    let zxid = store.applied();
+    let bytes = snapshot_bytes(&store);
+    // One of the segments has the new one's name.
+    let before = obsolete_log();
     assert!(before.files().contains_key(&names::segment(zxid)));
-    let old = [entry(at(0), 0), entry(at(1), 0), entry(other, 0)];
+    let old = [entry(at(0), 0), entry(at(1), 0), entry(OTHER, 0)];
 
     let (mut kept, mut done, mut said) = (0, 0, 0);
     for dies_after in 0..40 {
         for chance in 0..12 {
             let disk = CrashDisk::with_files(&before.files());
-            let log = opened(&disk, settings).log;
+            let log = opened(&disk, ONE_EACH).log;
             disk.set_faults(Faults {
                 dies_after: Some(dies_after),
                 ..Faults::default()
@@ -271,9 +281,9 @@ fn an_installation_that_is_interrupted_is_done_or_not_begun() {
                 dies_after: Some(chance),
                 ..Faults::default()
             });
-            let _ = block_on(open(disk.clone(), settings, SERVER, FRESH));
+            let _ = block_on(open(disk.clone(), ONE_EACH, SERVER, FRESH));
             disk.lose_power(&mut Chance(dies_after * 100 + chance));
-            let recovered = opened(&disk, settings).recovered;
+            let recovered = opened(&disk, ONE_EACH).recovered;
             assert_eq!(recovered.ballot.epoch, Epoch(5));
             match recovered.store.applied() {
                 Zxid::ZERO => {
@@ -366,7 +376,7 @@ fn a_snapshot_that_is_being_read_stays_a_while() {
         snapshots_kept: 1,
         ..StorageSettings::default()
     };
-    let make = |transactions| Turn::Make(state(transactions, 10));
+    let make = |transactions| Turn::Make(Box::new(state(transactions, 10)));
     let disk = CrashDisk::default();
     let answers = snapshots(
         &disk,
@@ -395,7 +405,7 @@ fn a_snapshot_that_is_being_read_stays_a_while() {
 
 #[test]
 fn a_damaged_snapshot_is_not_sent() {
-    let store = state(2, 10);
+    let store = Box::new(state(2, 10));
     let zxid = store.applied();
     let turns = vec![
         Turn::Make(store.clone()),
