@@ -2,9 +2,10 @@
 
 use toml::{Table, Value};
 
+use crate::key_path::{KeyPath, Step, Unsound};
 use crate::plan::Plan;
 use crate::random::{Stream, Streams};
-use crate::soundness::{KeyPath, Step, Unsound, check_plan};
+use crate::soundness::check_plan;
 use crate::span::Span;
 
 /// Refuses figures whose ends do not make a sound plan.

@@ -15,6 +15,7 @@ pub mod draw;
 pub mod explore;
 pub mod figures;
 pub mod history;
+pub mod key_path;
 pub mod library;
 pub mod outage;
 pub mod performance;

@@ -9,8 +9,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::figures;
+use crate::key_path::{KeyPath, Step};
 use crate::plan::Plan;
-use crate::soundness::{KeyPath, Step, check_plan, check_swarm};
+use crate::soundness::{check_plan, check_swarm};
 use crate::swarm::Swarm;
 
 /// A scenario, as its file says it.
@@ -198,12 +199,14 @@ pub fn print(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::cue::Cue;
     use crate::draw;
-    use crate::plan::FaultKind;
+    use crate::plan::{FaultKind, Which};
     use crate::span::Span;
     use crate::swarm::Kind;
 
@@ -339,8 +342,8 @@ mod tests {
                 "x.toml:3:27: reaches[1]: nothing is called `nothing`",
             ),
             (
-                format!("servers = 3\n{HEAD}{LOCK}"),
-                "x.toml:1:1: servers: the number of servers is from 1 to 1",
+                format!("servers = 12\n{HEAD}{LOCK}"),
+                "x.toml:1:1: servers: the number of servers is from 1 to 11",
             ),
             (
                 format!("lasts = \"0s\"\nsettles = \"1s\"\n{LOCK}"),
@@ -348,6 +351,102 @@ mod tests {
             ),
         ];
         refuses_all(&cases);
+    }
+
+    #[test]
+    fn what_an_ensemble_cannot_do_is_refused() {
+        let three = |fault: &str| {
+            format!(
+                "servers = 3\n{HEAD}{LOCK}[[faults]]\nwhen = {{ at = \"1s\" }}\nwhat = {{ {fault} }}\n"
+            )
+        };
+        let cases = [
+            (
+                three("crash = { who = \"server-4\" }"),
+                "x.toml:10:20: faults[0].what.crash.who: there is no server 4: servers are numbered",
+            ),
+            (
+                three("slow-disk = { server = \"lead\", by = \"1s\", lasts = \"1s\" }"),
+                "x.toml:10:24: faults[0].what.slow-disk.server: a server is a number, or `leader`",
+            ),
+            (
+                three("ring = { lasts = \"1s\" }"),
+                "x.toml:10:8: faults[0].what.ring: needs at least 4 servers",
+            ),
+            (
+                three("split = { servers = [1, 1], lasts = \"1s\" }"),
+                "x.toml:10:34: faults[0].what.split.servers[1]: server 1 is named twice",
+            ),
+            (
+                three("split = { servers = [1, 2, 3], lasts = \"1s\" }"),
+                "x.toml:10:20: faults[0].what.split.servers: nobody is on the other side",
+            ),
+            (
+                three("isolate = { server = 1, lasts = \"1s\", flaps = \"1ms\" }"),
+                "x.toml:10:50: faults[0].what.isolate.flaps: must be from 10ms to",
+            ),
+            (
+                three("reconfigure = { voters = [] }"),
+                "x.toml:10:26: faults[0].what.reconfigure.voters: names nobody",
+            ),
+            (
+                three("reconfigure = { voters = [1], learners = [1] }"),
+                "x.toml:10:53: faults[0].what.reconfigure.learners[0]: votes already",
+            ),
+            (
+                format!(
+                    "heals = \"quorum\"\n{}",
+                    three("reconfigure = { voters = [1] }")
+                ),
+                "x.toml:11:10: faults[0].what.reconfigure: does not go together with",
+            ),
+            (
+                format!("servers = 2\nlearners = [2, 1]\n{HEAD}{LOCK}"),
+                "x.toml:2:1: learners: somebody has to vote",
+            ),
+            (
+                format!("{HEAD}{LOCK}[network]\nshuffle = 0.6\n"),
+                "x.toml:8:1: network.shuffle: is a share of what is sent, from 0 to 0.5",
+            ),
+            (
+                format!("{HEAD}{LOCK}[swarm.faults.stop]\nwhom = [\"clients\"]\n"),
+                "x.toml:8:9: swarm.faults.stop.whom[0]: a fault of the kind `stop` strikes servers",
+            ),
+        ];
+        refuses_all(&cases);
+    }
+
+    #[test]
+    fn seeds_destroy_only_what_a_quorum_survives() {
+        let scenario = everything();
+        let (mut destroyed, mut changed) = (0, 0);
+        for seed in 0..200 {
+            let plan = draw::draw(&scenario, seed);
+            let broken = |fault: &crate::plan::Fault| match fault.what {
+                FaultKind::LostDisk {
+                    server: Which::Number(number),
+                    ..
+                }
+                | FaultKind::BitRot {
+                    server: Which::Number(number),
+                    ..
+                } => Some(number),
+                _ => None,
+            };
+            let broken: BTreeSet<u8> = plan.faults.iter().filter_map(broken).collect();
+            assert!(broken.len() * 2 < usize::from(plan.servers), "{seed}");
+            destroyed += broken.len();
+            for fault in &plan.faults {
+                let FaultKind::Reconfigure { voters, learners } = &fault.what else {
+                    continue;
+                };
+                let lost = voters.iter().filter(|voter| broken.contains(voter));
+                assert!(lost.count() * 2 < voters.len(), "{seed}");
+                assert!(learners.iter().all(|learner| !voters.contains(learner)));
+                changed += 1;
+            }
+        }
+        assert!(destroyed > 100 && changed > 100, "{destroyed} {changed}");
     }
 
     #[test]
@@ -378,6 +477,7 @@ mod tests {
     }
 
     const EVERYTHING: &str = r#"
+servers = 5
 lasts = "10m"
 settles = "1m"
 reaches = ["crash", "lock-granted"]
@@ -410,15 +510,24 @@ snapCount = [10, 1000]
 
 [swarm.faults]
 crash = {}
+stop = {}
+rolling-restart = {}
 power-loss = {}
+power-cut = {}
 pause = {}
 cut = {}
+isolate = {}
+split = {}
+bridge = {}
+ring = {}
 reset = {}
 slow-link = {}
 slow-disk = {}
 full-disk = {}
 sync-error = {}
 bit-rot = {}
+lost-disk = {}
+reconfigure = {}
 wall-jump = {}
 clock-drift = {}
 "#;

@@ -1,10 +1,9 @@
 //! What a plan must be beyond its grammar: everything that it names exists, every figure is within
 //! its limits, so that a run cannot stumble over its plan.
 
-use std::fmt;
-
 use crate::cast;
 use crate::cue::Cue;
+use crate::key_path::{KeyPath, Unsound, refuse};
 use crate::plan::{Fault, FaultKind, Heals, Plan, Which, Who, Workload};
 use crate::span::Span;
 use crate::swarm::{Between, CLIENTS, Kind, Ranges, SERVERS, Swarm};
@@ -30,72 +29,6 @@ pub const FLAPS_MIN: Span = Span::millis(10);
 pub const DRIFT_PPM_MAX: i64 = 100_000;
 /// The farthest jump of the wall clock: a year.
 pub const JUMP_MS_MAX: i64 = 365 * 24 * 3600 * 1000;
-
-/// One step from a table to a value within it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// To the value of a key.
-    Key(String),
-    /// To an item of an array.
-    Item(usize),
-}
-
-/// Where a value stands in a scenario file.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct KeyPath(pub Vec<Step>);
-
-impl KeyPath {
-    /// The path of dots and numbers, for example `faults.0.when`.
-    pub fn new(dotted: &str) -> KeyPath {
-        let step = |part: &str| match part.parse() {
-            Ok(index) => Step::Item(index),
-            Err(_) => Step::Key(part.to_owned()),
-        };
-        KeyPath(
-            dotted
-                .split('.')
-                .filter(|part| !part.is_empty())
-                .map(step)
-                .collect(),
-        )
-    }
-
-    /// One step on.
-    pub fn key(&self, key: &str) -> KeyPath {
-        let mut longer = self.clone();
-        longer.0.extend(KeyPath::new(key).0);
-        longer
-    }
-}
-
-impl fmt::Display for KeyPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Key(key) if index == 0 => write!(f, "{key}")?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Item(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What is wrong with a plan, and where.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unsound {
-    /// At which key.
-    pub key: KeyPath,
-    /// What.
-    pub message: String,
-}
-
-fn refuse<T>(key: KeyPath, message: impl Into<String>) -> Result<T, Unsound> {
-    Err(Unsound {
-        key,
-        message: message.into(),
-    })
-}
 
 /// Refuses a plan that names what does not exist, or has a figure beyond its limits.
 pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
