@@ -136,6 +136,24 @@ impl Node {
         }
     }
 
+    /// The oldest write that waits on this connection is agreed, and about to be executed. What was
+    /// asked before it waits no more for what was agreed at that time: the write was proposed later
+    /// and is agreed, so all that was agreed then stands before it, and is executed. The state is
+    /// still the one before the write.
+    pub(super) fn answer_before_write(&mut self, id: ConnectionId, out: &mut Outbox) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        for pending in &mut connection.queue {
+            match &mut pending.what {
+                Waiting::Txn => break,
+                Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier) => *barrier = 0,
+                _ => {}
+            }
+        }
+        self.answer_ready(id, out);
+    }
+
     /// Answers the oldest write that waits on this connection, and what waited behind it.
     pub(super) fn finish_write(
         &mut self,

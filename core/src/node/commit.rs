@@ -34,6 +34,10 @@ impl Node {
     }
 
     fn execute(&mut self, now: Now, entry: &Entry, out: &mut Outbox) {
+        let waiter = self.waiter(entry);
+        if let Some(connection) = waiter {
+            self.answer_before_write(connection, out);
+        }
         let mut changes = core::mem::take(&mut self.changes);
         let outcome = self.store.execute(entry, &mut changes);
         let digest = self.store.tree().digest();
@@ -52,7 +56,6 @@ impl Node {
         }
         self.changes = changes;
         self.executed_since_snapshot += 1;
-        let waiter = self.waiter(entry);
         self.conclude(now, entry, waiter, outcome, out);
     }
 
