@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::config::draft::LogFormat;
+use crate::local_ensemble::layout::SERVERS;
 
 /// A coordination service that speaks ZooKeeper's client protocol.
 #[derive(Clone, Debug, Parser)]
@@ -21,6 +22,34 @@ pub struct Arguments {
 pub enum Command {
     /// Serve clients until SIGTERM or SIGINT
     Serve(Serve),
+    /// Start several servers on this machine, each a process of its own; ^C stops them all
+    Ensemble(LocalEnsemble),
+}
+
+/// Which servers to start.
+#[derive(Clone, PartialEq, Eq, Debug, clap::Args)]
+pub struct LocalEnsemble {
+    /// How many
+    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u8)
+        .range(i64::from(*SERVERS.start())..=i64::from(*SERVERS.end())))]
+    pub servers: u8,
+
+    /// Where their data, configuration files and logs lie
+    #[arg(long, value_name = "DIRECTORY", default_value = "./althing-ensemble")]
+    pub data_dir: PathBuf,
+
+    /// Where the first serves clients; the others follow. Port 0 takes any that are free
+    #[arg(long, value_name = "PORT", default_value_t = 2181)]
+    pub client_port: u16,
+
+    /// Where the first is found by the others, who follow. Port 0 takes any that are free
+    #[arg(long, value_name = "PORT", default_value_t = 2888)]
+    pub peer_port: u16,
+
+    /// What they log, as for `althing serve`
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
 }
 
 /// How to serve. What is given here beats what the file says.
@@ -51,4 +80,8 @@ pub struct Serve {
     /// the variable ALTHING_LOG [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+
+    /// The process that started this one, without which it stops
+    #[arg(long, value_name = "PID", hide = true)]
+    pub parent: Option<i32>,
 }

@@ -3,35 +3,42 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use althing_core::codec::client::decode_connect;
+use althing_core::codec::handshake::Handshake;
 use althing_core::config::Config;
-use althing_core::ids::{ConnectionId, ServerId, Xid};
+use althing_core::ids::{ConnectionId, DirectoryId, Epoch, ServerId, Xid, Zxid};
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
 use althing_core::node::node::{Node, Recovered};
 use althing_core::node::request::Request;
 use althing_core::prng::Seed;
+use althing_core::quorum::message;
 use althing_core::time::{Instant, Now, WallTime};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::clients::{Asked, Clients};
 use crate::drive::{Channels, Drive};
 use crate::limits::{BATCH_MAX, Limits};
 use crate::mail::{Mailbox, Message};
 use crate::outbound::Outbound;
-use crate::rig::{connect_bytes, run};
+use crate::peers::outgoing::Outgoing;
+use crate::rig::{connect_bytes, run, soon};
 use crate::shell::{Shell, Task};
+use crate::storage::error::StorageError;
 use crate::storage::log::LogJob;
 
 /// A world in which nothing happens by itself.
 #[derive(Clone)]
 struct Still {
     clock_ms: Arc<AtomicU64>,
+    /// What was stepped about other servers, and where the drained inputs end.
+    stepped: Arc<Mutex<Vec<String>>>,
 }
 
 impl Shell for Still {
@@ -80,7 +87,22 @@ impl Shell for Still {
     }
 
     fn observe_recovered(&self, _: &Recovered) {}
-    fn observe_input(&self, _: Now, _: &Input) {}
+
+    fn observe_input(&self, _: Now, input: &Input) {
+        let text = match input {
+            Input::PeerJoined { server, directory } => format!("{server} joined with {directory}"),
+            Input::Heard { from, message, .. } => format!("{from} said {}", message.name()),
+            Input::PeerLost(server) => format!("{server} lost"),
+            Input::StopAsked => "stop".to_owned(),
+            Input::Drained => "drained".to_owned(),
+            _ => return,
+        };
+        let mut stepped = self.stepped.lock().expect("no panic within");
+        if stepped.last() != Some(&text) {
+            stepped.push(text);
+        }
+    }
+
     fn observe_node(&self, _: Now, _: &Node) {}
     fn observe_effect(&self, _: Now, _: &Effect) {}
 }
@@ -89,7 +111,8 @@ struct Stage {
     shell: Still,
     mailbox: Mailbox,
     log: UnboundedReceiver<LogJob>,
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), StorageError>>,
     _serving: watch::Receiver<()>,
 }
 
@@ -97,6 +120,7 @@ struct Stage {
 fn stage() -> Stage {
     let shell = Still {
         clock_ms: Arc::new(AtomicU64::new(1000)),
+        stepped: Arc::default(),
     };
     let (to_drive, inbox) = unbounded_channel();
     let (to_log, log) = unbounded_channel();
@@ -121,14 +145,15 @@ fn stage() -> Stage {
         channels,
     );
     let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(drive.run(async {
+    let ended = tokio::spawn(drive.run(async {
         let _ = stopped.await;
     }));
     Stage {
         shell,
         mailbox,
         log,
-        _stop: stop,
+        stop,
+        ended,
         _serving: serving,
     }
 }
@@ -207,5 +232,83 @@ fn what_waited_comes_before_a_timer() {
     run(async {
         assert_eq!(sessions_after_a_long_queue(Some(Request::Ping)).await, 1);
         assert_eq!(sessions_after_a_long_queue(None).await, 0);
+    });
+}
+
+#[test]
+fn links_join_and_are_lost_and_replaced() {
+    run(async {
+        let mut stage = stage();
+        stage.settle().await;
+        stage.shell.stepped.lock().expect("no panic").clear();
+        let two = Handshake {
+            server: ServerId(2),
+            directory: DirectoryId(2),
+        };
+        let linked = |outgoing: &Arc<Outgoing>| Message::Linked {
+            other: two,
+            outgoing: Arc::clone(outgoing),
+        };
+        let unlinked = |outgoing: &Arc<Outgoing>| Message::Unlinked {
+            server: two.server,
+            outgoing: Arc::clone(outgoing),
+        };
+        let room = Arc::new(Semaphore::new(1));
+        let heard = Message::Heard {
+            from: two,
+            message: Box::new(message::Message::Beat {
+                epoch: Epoch(0),
+                round: 1,
+                committed: Zxid::ZERO,
+            }),
+            unstepped: Arc::clone(&room).try_acquire_owned().expect("room"),
+        };
+        let (older, newer) = (Arc::default(), Arc::default());
+        for message in [linked(&older), linked(&newer), heard, unlinked(&older)] {
+            stage.mailbox.send(message);
+        }
+        stage.settle().await;
+        soon(older.until_cut()).await;
+        assert_eq!(room.available_permits(), 1, "it is stepped");
+        stage.mailbox.send(unlinked(&newer));
+        stage.settle().await;
+        let stepped = stage.shell.stepped.lock().expect("no panic").clone();
+        let joined = format!("2 joined with {}", two.directory);
+        assert_eq!(
+            stepped,
+            [
+                joined.as_str(),
+                "2 said beat",
+                "drained",
+                "2 lost",
+                "drained"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_stop_asks_the_node_and_cuts_the_links_at_the_end() {
+    run(async {
+        let mut stage = stage();
+        stage.settle().await;
+        let outgoing: Arc<Outgoing> = Arc::default();
+        let other = Handshake {
+            server: ServerId(2),
+            directory: DirectoryId(2),
+        };
+        stage.mailbox.send(Message::Linked {
+            other,
+            outgoing: Arc::clone(&outgoing),
+        });
+        stage.settle().await;
+        stage.stop.send(()).expect("it runs");
+        soon(stage.ended)
+            .await
+            .expect("no panic")
+            .expect("in order");
+        soon(outgoing.until_cut()).await;
+        let stepped = stage.shell.stepped.lock().expect("no panic").clone();
+        assert!(stepped.contains(&"stop".to_owned()), "{stepped:?}");
     });
 }

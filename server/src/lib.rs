@@ -19,7 +19,7 @@
 //! | [`shell`], [`disk`] | where the worlds differ |
 //!
 //! What only production runs: [`program`], [`arguments`], [`config`], [`logging`], [`tokio_shell`],
-//! [`tokio_peers`], [`os_disk`].
+//! [`tokio_peers`], [`peer_tls`], [`os_disk`], [`local_ensemble`].
 //!
 //! The node's own thread steps it and encodes the replies; it touches no socket and no file. Bytes
 //! go to the connections once a turn, each client's in one piece. The log and the snapshots have
@@ -46,10 +46,12 @@ pub mod gossip_reports;
 #[cfg(test)]
 mod gossip_tests;
 pub mod limits;
+pub mod local_ensemble;
 pub mod logging;
 pub mod mail;
 pub mod os_disk;
 pub mod outbound;
+pub mod peer_tls;
 pub mod peers;
 pub mod program;
 pub mod reports;

@@ -74,10 +74,11 @@ pub fn note(event: &Event) {
 fn milestone(event: &Event) {
     let name = event.name();
     match event {
-        Event::Canvassed { epoch }
-        | Event::Campaigned { epoch }
-        | Event::Deposed { epoch }
-        | Event::EpochOpened { epoch } => info!(%epoch, "{name}"),
+        // A server that finds no quorum asks again and again.
+        Event::Canvassed { epoch } => debug!(%epoch, "{name}"),
+        Event::Campaigned { epoch } | Event::Deposed { epoch } | Event::EpochOpened { epoch } => {
+            info!(%epoch, "{name}")
+        }
         Event::Elected { epoch, leader } | Event::Followed { epoch, leader } => {
             info!(%epoch, %leader, "{name}");
         }

@@ -10,6 +10,7 @@ use std::{env, fs, panic, thread};
 
 use althing_core::ids::ServerId;
 use clap::Parser;
+use rustix::process::{Pid, Signal as ProcessSignal, getppid, set_parent_process_death_signal};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -24,8 +25,10 @@ use crate::config::servers::HostPort;
 use crate::config::settings::{DATA_DIR_DEFAULT, LOG_LEVEL_DEFAULT, Settings};
 use crate::config::zoo_cfg::Read;
 use crate::gossip::GossipSetup;
+use crate::local_ensemble;
 use crate::logging::{self, LEVEL_VARIABLE};
 use crate::os_disk::{DirectoryError, OsDisk};
+use crate::peer_tls::{PeerTls, TlsError};
 use crate::reports::Described;
 use crate::server::{self, Fatal, Setup};
 use crate::tokio_peers::TokioPeers;
@@ -61,15 +64,22 @@ enum Failure {
     ListenForPeers { address: String, source: io::Error },
     #[error("the operating system refused: {0}")]
     System(#[from] io::Error),
+    #[error("TLS between servers: {0}")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Server(#[from] Fatal),
+    #[error(transparent)]
+    Ensemble(#[from] local_ensemble::Failure),
 }
 
 /// Runs the program. For a binary that is nothing but this call.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Command::Serve(serve) = arguments.command;
-    match run(serve) {
+    let ended = match arguments.command {
+        Command::Serve(serve) => run(serve),
+        Command::Ensemble(flags) => local_ensemble::run(&flags).map_err(Failure::from),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("althing: {failure}");
@@ -79,6 +89,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(flags: Serve) -> Result<(), Failure> {
+    if let Some(parent) = flags.parent {
+        end_with(parent)?;
+    }
     let (settings, warnings) = settle(&flags)?;
     start_log(&flags, &settings)?;
     for warning in warnings {
@@ -162,8 +175,12 @@ async fn peers(ensemble: &Ensemble) -> Result<Option<TokioPeers>, Failure> {
         Some(address) => SocketAddr::new(address, own.peer.port).to_string(),
         None => own.peer.to_string(),
     };
+    let tls = match &ensemble.tls {
+        Some(files) => Some(PeerTls::load(files)?),
+        None => None,
+    };
     let hosts = others.into_iter().map(|(id, peer)| (id, peer.to_string()));
-    let bound = TokioPeers::bind(&address, hosts.collect()).await;
+    let bound = TokioPeers::bind(&address, hosts.collect(), tls).await;
     let bound = bound.map_err(|source| Failure::ListenForPeers { address, source })?;
     Ok(Some(bound))
 }
@@ -204,6 +221,18 @@ fn start_log(flags: &Serve, settings: &Settings) -> Result<(), Failure> {
         .find_map(|level| level.as_deref())
         .unwrap_or(LOG_LEVEL_DEFAULT);
     logging::start(settings.log_format, level).map_err(Failure::Log)
+}
+
+/// Stops in order when the process `parent`, which has started this one, is gone.
+fn end_with(parent: i32) -> io::Result<()> {
+    set_parent_process_death_signal(Some(ProcessSignal::TERM))?;
+    // It may have gone before it was asked for.
+    match getppid().map(Pid::as_raw_pid) == Some(parent) {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "the process that started this one is gone",
+        )),
+    }
 }
 
 /// A failed assertion means that something is not as we believe: to go on could tell clients what

@@ -135,7 +135,7 @@ pub async fn serve<S: Shell, D: Disk>(
 }
 
 /// Begins to dial the servers that this one dials, and to accept those that dial it.
-fn link(shell: &impl Shell, mailbox: &Mailbox, acquaintance: Acquaintance) {
+pub(crate) fn link(shell: &impl Shell, mailbox: &Mailbox, acquaintance: Acquaintance) {
     if acquaintance.others.is_empty() {
         return;
     }

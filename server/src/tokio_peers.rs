@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::limits::DATAGRAM_BYTES_MAX;
+use crate::peer_tls::{PeerStream, PeerTls};
 
 /// How long datagrams go to the address that a name had.
 const RESOLVED_FOR: Duration = Duration::from_secs(30);
@@ -26,6 +27,8 @@ pub struct TokioPeers {
     datagrams: UdpSocket,
     /// Host and port of each other server.
     hosts: BTreeMap<ServerId, String>,
+    /// `None` if links are not secret.
+    tls: Option<PeerTls>,
     resolved: Mutex<BTreeMap<ServerId, Resolved>>,
 }
 
@@ -41,7 +44,11 @@ impl TokioPeers {
     ///
     /// # Errors
     /// If the address cannot be had.
-    pub async fn bind(listen: &str, hosts: BTreeMap<ServerId, String>) -> io::Result<TokioPeers> {
+    pub async fn bind(
+        listen: &str,
+        hosts: BTreeMap<ServerId, String>,
+        tls: Option<PeerTls>,
+    ) -> io::Result<TokioPeers> {
         let listener = TcpListener::bind(listen).await?;
         let datagrams = UdpSocket::bind(listener.local_addr()?).await?;
         let resolved = Mutex::default();
@@ -49,6 +56,7 @@ impl TokioPeers {
             listener,
             datagrams,
             hosts,
+            tls,
             resolved,
         })
     }
@@ -57,21 +65,28 @@ impl TokioPeers {
     ///
     /// # Errors
     /// If it is not known, or nobody answers there.
-    pub async fn dial(&self, server: ServerId) -> io::Result<TcpStream> {
+    pub async fn dial(&self, server: ServerId) -> io::Result<PeerStream> {
         let host = self.host(server)?;
         let stream = TcpStream::connect(host).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        match &self.tls {
+            Some(tls) => tls.connect(stream).await,
+            None => Ok(PeerStream::Plain(stream)),
+        }
     }
 
     /// Waits for the next server that dials this one.
     ///
     /// # Errors
     /// What the operating system says.
-    pub async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _) = self.listener.accept().await?;
+    pub async fn accept(&self) -> io::Result<PeerStream> {
+        let (stream, address) = self.listener.accept().await?;
+        tracing::debug!(%address, "somebody dials this server");
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok(match &self.tls {
+            Some(tls) => tls.accept(stream),
+            None => PeerStream::Plain(stream),
+        })
     }
 
     fn host(&self, server: ServerId) -> io::Result<&str> {

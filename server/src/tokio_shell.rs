@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use crate::logging;
+use crate::peer_tls::PeerStream;
 use crate::shell::{Descriptors, Shell, Task};
 use crate::tokio_peers::TokioPeers;
 
@@ -77,7 +78,7 @@ impl TokioShell {
 
 impl Shell for TokioShell {
     type Stream = TcpStream;
-    type Link = TcpStream;
+    type Link = PeerStream;
 
     fn now(&self) -> Now {
         let clock = self.process.born.elapsed().as_nanos();
@@ -129,14 +130,14 @@ impl Shell for TokioShell {
         Ok((stream, address))
     }
 
-    async fn dial(&self, server: ServerId) -> io::Result<TcpStream> {
+    async fn dial(&self, server: ServerId) -> io::Result<PeerStream> {
         match &self.process.peers {
             Some(peers) => peers.dial(server).await,
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    async fn accept_link(&self) -> io::Result<TcpStream> {
+    async fn accept_link(&self) -> io::Result<PeerStream> {
         match &self.process.peers {
             Some(peers) => peers.accept().await,
             None => std::future::pending().await,

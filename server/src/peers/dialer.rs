@@ -109,3 +109,29 @@ impl<S: Shell> Dialer<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use althing_core::prng::Seed;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_differ() {
+        let drawn = |seed| {
+            let mut pauses = Pauses::new(Prng::new(Seed([seed; 32])));
+            (0..10).map(|_| pauses.draw()).collect::<Vec<_>>()
+        };
+        let mut longest = REDIAL_PAUSE_MIN;
+        for pause in drawn(1) {
+            assert!(pause >= longest / 2 && pause <= longest, "{pause:?}");
+            longest = (longest * 2).min(REDIAL_PAUSE_MAX);
+        }
+        assert_ne!(drawn(1), drawn(2));
+        let mut pauses = Pauses::new(Prng::new(Seed([1; 32])));
+        for _ in 0..10 {
+            pauses.draw();
+        }
+        pauses.reset();
+        assert!(pauses.draw() <= REDIAL_PAUSE_MIN);
+    }
+}
