@@ -260,6 +260,12 @@ impl Draw<'_> {
                 by: self.span(self.ranges.by),
                 lasts: self.span(self.ranges.lasts),
             },
+            Kind::PoisonedGossip => FaultKind::PoisonedGossip {
+                lasts: self.span(self.ranges.lasts),
+            },
+            Kind::SilencedGossip => FaultKind::SilencedGossip {
+                lasts: self.span(self.ranges.lasts),
+            },
             Kind::Reconfigure => {
                 let (voters, learners) = self.members();
                 FaultKind::Reconfigure { voters, learners }

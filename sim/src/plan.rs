@@ -473,6 +473,17 @@ pub enum FaultKind {
         /// Until it is started again.
         down: Span,
     },
+    /// The gossip between servers is tampered with: datagrams are lost, copied, damaged and repeated
+    /// long afterwards, and somebody who has the ensemble's key lies.
+    PoisonedGossip {
+        /// For how long.
+        lasts: Span,
+    },
+    /// No datagram of the gossip comes through.
+    SilencedGossip {
+        /// For how long.
+        lasts: Span,
+    },
     /// The operator wants other members; who leads is told so.
     Reconfigure {
         /// The servers that shall vote.
@@ -563,6 +574,8 @@ impl FaultKind {
             FaultKind::SyncError { .. } => "sync-error",
             FaultKind::BitRot { .. } => "bit-rot",
             FaultKind::LostDisk { .. } => "lost-disk",
+            FaultKind::PoisonedGossip { .. } => "poisoned-gossip",
+            FaultKind::SilencedGossip { .. } => "silenced-gossip",
             FaultKind::Reconfigure { .. } => "reconfigure",
             FaultKind::WallJump { .. } => "wall-jump",
             FaultKind::ClockDrift { .. } => "clock-drift",

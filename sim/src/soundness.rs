@@ -256,6 +256,9 @@ fn check_fault(plan: &Plan, index: usize, fault: &Fault) -> Result<(), Unsound> 
             struck(server)?;
             long("down", until)
         }
+        FaultKind::PoisonedGossip { lasts } | FaultKind::SilencedGossip { lasts } => {
+            long("lasts", lasts)
+        }
         FaultKind::Reconfigure { voters, learners } => check_members(plan, voters, learners, &what),
         FaultKind::WallJump { server, by_ms } => {
             struck(server)?;

@@ -56,6 +56,8 @@ pub enum Kind {
     SyncError,
     BitRot,
     LostDisk,
+    PoisonedGossip,
+    SilencedGossip,
     Reconfigure,
     WallJump,
     ClockDrift,
@@ -63,7 +65,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Crash,
         Kind::Stop,
         Kind::RollingRestart,
@@ -82,6 +84,8 @@ impl Kind {
         Kind::SyncError,
         Kind::BitRot,
         Kind::LostDisk,
+        Kind::PoisonedGossip,
+        Kind::SilencedGossip,
         Kind::Reconfigure,
         Kind::WallJump,
         Kind::ClockDrift,
@@ -115,6 +119,8 @@ impl Kind {
             Kind::SyncError => "sync-error",
             Kind::BitRot => "bit-rot",
             Kind::LostDisk => "lost-disk",
+            Kind::PoisonedGossip => "poisoned-gossip",
+            Kind::SilencedGossip => "silenced-gossip",
             Kind::Reconfigure => "reconfigure",
             Kind::WallJump => "wall-jump",
             Kind::ClockDrift => "clock-drift",
@@ -125,6 +131,7 @@ impl Kind {
     pub fn servers_min(self) -> u8 {
         match self {
             Kind::Isolate | Kind::Split | Kind::Reconfigure => 2,
+            Kind::PoisonedGossip | Kind::SilencedGossip => 2,
             // With fewer the disk of one is a quorum's, or everybody is everybody's neighbour.
             Kind::LostDisk | Kind::Bridge => 3,
             Kind::Ring => 4,
@@ -209,6 +216,10 @@ impl Kind {
                     RotPlace::Snapshot,
                 ]),
                 down,
+                ..empty
+            },
+            Kind::PoisonedGossip | Kind::SilencedGossip => Ranges {
+                lasts: Some(Between::spans(1_000, 30_000)),
                 ..empty
             },
             Kind::Reconfigure => empty,

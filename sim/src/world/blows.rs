@@ -112,6 +112,18 @@ impl Means {
             FaultKind::SlowLink { who, by, lasts } => self.slow_link(who, by.0, lasts.0),
             FaultKind::Reset { who } => self.reset(who),
             FaultKind::Reconfigure { voters, learners } => self.reconfigure(voters, learners),
+            FaultKind::PoisonedGossip { lasts } => {
+                self.world.poison.poison();
+                fell("all".to_owned(), Some(lasts.0), |means| {
+                    means.world.poison.purify();
+                })
+            }
+            FaultKind::SilencedGossip { lasts } => {
+                self.world.poison.silence();
+                fell("all".to_owned(), Some(lasts.0), |means| {
+                    means.world.poison.break_silence();
+                })
+            }
             FaultKind::RollingRestart { .. } | FaultKind::PowerCut { .. } => {
                 unreachable!("it is struck part by part")
             }

@@ -6,12 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use althing::gossip::GossipSetup;
 use althing::limits::Limits;
 use althing::reports::Described;
 use althing::server::{Setup, serve};
 use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
 use althing_core::config::Config;
+use althing_core::gossip::key::Key;
 use althing_core::ids::ServerId;
 use althing_core::time::Instant;
 use madsim::runtime::{Handle, NodeHandle};
@@ -26,6 +28,7 @@ use crate::world::connection::MachineId;
 use crate::world::disk::SimDisk;
 use crate::world::net::Death;
 use crate::world::platter::Platter;
+use crate::world::poison::SECRET;
 use crate::world::rot;
 use crate::world::shell::{End, SimShell};
 use crate::world::stage::CLIENT_PORT;
@@ -406,7 +409,10 @@ impl House {
                 servers: all.clone().map(described).collect(),
             },
             peers: all.filter(|peer| *peer != id).collect(),
-            gossip: None,
+            gossip: Some(GossipSetup {
+                key: Key::from_secret(SECRET),
+                endpoint: format!("server-{id}:{CLIENT_PORT}"),
+            }),
             config,
             limits: Limits::default(),
             storage,

@@ -14,6 +14,7 @@ pub mod link;
 pub mod net;
 pub mod partition;
 pub mod platter;
+pub mod poison;
 pub mod record;
 pub mod reign;
 pub mod rot;

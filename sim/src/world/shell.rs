@@ -24,6 +24,7 @@ use crate::world::clock::Clock;
 use crate::world::connection::{MachineId, Side};
 use crate::world::link::SimLink;
 use crate::world::net::Port;
+use crate::world::poison::Sent;
 use crate::world::stream::SimStream;
 use crate::world::world::World;
 
@@ -130,8 +131,11 @@ impl Shell for SimShell {
     }
 
     fn send_datagram(&self, to: ServerId, bytes: &[u8]) {
-        if let Some(to) = self.peer(to) {
-            self.world.net.send_datagram(self.machine, to, bytes);
+        let (from, bytes) = (self.server, bytes.to_vec());
+        for sent in self.world.poison.taint(Sent { from, to, bytes }) {
+            if let (Some(from), Some(to)) = (self.peer(sent.from), self.peer(sent.to)) {
+                self.world.net.send_datagram(from, to, &sent.bytes);
+            }
         }
     }
 
@@ -164,6 +168,13 @@ impl Shell for SimShell {
     }
 
     fn observe_input(&self, _: Now, input: &Input) {
+        if let Input::Suspected(server) = input {
+            self.record(What::Mark {
+                client: format!("server-{}", self.server).into(),
+                name: "suspected",
+                detail: format!("server-{server}"),
+            });
+        }
         let mut witness = self.witness.lock().expect("no panic within");
         witness.input(input, |what| self.record(what));
     }

@@ -4,6 +4,7 @@ use crate::plan::Plan;
 use crate::random::Streams;
 use crate::world::agenda::Agenda;
 use crate::world::net::Net;
+use crate::world::poison::Poison;
 use crate::world::record::Recorder;
 use crate::world::reign::Reign;
 
@@ -16,6 +17,8 @@ pub struct World {
     pub recorder: Recorder,
     /// The network.
     pub net: Net,
+    /// What is done to the gossip.
+    pub poison: Poison,
     /// Randomness.
     pub streams: Streams,
     /// Who leads.
@@ -32,6 +35,7 @@ impl World {
         World {
             recorder: Recorder::new(agenda.clone()),
             net: Net::new(agenda.clone(), streams, &plan.network),
+            poison: Poison::new(streams),
             agenda,
             streams,
             reign: Reign::default(),
