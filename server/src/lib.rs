@@ -39,6 +39,7 @@ pub mod drive;
 #[cfg(test)]
 mod drive_tests;
 pub mod ending;
+pub mod entropy;
 pub mod four_letter;
 pub mod frames;
 pub mod gossip;

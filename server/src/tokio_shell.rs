@@ -15,10 +15,10 @@ use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
 use althing_core::time::{Duration, Instant, Now, WallTime};
 use rustix::process::{Resource, getrlimit};
-use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
+use crate::entropy::entropy;
 use crate::logging;
 use crate::peer_tls::PeerStream;
 use crate::shell::{Descriptors, Shell, Task};
@@ -158,13 +158,7 @@ impl Shell for TokioShell {
     }
 
     fn entropy(&self) -> Seed {
-        let mut seed = [0; 32];
-        let mut filled = 0;
-        while filled < seed.len() {
-            filled += getrandom(&mut seed[filled..], GetRandomFlags::empty())
-                .expect("the operating system has 32 random bytes");
-        }
-        Seed(seed)
+        Seed(entropy())
     }
 
     fn descriptors(&self) -> Option<Descriptors> {

@@ -1,13 +1,14 @@
 //! The file with the secret that the servers of an ensemble share for their gossip.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use althing_core::gossip::key::Key;
 
 use crate::config::draft::ConfigError;
+use crate::entropy::entropy;
 
 /// Less could be guessed: `head -c 32 /dev/urandom | base64` gives more.
 pub const SECRET_BYTES_MIN: usize = 16;
@@ -54,6 +55,25 @@ pub fn read(path: &Path) -> Result<Secret, ConfigError> {
     })
 }
 
+/// Makes the file with a secret that nobody knows, for its owner's eyes; one that is there stays.
+///
+/// # Errors
+/// What the operating system says.
+pub fn ensure(path: &Path) -> io::Result<()> {
+    let made = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let mut file = match made {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let digits = entropy().map(|byte| format!("{byte:02x}"));
+    writeln!(file, "{}", digits.concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +93,18 @@ mod tests {
         let (_folder, path) = written("0123456789abcdef\n", 0o644);
         let warning = read(&path).expect("a secret").warning;
         assert!(warning.is_some_and(|warning| warning.contains("others than its owner")));
+    }
+
+    #[test]
+    fn a_secret_is_made_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        ensure(&path).expect("made");
+        assert_eq!(read(&path).expect("a secret").warning, None);
+        let made = fs::read(&path).expect("a file");
+        assert_eq!(made.len(), 65);
+        ensure(&path).expect("kept");
+        assert_eq!(fs::read(&path).expect("a file"), made);
     }
 
     #[test]

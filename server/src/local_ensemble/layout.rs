@@ -9,10 +9,14 @@ use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::arguments::LocalEnsemble;
+use crate::config::gossip_secret;
 use crate::local_ensemble::Failure;
 
 /// How many servers: more than 11 vote slowly, and few lose five machines at once.
 pub const SERVERS: RangeInclusive<u8> = 1..=11;
+
+/// The secret of the gossip, which all servers share.
+const GOSSIP_SECRET: &str = "gossip.secret";
 
 /// One server.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,8 +57,10 @@ pub async fn lay_out(flags: &LocalEnsemble) -> Result<Vec<Member>, Failure> {
             log: directory.join(format!("server-{server}.log")),
         })
         .collect();
+    let secret = directory.join(GOSSIP_SECRET);
+    gossip_secret::ensure(&secret).map_err(of(&secret))?;
     for member in &members {
-        let written = fs::write(&member.config, config(member, &members));
+        let written = fs::write(&member.config, config(member, &members, &secret));
         written.map_err(of(&member.config))?;
     }
     Ok(members)
@@ -100,9 +106,10 @@ async fn ports(servers: u8, first: u16) -> Result<Vec<u16>, Failure> {
 }
 
 /// A server's configuration file.
-fn config(member: &Member, members: &[Member]) -> String {
+fn config(member: &Member, members: &[Member], secret: &Path) -> String {
     let (server, client) = (member.server, member.client);
     let data_dir = toml::Value::from(member.data_dir.display().to_string());
+    let secret = toml::Value::from(secret.display().to_string());
     let file = member.config.display();
     let mut text = format!(
         "# Written by `althing ensemble`, and written anew each time. To start this server alone:\n\
@@ -110,6 +117,7 @@ fn config(member: &Member, members: &[Member]) -> String {
          id = {server}\n\
          listen = \"{client}\"\n\
          data_dir = {data_dir}\n\
+         gossip_secret_file = {secret}\n\
          \n\
          [servers]\n"
     );
