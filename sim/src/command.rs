@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::campaign::{self, Flaky, Orders, Outcome, Red, Repeat, Tally};
 use crate::draw;
-use crate::explore::options::{self, ExploreOptions, Explored};
+use crate::explore::options::{self, ExploreOptions, Explored, Unexplored};
 use crate::history::History;
 use crate::library::{Entry, Library, Unreadable};
 use crate::performance::Performance;
@@ -234,7 +234,8 @@ fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<
             replay(&library.open(&file)?, seed, &view, perform, out)
         }
         Some(Command::Explore(options)) => {
-            let explored = options::explore(&options, &stop_on_signals()?, out)?;
+            let stop = stop_on_signals()?;
+            let explored = options::explore(&options, &stop, out)?;
             Ok(match explored {
                 Explored::Well => Verdict::Green,
                 Explored::Broken => Verdict::Red,
