@@ -141,15 +141,6 @@ pub enum What {
         /// What it holds.
         ballot: Ballot,
     },
-    /// A server took another's snapshot: it is durable, and the log is empty and goes on from it.
-    Installed {
-        /// Which.
-        server: ServerId,
-        /// The snapshot's position.
-        zxid: Zxid,
-        /// Of the whole tree.
-        digest: u128,
-    },
     /// A server handed a client's frame to its node.
     Asked {
         /// Which.

@@ -139,12 +139,6 @@ fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
             };
             (server(id), Weight::Noise, text)
         }
-        What::Installed {
-            server: id, zxid, ..
-        } => {
-            let text = format!("has taken a snapshot of {zxid} from another");
-            (server(id), Weight::Mark, text)
-        }
         What::Asked {
             server: id,
             connection,

@@ -64,11 +64,6 @@ impl Witness {
                     record(What::Refused { server, zxid });
                 }
             }
-            Input::Installed { store } => record(What::Installed {
-                server,
-                zxid: store.applied(),
-                digest: store.tree().digest(),
-            }),
             _ => {}
         }
     }

@@ -23,6 +23,14 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "after the faults the service serves and the story's goals are reached",
     ),
     (
+        "L2 convergence",
+        "after the faults every server that runs has executed what is agreed",
+    ),
+    (
+        "L3 steady leader",
+        "after the faults, and one election at most, the leader stays",
+    ),
+    (
         "G1 garbage",
         "whatever a server sends can be read and answers something",
     ),
@@ -96,8 +104,12 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "what follows a sync sees all that anybody was told before the sync was sent",
     ),
     (
+        "R5 linearizable",
+        "a linearizable read sees all that anybody was told before it was sent",
+    ),
+    (
         "R6 timely",
-        "one server alone answers with everything that was agreed before the request was sent",
+        "an answer shows what was agreed before it was asked; in an ensemble, not long before",
     ),
     ("V1 one-shot", "a watch is told once"),
     (

@@ -7,12 +7,14 @@ pub mod agreement;
 pub mod calm;
 pub mod differing;
 pub mod findings;
+pub mod liveness;
 pub mod log;
 pub mod reads;
 pub mod recipes;
 pub mod reigns;
 pub mod replay;
 pub mod sessions;
+pub mod timely;
 pub mod watches;
 pub mod wire;
 pub mod writes;
@@ -28,14 +30,15 @@ use crate::plan::Plan;
 /// each ([`findings::PER_INVARIANT_MAX`]).
 pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
-    let log = agreement::agreement::build(plan.servers, history, &mut findings);
+    let log = agreement::agreement::build(plan, history, &mut findings);
     let mut wire = wire::join(history, &mut findings);
     writes::attach(&log, &mut wire);
     let replayed = replay::replay(&log, &wire, &mut findings);
     writes::check(&log, &wire, &replayed, &mut findings);
-    reads::check(plan.servers, &wire, &mut findings);
+    reads::check(plan, history, &log, &wire, &mut findings);
     watches::check(&wire, &replayed, &mut findings);
     sessions::check(plan, history, &log, &wire, &replayed, &mut findings);
     recipes::check(plan, history, &log, &mut findings);
+    liveness::check(plan, history, &log, &mut findings);
     findings.sorted()
 }

@@ -1,13 +1,18 @@
-//! What a session sees over time, by the positions in the headers: R2, R3, R4 and R6.
+//! What a session sees over time, by the positions in the headers: R2, R3, R4, R5 and R6.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use althing_core::ids::{SessionId, Zxid};
 use althing_core::node::request::Request;
 
 use crate::check::findings::Findings;
+use crate::check::log::Log;
+use crate::check::timely::Timely;
 use crate::check::wire::{Step, Wire};
+use crate::history::History;
+use crate::plan::Plan;
+use crate::reference::access::{self, Reading};
 
 /// The least that a session must be shown, and why.
 #[derive(Clone, Copy, Default)]
@@ -31,12 +36,24 @@ struct Walk<'a, 'f> {
     syncs: BTreeMap<(usize, usize), Zxid>,
     /// By link: what its answered syncs promise, and the last of them.
     promised: BTreeMap<usize, Zxid>,
+    /// The links whose reads are linearizable from here on.
+    linearizable: BTreeSet<usize>,
+    /// By linearizable read: what anybody was told before it was sent.
+    told_before: BTreeMap<(usize, usize), Zxid>,
     /// By request: what was executed when it was sent.
     executed_before: BTreeMap<(usize, usize), Zxid>,
+    log: &'a Log,
+    timely: Timely,
 }
 
-/// Checks the headers of all answers. `servers` is the number of servers.
-pub fn check(servers: u8, wire: &Wire<'_>, findings: &mut Findings) {
+/// Checks the headers of all answers.
+pub fn check(
+    plan: &Plan,
+    history: &History,
+    log: &Log,
+    wire: &Wire<'_>,
+    findings: &mut Findings,
+) {
     let mut walk = Walk {
         wire,
         findings,
@@ -45,15 +62,17 @@ pub fn check(servers: u8, wire: &Wire<'_>, findings: &mut Findings) {
         executed: Zxid::ZERO,
         syncs: BTreeMap::new(),
         promised: BTreeMap::new(),
+        linearizable: BTreeSet::new(),
+        told_before: BTreeMap::new(),
         executed_before: BTreeMap::new(),
+        log,
+        timely: Timely::of(plan, history),
     };
     for step in &wire.trace {
         match *step {
             Step::Asked(link, index) => {
-                if let Request::Sync { .. } = wire.links[link].asked[index].request {
-                    walk.syncs.insert((link, index), walk.told);
-                }
-                if servers == 1 {
+                walk.asked(link, index);
+                if plan.servers == 1 {
                     walk.executed_before.insert((link, index), walk.executed);
                 }
             }
@@ -72,6 +91,25 @@ pub fn check(servers: u8, wire: &Wire<'_>, findings: &mut Findings) {
 }
 
 impl Walk<'_, '_> {
+    fn asked(&mut self, link: usize, index: usize) {
+        match self.wire.links[link].asked[index].request {
+            Request::Sync { .. } => {
+                self.syncs.insert((link, index), self.told);
+            }
+            Request::Auth { scheme, credential } if scheme == "althing" => {
+                match access::reading(credential) {
+                    Some(Reading::Linearizable) => drop(self.linearizable.insert(link)),
+                    Some(Reading::Local) => drop(self.linearizable.remove(&link)),
+                    None => {}
+                }
+            }
+            Request::Read(_) if self.linearizable.contains(&link) => {
+                self.told_before.insert((link, index), self.told);
+            }
+            _ => {}
+        }
+    }
+
     /// A client that has seen a position says so when it connects.
     fn connected(&mut self, link: usize) {
         let link = &self.wire.links[link];
@@ -112,6 +150,14 @@ impl Walk<'_, '_> {
             answer.at,
             "somebody was told that before the sync",
         );
+        if let Some(told) = self.told_before.remove(&(at, index)) {
+            let why = "somebody was told that before the linearizable read";
+            behind("R5 linearizable", told, answer.at, why);
+        }
+        if let Some(since) = self.timely.since(asked.at, answer.at) {
+            let why = "it was agreed long before the request was sent";
+            behind("R6 timely", self.log.by(since), answer.at, why);
+        }
         if let Some(executed) = self.executed_before.remove(&(at, index)) {
             behind(
                 "R6 timely",

@@ -20,7 +20,7 @@ use crate::history::{History, What};
 use crate::plan::{FaultKind, Plan};
 
 /// The tick unless the plan says otherwise: ZooKeeper's, and the core's.
-const TICK_DEFAULT: Duration = Duration::from_secs(2);
+pub const TICK_DEFAULT: Duration = Duration::from_secs(2);
 
 /// How much later than its time-out and one tick the end of a session may be decided, in calm: for
 /// what the timers of a busy server are late.

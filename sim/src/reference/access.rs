@@ -18,6 +18,24 @@ pub fn digest_identity(credential: &[u8]) -> Option<Identity> {
     Some(Identity::new("digest", &format!("{user}:{hash}")))
 }
 
+/// What a connection's reads show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// The state of its server.
+    Local,
+    /// All that anybody was told before they were sent.
+    Linearizable,
+}
+
+/// How a connection reads after `addAuth("althing", credential)`; `None` if that is refused.
+pub fn reading(credential: &[u8]) -> Option<Reading> {
+    match credential {
+        b"reads=linearizable" => Some(Reading::Linearizable),
+        b"reads=local" => Some(Reading::Local),
+        _ => None,
+    }
+}
+
 /// The identity that every connection has from its address.
 pub fn ip_identity(address: IpAddr) -> Identity {
     Identity::new("ip", &address.to_canonical().to_string())

@@ -16,6 +16,7 @@ use crate::check::agreement::members::Members;
 use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::history::{History, Received, What};
+use crate::plan::Plan;
 
 /// What one server is known to have.
 #[derive(Debug, Default)]
@@ -53,12 +54,14 @@ pub(super) struct Building<'f> {
     pub findings: &'f mut Findings,
 }
 
-/// Builds `L` and checks what servers say of it. `servers` is their number.
-pub fn build(servers: u8, history: &History, findings: &mut Findings) -> Log {
+/// Builds `L` and checks what servers say of it.
+pub fn build(plan: &Plan, history: &History, findings: &mut Findings) -> Log {
     let mut building = Building {
         servers: BTreeMap::new(),
         entries: Entries::default(),
-        members: Members::new(servers),
+        members: Members::new(
+            (1..=plan.servers).filter(|server| !plan.learners.contains(server)),
+        ),
         log: Log::default(),
         proven: Zxid::ZERO,
         won: BTreeMap::new(),
@@ -92,17 +95,13 @@ impl Building<'_> {
                 known.durable = known.durable.max(*zxid);
             }
             What::Voted { server, ballot } => self.voted(at, *server, *ballot),
-            What::Installed {
-                server,
-                zxid,
-                digest,
-            } => self.installed(at, *server, *zxid, *digest),
             What::Killed { server } | What::Stopped { server, .. } => {
                 self.server(*server).leads = None;
             }
             What::Said { server, event } => match event {
                 Event::Executed { zxid, digest } => self.executed(at, *server, *zxid, *digest),
                 Event::Elected { epoch, leader } => self.elected(at, *epoch, *leader),
+                Event::Installed { zxid, digest } => self.installed(at, *server, *zxid, *digest),
                 Event::Deposed { .. } | Event::Followed { .. } => {
                     self.server(*server).leads = None;
                 }

@@ -210,7 +210,7 @@ mod tests {
         let mut entries = Entries::default();
         let now = Duration::ZERO;
         for counter in 0..4 {
-            let end = Zxid(at(1, counter).0 - 1);
+            let end = counter.checked_sub(1).map_or(Zxid::ZERO, |before| at(1, before));
             assert_eq!(entries.saved(at(1, counter), end, &txn(0), now), Ok(()));
         }
         assert_eq!(entries.saved(at(3, 0), at(1, 2), &txn(0), now), Ok(()));

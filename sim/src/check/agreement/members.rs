@@ -20,12 +20,12 @@ pub struct Members {
 }
 
 impl Members {
-    /// Before an ensemble of `servers` servers is founded.
-    pub fn new(servers: u8) -> Members {
+    /// Before an ensemble of these voters is founded.
+    pub fn new(voters: impl IntoIterator<Item = u8>) -> Members {
         Members {
             known: BTreeMap::new(),
             agreed: Vec::new(),
-            first: (1..=servers).map(ServerId).collect(),
+            first: voters.into_iter().map(ServerId).collect(),
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_majority_of_the_voters_is_a_quorum() {
-        let mut members = Members::new(3);
+        let mut members = Members::new(1..=3);
         assert!(!members.is_quorum_for(at(0), &has(&[1])));
         assert!(members.is_quorum_for(at(0), &has(&[1, 3])));
         agree(&mut members, at(0), founding(&[1, 2, 3]));
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn learners_never_count() {
-        let mut members = Members::new(3);
+        let mut members = Members::new(1..=3);
         let mut membership = founding(&[1, 2, 3, 4]);
         membership.voters.remove(&ServerId(4));
         membership.learners.insert(ServerId(4));
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn both_voter_sets_count_while_they_change() {
-        let mut members = Members::new(3);
+        let mut members = Members::new(1..=3);
         agree(&mut members, at(0), founding(&[1, 2, 3]));
         let mut joint = founding(&[1, 2, 3, 4, 5]);
         joint.voters = founding(&[1, 2, 3]).voters;
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_new_directory_counts_only_after_its_admission() {
-        let mut members = Members::new(3);
+        let mut members = Members::new(1..=3);
         agree(&mut members, at(0), founding(&[1, 2, 3]));
         let blank = DirectoryId(77);
         let mut have = has(&[1]);
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_vote_counts_by_the_candidates_own_log() {
-        let mut members = Members::new(3);
+        let mut members = Members::new(1..=3);
         agree(&mut members, at(0), founding(&[1, 2, 3]));
         agree(&mut members, at(4), founding(&[3, 4, 5]));
         let mut log = Chain::default();

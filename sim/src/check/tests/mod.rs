@@ -1,7 +1,9 @@
 //! The checkers' own test: good histories are clean, and every kind of damage to one is named.
 
 mod asking;
+mod clients;
 mod damage;
+mod servers;
 mod service;
 
 use std::collections::BTreeSet;
@@ -10,16 +12,16 @@ use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use crate::check::check;
 use crate::check::findings::{INVARIANTS, PER_INVARIANT_MAX};
-use crate::check::tests::damage::kinds::DAMAGES;
-use crate::check::tests::service::{add_lock, good_history};
+use crate::check::tests::damage::kinds::{DAMAGES, DAMAGES_TO_AN_ENSEMBLE, Damage};
+use crate::check::tests::service::{Wish, add_lock, good_history};
 use crate::history::{History, Violation};
 use crate::plan::{Expects, Plan, Workload};
 use crate::span::Span;
 
-fn plan() -> Plan {
+fn plan(servers: u8) -> Plan {
     Plan {
         name: "good".to_owned(),
-        servers: 1,
+        servers,
         learners: Vec::new(),
         lasts: Span::secs(60),
         settles: Span::secs(10),
@@ -39,8 +41,27 @@ fn plan() -> Plan {
     }
 }
 
-fn base() -> History {
-    let mut history = good_history(1, 60, 4, 3);
+/// One server, and enough misfortune for every kind of damage to find its place.
+const ALONE: Wish = Wish {
+    seed: 1,
+    seconds: 60,
+    servers: 1,
+    clients: 4,
+    power_losses: 3,
+    cuts: 0,
+    wipes: 0,
+};
+
+/// Three servers.
+const THREE: Wish = Wish {
+    servers: 3,
+    cuts: 4,
+    wipes: 1,
+    ..ALONE
+};
+
+fn base(wish: Wish) -> History {
+    let mut history = good_history(wish);
     add_lock(&mut history);
     history
 }
@@ -53,12 +74,22 @@ fn told(violations: &[Violation]) -> String {
 }
 
 #[test]
-fn every_damage_is_named() {
-    let good = base();
-    let clean = check(&plan(), &good);
+fn every_damage_to_one_server_is_named() {
+    every_damage_is_named(ALONE, DAMAGES);
+}
+
+#[test]
+fn every_damage_to_an_ensemble_is_named() {
+    every_damage_is_named(THREE, DAMAGES_TO_AN_ENSEMBLE);
+}
+
+fn every_damage_is_named(wish: Wish, damages: &[(&str, &str, Damage)]) {
+    let good = base(wish);
+    let plan = plan(wish.servers);
+    let clean = check(&plan, &good);
     assert!(clean.is_empty(), "{}", told(&clean));
     let mut missed = Vec::new();
-    for (what, invariant, damage) in DAMAGES {
+    for (what, invariant, damage) in damages {
         // Not every place can show it (a link may end there), so a few are tried.
         let mut last = "nowhere to do it".to_owned();
         let named = (0..12).any(|nth| {
@@ -66,7 +97,7 @@ fn every_damage_is_named() {
             if damage(&mut history, nth).is_none() {
                 return false;
             }
-            let found = check(&plan(), &history);
+            let found = check(&plan, &history);
             last = told(&found);
             found.iter().any(|found| found.invariant == *invariant)
         });
@@ -79,7 +110,8 @@ fn every_damage_is_named() {
 
 #[test]
 fn every_invariant_is_broken_by_some_damage() {
-    let broken: BTreeSet<&str> = DAMAGES.iter().map(|(_, invariant, _)| *invariant).collect();
+    let all = || DAMAGES.iter().chain(DAMAGES_TO_AN_ENSEMBLE);
+    let broken: BTreeSet<&str> = all().map(|(_, invariant, _)| *invariant).collect();
     for (name, says) in INVARIANTS {
         let by_the_world = ["A1 assertion", "A2 simulator", "L1 liveness"].contains(name);
         assert!(
@@ -88,12 +120,12 @@ fn every_invariant_is_broken_by_some_damage() {
         );
         assert!(!says.is_empty());
     }
-    assert!(DAMAGES.len() >= 60, "{} kinds of damage", DAMAGES.len());
+    assert!(all().count() >= 90, "{} kinds of damage", all().count());
 }
 
 #[test]
 fn findings_are_bounded_and_in_order() {
-    let mut history = base();
+    let mut history = base(ALONE);
     // Every answer is lost from its place: the checkers must not drown.
     for moment in &mut history.moments {
         moment.what = match &moment.what {
@@ -105,7 +137,7 @@ fn findings_are_bounded_and_in_order() {
             what => what.clone(),
         };
     }
-    let found = check(&plan(), &history);
+    let found = check(&plan(1), &history);
     for (name, _) in INVARIANTS {
         let count = found
             .iter()
@@ -119,16 +151,29 @@ fn findings_are_bounded_and_in_order() {
 
 #[test]
 fn an_empty_history_is_clean() {
-    assert_eq!(check(&plan(), &History::default()), []);
+    assert_eq!(check(&plan(1), &History::default()), []);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn good_histories_are_clean(seed in any::<u64>(), losses in 0_u32..6) {
-        let history = good_history(seed, 20, 3, losses);
-        let found = check(&plan(), &history);
+    fn good_histories_are_clean(seed in any::<u64>(), power_losses in 0_u32..6) {
+        let wish = Wish { seed, seconds: 20, clients: 3, power_losses, ..ALONE };
+        let found = check(&plan(1), &good_history(wish));
+        prop_assert_eq!(told(&found), "");
+    }
+
+    #[test]
+    fn good_histories_of_ensembles_are_clean(
+        seed in any::<u64>(),
+        servers in 2_u8..6,
+        power_losses in 0_u32..5,
+        cuts in 0_u32..5,
+        wipes in 0_u32..2,
+    ) {
+        let wish = Wish { seed, seconds: 20, servers, clients: 3, power_losses, cuts, wipes };
+        let found = check(&plan(servers), &good_history(wish));
         prop_assert_eq!(told(&found), "");
     }
 }

@@ -205,3 +205,6 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ("a token is no position", "M3 election", no_token),
     ("garbage", "G1 garbage", garbage),
 ];
+
+/// The same, for an ensemble of three.
+pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[];

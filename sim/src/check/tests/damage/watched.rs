@@ -6,8 +6,9 @@ use althing_core::tree::acl::Perms;
 use althing_core::tree::path::Path;
 
 use crate::check::findings::Findings;
+use crate::check::tests::plan;
 use crate::check::tests::damage::places::{answer_of, event_of, link_of, pick, places};
-use crate::check::{log, replay, wire, writes};
+use crate::check::{agreement::agreement, replay, wire, writes};
 use crate::history::{History, Moment, Received, What};
 use crate::reference::access;
 use crate::reference::tree::Table;
@@ -148,7 +149,7 @@ pub fn rearm_spurious(history: &mut History, nth: usize) -> Option<()> {
 /// Tells a client of a change of a znode that it watches and may no longer read.
 pub fn event_for_a_stranger(history: &mut History, nth: usize) -> Option<()> {
     let mut ignored = Findings::default();
-    let log = log::build(1, history, &mut ignored);
+    let log = agreement::build(&plan(1), history, &mut ignored);
     let mut wire = wire::join(history, &mut ignored);
     writes::attach(&log, &mut wire);
     let replayed = replay::replay(&log, &wire, &mut ignored);
