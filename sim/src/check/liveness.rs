@@ -43,10 +43,7 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
     else {
         return;
     };
-    let end = history
-        .moments
-        .last()
-        .map_or(healed, |moment| moment.at);
+    let end = history.moments.last().map_or(healed, |moment| moment.at);
     let mut servers: BTreeMap<ServerId, Server> = BTreeMap::new();
     for moment in &history.moments {
         let at = moment.at;
@@ -68,7 +65,9 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
                 Event::Elected { epoch, .. } if at > healed + ELECTIONS_END => {
                     findings.add("L3 steady leader", at, None, || {
                         let after = at - healed;
-                        format!("server {server} was elected for {epoch} {after:?} after the faults")
+                        format!(
+                            "server {server} was elected for {epoch} {after:?} after the faults"
+                        )
                     });
                 }
                 _ => {}

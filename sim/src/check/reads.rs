@@ -47,13 +47,7 @@ struct Walk<'a, 'f> {
 }
 
 /// Checks the headers of all answers.
-pub fn check(
-    plan: &Plan,
-    history: &History,
-    log: &Log,
-    wire: &Wire<'_>,
-    findings: &mut Findings,
-) {
+pub fn check(plan: &Plan, history: &History, log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
     let mut walk = Walk {
         wire,
         findings,

@@ -59,9 +59,7 @@ pub fn build(plan: &Plan, history: &History, findings: &mut Findings) -> Log {
     let mut building = Building {
         servers: BTreeMap::new(),
         entries: Entries::default(),
-        members: Members::new(
-            (1..=plan.servers).filter(|server| !plan.learners.contains(server)),
-        ),
+        members: Members::new((1..=plan.servers).filter(|server| !plan.learners.contains(server))),
         log: Log::default(),
         proven: Zxid::ZERO,
         won: BTreeMap::new(),

@@ -209,8 +209,10 @@ mod tests {
     fn the_first_entry_at_a_position_counts() {
         let mut entries = Entries::default();
         let now = Duration::ZERO;
-        for counter in 0..4 {
-            let end = counter.checked_sub(1).map_or(Zxid::ZERO, |before| at(1, before));
+        for counter in 0_u32..4 {
+            let end = counter
+                .checked_sub(1)
+                .map_or(Zxid::ZERO, |before| at(1, before));
             assert_eq!(entries.saved(at(1, counter), end, &txn(0), now), Ok(()));
         }
         assert_eq!(entries.saved(at(3, 0), at(1, 2), &txn(0), now), Ok(()));

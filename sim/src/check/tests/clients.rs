@@ -269,4 +269,3 @@ impl Service {
 fn address(client: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, client as u8 + 1))
 }
-

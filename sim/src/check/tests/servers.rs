@@ -341,4 +341,3 @@ impl Service {
         self.tell(server, Input::Installed { store });
     }
 }
-

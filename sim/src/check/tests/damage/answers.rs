@@ -282,7 +282,7 @@ pub fn half_multi(history: &mut History, nth: usize) -> Option<()> {
     });
     let read = reads.into_iter().find(|read| {
         let shown = answer_of(&mut history.moments[*read].what).map(|answer| *answer.1);
-        *read > multi && shown.is_some_and(|shown| shown.0 - zxid.0 < 8)
+        *read > multi && shown.is_some_and(|shown| shown >= zxid && shown.0 - zxid.0 < 8)
     })?;
     if let Ok(Response::Data { data, .. }) = answer_of(&mut history.moments[read].what)?.2 {
         *data = Some(Data::from("half of a multi"));

@@ -12,6 +12,7 @@ use crate::check::tests::damage::answers::{
     sequence_skipped, stale_read, stale_sync, stat_of_read, stat_of_write, swap_replies,
     swap_requests, wrong_data, wrong_error, wrong_sync, wrong_xid,
 };
+use crate::check::tests::damage::ensemble;
 use crate::check::tests::damage::living::{
     dead_session, denied, early, early_on_the_wire, good_token, never_expires, no_token, old_token,
     one_token, opened_twice, orphan, other_session, phantom_end, secret, somebody_else,
@@ -121,11 +122,6 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ),
     ("a sync is stale", "R4 sync", stale_sync),
     (
-        "a lone server answers from the past",
-        "R6 timely",
-        stale_read,
-    ),
-    (
         "a write takes effect after its answer",
         "W1 linearizable",
         late_effect,
@@ -206,5 +202,143 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ("garbage", "G1 garbage", garbage),
 ];
 
-/// The same, for an ensemble of three.
-pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[];
+/// The same, for what only one server alone can show: it has no excuse for an old state.
+pub const DAMAGES_TO_ONE: &[(&str, &str, Damage)] = &[(
+    "a lone server answers from the past",
+    "R6 timely",
+    stale_read,
+)];
+
+/// The same, for what only an ensemble of three can show.
+pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[
+    (
+        "an entry is missing on a server",
+        "I2 zxid",
+        ensemble::missing_entry,
+    ),
+    (
+        "an entry is another on a follower",
+        "I5 log matching",
+        ensemble::other_entry_on_a_follower,
+    ),
+    (
+        "a write is told before a quorum has it",
+        "I3 durability",
+        ensemble::not_on_a_quorum,
+    ),
+    (
+        "a server executes what its disk has not",
+        "I3 durability",
+        ensemble::not_on_its_own_disk,
+    ),
+    (
+        "a digest differs on one follower",
+        "I1 agreement",
+        ensemble::other_digest_on_a_follower,
+    ),
+    (
+        "a leader lacks what is agreed",
+        "I5 completeness",
+        ensemble::leader_without,
+    ),
+    (
+        "a cut takes what is agreed",
+        "I5 state machine",
+        ensemble::cut_below,
+    ),
+    (
+        "what is agreed is rewritten after a cut",
+        "I5 state machine",
+        ensemble::rewritten,
+    ),
+    (
+        "a leader cuts its log",
+        "I5 append only",
+        ensemble::leader_cuts,
+    ),
+    (
+        "a leader rewrites its log",
+        "I5 append only",
+        ensemble::leader_rewrites,
+    ),
+    (
+        "a vote is given twice",
+        "I5 election safety",
+        ensemble::votes_twice,
+    ),
+    (
+        "a leader has no votes",
+        "I5 election safety",
+        ensemble::elected_by_nobody,
+    ),
+    (
+        "an epoch has two leaders",
+        "I5 election safety",
+        ensemble::two_leaders,
+    ),
+    (
+        "two servers lead one epoch",
+        "I2 zxid",
+        ensemble::two_leaders,
+    ),
+    (
+        "a ballot is forgotten",
+        "I3 durability",
+        ensemble::forgets_its_ballot,
+    ),
+    (
+        "learners are counted in a quorum",
+        "I3 durability",
+        ensemble::learners_count,
+    ),
+    (
+        "unknown directories are counted",
+        "I3 durability",
+        ensemble::strangers_count,
+    ),
+    (
+        "one of two voter sets is counted",
+        "I3 durability",
+        ensemble::one_voter_set_counts,
+    ),
+    (
+        "an old snapshot takes what is agreed",
+        "I5 state machine",
+        ensemble::snapshot_of_the_past,
+    ),
+    (
+        "a snapshot holds something else",
+        "I1 agreement",
+        ensemble::snapshot_of_something_else,
+    ),
+    (
+        "a follower ends a session",
+        "E1 not early",
+        ensemble::ended_by_a_follower,
+    ),
+    (
+        "a new leader ends a session at once",
+        "E1 not early",
+        ensemble::ended_by_a_new_leader,
+    ),
+    (
+        "a deposed leader answers a read",
+        "R5 linearizable",
+        ensemble::read_of_a_deposed_leader,
+    ),
+    (
+        "a stale follower serves",
+        "R6 timely",
+        ensemble::stale_follower,
+    ),
+    (
+        "a server stays behind",
+        "L2 convergence",
+        ensemble::stays_behind,
+    ),
+    (
+        "the leader changes without a reason",
+        "L3 steady leader",
+        ensemble::flaps,
+    ),
+];

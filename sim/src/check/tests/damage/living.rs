@@ -1,5 +1,6 @@
 //! Damage to sessions, access, locks and what tokens guard.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,19 +33,28 @@ pub fn expiry(history: &History, nth: usize) -> Option<(usize, SessionId)> {
             _ => None,
         })
         .collect();
-    all.get(nth % all.len().max(1)).copied()
+    let mut seen = BTreeSet::new();
+    let first = all.iter().filter(|(_, session)| seen.insert(*session));
+    let first: Vec<&(usize, SessionId)> = first.collect();
+    first.get(nth % first.len().max(1)).map(|place| **place)
 }
 
 pub fn early(history: &mut History, nth: usize) -> Option<()> {
     let (place, session) = expiry(history, nth)?;
     let at = history.moments[place].at;
     let event = Event::Touched { session };
-    let what = What::Said {
-        server: ServerId(1),
-        event,
-    };
+    let server = saver(history, place)?;
+    let what = What::Said { server, event };
     history.moments.insert(place, Moment { at, what });
     Some(())
+}
+
+/// Who saves something at this place.
+pub fn saver(history: &History, place: usize) -> Option<ServerId> {
+    match history.moments[place].what {
+        What::Saving { server, .. } => Some(server),
+        _ => None,
+    }
 }
 
 pub fn early_on_the_wire(history: &mut History, nth: usize) -> Option<()> {

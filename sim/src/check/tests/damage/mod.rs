@@ -2,6 +2,7 @@
 
 mod agreed;
 mod answers;
+mod ensemble;
 pub mod kinds;
 mod living;
 mod places;

@@ -77,7 +77,7 @@ pub fn places(history: &History, fits: impl Fn(&What) -> bool) -> Vec<usize> {
 }
 
 /// The `nth` of some places, from the middle on.
-pub fn pick(places: &[usize], nth: usize) -> Option<usize> {
+pub fn pick<T: Copy>(places: &[T], nth: usize) -> Option<T> {
     match places.is_empty() {
         true => None,
         false => places.get((places.len() / 2 + nth) % places.len()).copied(),

@@ -6,8 +6,8 @@ use althing_core::tree::acl::Perms;
 use althing_core::tree::path::Path;
 
 use crate::check::findings::Findings;
-use crate::check::tests::plan;
 use crate::check::tests::damage::places::{answer_of, event_of, link_of, pick, places};
+use crate::check::tests::plan;
 use crate::check::{agreement::agreement, replay, wire, writes};
 use crate::history::{History, Moment, Received, What};
 use crate::reference::access;
