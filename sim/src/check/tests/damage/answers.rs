@@ -12,6 +12,7 @@ use althing_core::tree::op::{Create, Done, Naming, Op};
 use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
 
+use crate::check::differing::op_path;
 use crate::check::tests::damage::places::{
     acknowledged, answer_of, answers, change_txn, edit, is_write, link_of, pick, places,
 };
@@ -259,31 +260,32 @@ pub fn multi_place(history: &mut History, nth: usize) -> Option<()> {
 }
 
 pub fn half_multi(history: &mut History, nth: usize) -> Option<()> {
-    // A refused multi, made to begin with a create; then a read shows what it would have created.
-    let fits = |_: &Request, result: &Result<Response, Code>| {
+    // A refused multi; then a read shows what it would have written.
+    let refused = answers(history, |_, result| {
         matches!(result, Ok(Response::NoneDone { .. }))
-    };
-    let multi = pick(&answers(history, fits), nth)?;
-    let (_, zxid, _, asked) = answer_of(&mut history.moments[multi].what)?;
-    let zxid = *zxid;
-    let Request::Multi(ops) = &*asked else {
-        return None;
-    };
-    let paths: Vec<Path> = ops
-        .iter()
-        .filter_map(|op| match op {
-            Op::SetData { path, .. } => Some(path.clone()),
-            _ => None,
-        })
-        .collect();
-    let reads = answers(history, |request, result| {
-        matches!(request, Request::Read(Read::GetData { path, .. }) if paths.contains(path))
-            && result.is_ok()
     });
-    let read = reads.into_iter().find(|read| {
-        let shown = answer_of(&mut history.moments[*read].what).map(|answer| *answer.1);
-        *read > multi && shown.is_some_and(|shown| shown >= zxid && shown.0 - zxid.0 < 8)
-    })?;
+    let reads = answers(history, |request, result| {
+        matches!(request, Request::Read(Read::GetData { .. })) && result.is_ok()
+    });
+    let mut found = Vec::new();
+    for multi in refused {
+        let (_, zxid, _, asked) = answer_of(&mut history.moments[multi].what)?;
+        let (zxid, Request::Multi(ops)) = (*zxid, &*asked) else {
+            continue;
+        };
+        let paths: Vec<Path> = ops.iter().map(op_path).collect();
+        let later = reads.partition_point(|read| *read < multi);
+        for read in reads[later..].iter().take(20) {
+            let (_, shown, _, asked) = answer_of(&mut history.moments[*read].what)?;
+            if let Request::Read(Read::GetData { path, .. }) = &*asked
+                && *shown >= zxid
+                && paths.contains(path)
+            {
+                found.push(*read);
+            }
+        }
+    }
+    let read = pick(&found, nth)?;
     if let Ok(Response::Data { data, .. }) = answer_of(&mut history.moments[read].what)?.2 {
         *data = Some(Data::from("half of a multi"));
     }
