@@ -37,6 +37,7 @@ fn links_lead_somewhere() {
         "ARCHITECTURE.md",
         "docs/tree.md",
         "docs/scenarios.md",
+        "docs/ensemble.md",
     ] {
         let text = read(name);
         let folder = root().join(name).parent().expect("a folder").to_path_buf();

@@ -1,12 +1,16 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::draft::LogFormat;
-use crate::local_ensemble::layout::SERVERS;
+
+/// How many servers `althing ensemble` starts: more than 11 vote slowly, and few lose five machines
+/// at once.
+pub const SERVERS: RangeInclusive<u8> = 1..=11;
 
 /// A coordination service that speaks ZooKeeper's client protocol.
 #[derive(Clone, Debug, Parser)]

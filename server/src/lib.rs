@@ -39,6 +39,8 @@ pub mod drive;
 #[cfg(test)]
 mod drive_tests;
 pub mod ending;
+#[cfg(test)]
+mod ensemble_tests;
 pub mod entropy;
 pub mod four_letter;
 pub mod frames;

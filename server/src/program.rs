@@ -69,7 +69,7 @@ enum Failure {
     #[error(transparent)]
     Server(#[from] Fatal),
     #[error(transparent)]
-    Ensemble(#[from] local_ensemble::Failure),
+    Ensemble(#[from] local_ensemble::failure::Failure),
 }
 
 /// Runs the program. For a binary that is nothing but this call.
@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = match arguments.command {
         Command::Serve(serve) => run(serve),
-        Command::Ensemble(flags) => local_ensemble::run(&flags).map_err(Failure::from),
+        Command::Ensemble(flags) => local_ensemble::run::run(&flags).map_err(Failure::from),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -195,7 +195,10 @@ fn shown(ensemble: &Ensemble) -> BTreeMap<ServerId, String> {
 
 /// What the file says, and the flags, which beat it; and what the operator should be told.
 fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
-    let Read { draft, warnings } = match &flags.config {
+    let Read {
+        draft,
+        mut warnings,
+    } = match &flags.config {
         Some(path) => file::read(path)?,
         None => Read::default(),
     };
@@ -210,6 +213,13 @@ fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
     }
     if let Some(log_format) = flags.log_format {
         settings.log_format = log_format;
+    }
+    let voters = settings.config.voters.len();
+    if voters % 2 == 0 {
+        let fewer = voters - 1;
+        warnings.push(format!(
+            "{voters} voters survive no more deaths than {fewer} do"
+        ));
     }
     Ok((settings, warnings))
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::arguments::LocalEnsemble;
-use crate::local_ensemble::Failure;
+use crate::local_ensemble::failure::Failure;
 use crate::local_ensemble::layout::{Member, of};
 
 /// How long the servers may take to end when they are told to: as long as one may wait for its

@@ -3,17 +3,13 @@
 use std::fmt::Write;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::arguments::LocalEnsemble;
+use crate::arguments::{LocalEnsemble, SERVERS};
 use crate::config::gossip_secret;
-use crate::local_ensemble::Failure;
-
-/// How many servers: more than 11 vote slowly, and few lose five machines at once.
-pub const SERVERS: RangeInclusive<u8> = 1..=11;
+use crate::local_ensemble::failure::Failure;
 
 /// The secret of the gossip, which all servers share.
 const GOSSIP_SECRET: &str = "gossip.secret";
@@ -164,6 +160,9 @@ mod tests {
                 assert_eq!(settings.data_dir, member.data_dir);
                 assert_eq!(settings.config.server.0, member.server);
                 assert_eq!(settings.config.voters.len(), 3);
+                let secret = settings.gossip_secret_file.expect("a secret");
+                let secret = gossip_secret::read(&secret).expect("a good secret");
+                assert_eq!(secret.warning, None);
             }
         });
     }

@@ -32,7 +32,7 @@ pub struct Links {
     all: BTreeMap<ServerId, Linked>,
     /// Those that have something to be handed over.
     touched: Vec<ServerId>,
-    /// Messages that were given to no link, or found no room in it.
+    /// Messages for which a link had no room.
     dropped: u64,
 }
 
@@ -42,7 +42,7 @@ impl Links {
         self.all.len()
     }
 
-    /// How many messages were dropped since the start.
+    /// How many messages found no room in their link since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -69,10 +69,9 @@ impl Links {
         }
     }
 
-    /// Gives `message` to the link to `server`, or drops it.
+    /// Gives `message` to the link to `server`; drops it if there is none, or no room in it.
     pub fn send(&mut self, server: ServerId, message: &Message) {
         let Some(linked) = self.all.get_mut(&server) else {
-            self.dropped += 1;
             return;
         };
         if linked.outgoing.push(message) == Pushed::Dropped {

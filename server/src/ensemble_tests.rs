@@ -1,0 +1,231 @@
+//! Three whole servers, files included, over streams in memory.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use althing_core::config::Config;
+use althing_core::ids::ServerId;
+use althing_core::node::reply::{Reply, Response};
+use althing_core::node::request::{Read, Request, Watching};
+use althing_core::tree::acl::Acl;
+use althing_core::tree::data::Data;
+use althing_core::tree::op::{ANY_VERSION, Create, Lifetime, Naming, Op, Telling};
+use althing_core::tree::path::{Path, Place};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::limits::Limits;
+use crate::os_disk::OsDisk;
+use crate::reports::Described;
+use crate::rig::{Rig, TestClient, run, soon};
+use crate::server::{Fatal, Setup, serve};
+use crate::storage::settings::StorageSettings;
+
+const SERVERS: u8 = 3;
+
+/// One life of a server.
+struct Life {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), Fatal>>,
+}
+
+struct Ensemble {
+    rigs: Vec<Rig>,
+    directory: TempDir,
+    lives: BTreeMap<u8, Life>,
+}
+
+impl Ensemble {
+    fn start() -> Ensemble {
+        let mut ensemble = Ensemble {
+            rigs: Rig::ensemble(SERVERS),
+            directory: tempfile::tempdir().expect("a directory"),
+            lives: BTreeMap::new(),
+        };
+        (1..=SERVERS).for_each(|id| ensemble.start_one(id));
+        ensemble
+    }
+
+    fn rig(&self, id: u8) -> &Rig {
+        &self.rigs[usize::from(id) - 1]
+    }
+
+    fn data_dir(&self, id: u8) -> PathBuf {
+        self.directory.path().join(id.to_string())
+    }
+
+    fn start_one(&mut self, id: u8) {
+        let mut config = Config::standalone(ServerId(id));
+        config.voters = (1..=SERVERS).map(ServerId).collect();
+        let mut peers: BTreeSet<ServerId> = config.voters.clone();
+        peers.remove(&ServerId(id));
+        let setup = Setup {
+            config: config.clone(),
+            peers,
+            gossip: None,
+            limits: Limits::default(),
+            storage: StorageSettings::default(),
+            described: Described {
+                listen: ([127, 0, 0, 1], 2181).into(),
+                data_dir: "/data".to_owned(),
+                config,
+                servers: BTreeMap::new(),
+            },
+        };
+        let disk = OsDisk::lock(&self.data_dir(id)).expect("a directory");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = serve(setup, self.rig(id).clone(), disk, async {
+            let _ = stopped.await;
+        });
+        let ended = tokio::spawn(serving);
+        self.lives.insert(id, Life { stop, ended });
+    }
+
+    async fn stop_one(&mut self, id: u8) {
+        let life = self.lives.remove(&id).expect("it runs");
+        life.stop.send(()).expect("it runs");
+        soon(life.ended).await.expect("no panic").expect("no error");
+    }
+
+    /// A client of server `id`, as soon as that serves.
+    async fn client(&self, id: u8) -> TestClient {
+        let mut client = self.rig(id).client(1024);
+        assert!(client.connect().await.session.is_some());
+        client
+    }
+
+    async fn word(&self, id: u8, word: &str) -> String {
+        let mut client = self.rig(id).client(1024);
+        client.send(word.as_bytes()).await;
+        String::from_utf8(client.rest().await).expect("text")
+    }
+
+    /// The mode of each server, as `srvr` tells it.
+    async fn modes(&self) -> BTreeMap<u8, String> {
+        let mut modes = BTreeMap::new();
+        for id in 1..=SERVERS {
+            let told = self.word(id, "srvr").await;
+            let mode = told.lines().find_map(|line| line.strip_prefix("Mode: "));
+            modes.insert(id, mode.expect("a mode").to_owned());
+        }
+        modes
+    }
+}
+
+fn create(path: &str) -> Request {
+    Request::Write(Op::Create(Create {
+        place: Place::exact(path).expect("a place"),
+        data: None,
+        acl: Acl::open(),
+        lifetime: Lifetime::Persistent,
+        naming: Naming::Exact,
+        telling: Telling::Path,
+    }))
+}
+
+fn set(path: &str, text: &str) -> Request {
+    Request::Write(Op::SetData {
+        path: Path::parse(path).expect("a path"),
+        data: Some(Data::from(text.as_bytes().to_vec())),
+        version: ANY_VERSION,
+    })
+}
+
+fn get(path: &str) -> Request {
+    Request::Read(Read::GetData {
+        path: Path::parse(path).expect("a path"),
+        watching: Watching::No,
+    })
+}
+
+fn sync(path: &str) -> Request {
+    Request::Sync {
+        path: Path::parse(path).expect("a path"),
+    }
+}
+
+async fn done(client: &mut TestClient, request: &Request) -> Response {
+    client.ask(1, request).await;
+    match client.reply(request).await {
+        Reply::Answer { result, .. } => result.expect("it is done"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_one_server_answers_every_server_has() {
+    run(async {
+        let ensemble = Ensemble::start();
+        done(&mut ensemble.client(1).await, &create("/a")).await;
+        for id in 1..=SERVERS {
+            let text = format!("by {id}");
+            done(&mut ensemble.client(id).await, &set("/a", &text)).await;
+            for other in 1..=SERVERS {
+                let mut client = ensemble.client(other).await;
+                done(&mut client, &sync("/a")).await;
+                match done(&mut client, &get("/a")).await {
+                    Response::Data { data, .. } => {
+                        assert_eq!(data.as_deref(), Some(text.as_bytes()));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        let modes = ensemble.modes().await;
+        let (leader, _) = modes
+            .iter()
+            .find(|(_, mode)| *mode == "leader")
+            .expect("one leads");
+        let followers = modes.values().filter(|mode| *mode == "follower");
+        assert_eq!(followers.count(), 2, "{modes:?}");
+        let told = ensemble.word(*leader, "mntr").await;
+        for line in [
+            "zk_server_state\tleader\n",
+            "zk_quorum_links\t2\n",
+            "zk_learners\t2\n",
+            "zk_synced_followers\t2\n",
+            "zk_pending_syncs\t0\n",
+            "zk_quorum_size\t3\n",
+        ] {
+            assert!(told.contains(line), "{line:?} is not in {told}");
+        }
+    });
+}
+
+#[test]
+fn a_rolling_restart_fails_no_request_of_another_servers_client() {
+    run(async {
+        let mut ensemble = Ensemble::start();
+        done(&mut ensemble.client(1).await, &create("/a")).await;
+        // Followers and the leader, whichever it is: every server in its turn, and one again.
+        for id in [1, 2, 3, 1] {
+            let mut client = ensemble.client(id % SERVERS + 1).await;
+            let written = Cell::new(0);
+            let writing = async {
+                loop {
+                    done(&mut client, &set("/a", &written.get().to_string())).await;
+                    written.set(written.get() + 1);
+                }
+            };
+            let restarting = async {
+                ensemble.stop_one(id).await;
+                let while_it_stopped = written.get();
+                ensemble.start_one(id);
+                let mut again = ensemble.client(id).await;
+                done(&mut again, &sync("/a")).await;
+                while_it_stopped
+            };
+            let while_it_stopped = tokio::select! {
+                biased;
+                () = writing => unreachable!("it goes on for ever"),
+                while_it_stopped = restarting => while_it_stopped,
+            };
+            assert!(written.get() > while_it_stopped, "writes went on");
+        }
+        for id in 1..=SERVERS {
+            ensemble.stop_one(id).await;
+        }
+    });
+}
