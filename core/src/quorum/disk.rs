@@ -134,8 +134,10 @@ impl Replica {
         lost
     }
 
-    /// Takes entries back that were never durable here.
+    /// Takes entries back that were never durable here. Others may have them, and may have agreed on
+    /// them: then this server is told so again when it has them again.
     fn take_back(&mut self, after: Zxid) -> Vec<Entry> {
+        self.committed = self.committed.min(after);
         self.members.cut(after);
         self.matched = self.matched.min(after);
         self.window.cut(after)
