@@ -121,6 +121,12 @@ impl Replica {
         if !self.comes_from_leader(now, from, epoch) {
             return;
         }
+        // A log that has an agreed position is the leader's up to there. The leader may know it from
+        // an answer that this server has forgotten: given before it started again, or before it
+        // looked for another leader in vain.
+        if self.window.has(committed) {
+            self.matched = self.matched.max(committed);
+        }
         self.commit_up_to(committed);
         self.acts.push(Act::AnswerBeat {
             to: from,
