@@ -4,7 +4,7 @@ use althing_core::node::input::Timer;
 
 use crate::explore::action::Action;
 use crate::explore::bounds::Rules;
-use crate::explore::notes::Notes;
+use crate::explore::lab::Lab;
 use crate::explore::search::follow;
 use crate::explore::server::Power;
 use crate::explore::settle::next_to_settle;
@@ -26,21 +26,21 @@ pub fn demand(world: &World) -> Result<(), Violation> {
     rules.founders = world.rules().founders;
     rules.pieces = world.rules().pieces;
     rules.snapshot_every = world.rules().snapshot_every;
-    let mut notes = Notes::counting();
+    let mut lab = Lab::counting();
     let mut world = world.clone().under(rules);
     let servers: Vec<_> = world.rules().all().collect();
     for who in &servers {
         if world.server(*who).power == Power::Off {
-            world = follow(&world, &Action::Start(*who), &mut notes)?;
+            world = follow(&world, &Action::Start(*who), &mut lab)?;
         }
         for other in servers.iter().filter(|other| *other > who) {
             if !world.are_joined(*who, *other) {
-                world = follow(&world, &Action::Join(*who, *other), &mut notes)?;
+                world = follow(&world, &Action::Join(*who, *other), &mut lab)?;
             }
         }
     }
     for round in 0..ROUNDS_MAX {
-        world = settle(world, &mut notes)?;
+        world = settle(world, &mut lab)?;
         if is_well(&world) {
             return Ok(());
         }
@@ -59,7 +59,7 @@ pub fn demand(world: &World) -> Result<(), Violation> {
                     .armed()
                     .any(|(_, armed)| armed == timer)
                 {
-                    world = follow(&world, &Action::Fire(*who, timer), &mut notes)?;
+                    world = follow(&world, &Action::Fire(*who, timer), &mut lab)?;
                 }
             }
         }
@@ -69,12 +69,12 @@ pub fn demand(world: &World) -> Result<(), Violation> {
     Err(Violation::new(PROGRESS, text))
 }
 
-fn settle(mut world: World, notes: &mut Notes) -> Result<World, Violation> {
+fn settle(mut world: World, lab: &mut Lab) -> Result<World, Violation> {
     for _ in 0..ACTIONS_MAX {
         let Some(action) = next_to_settle(&world) else {
             return Ok(world);
         };
-        world = follow(&world, &action, notes)?;
+        world = follow(&world, &action, lab)?;
     }
     Err(Violation::new(
         "L1 bounded work",

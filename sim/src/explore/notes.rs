@@ -34,6 +34,11 @@ impl Notes {
         &self.marks
     }
 
+    /// Does somebody read the lines?
+    pub fn is_telling(&self) -> bool {
+        self.story.is_some()
+    }
+
     /// Writes a line, if somebody reads it.
     pub fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {

@@ -167,13 +167,13 @@ fn write(folder: &Path, found: &Counterexample) -> io::Result<String> {
 pub fn heading() -> String {
     format!(
         "{:<22} {:>12} {:>10} {:>12} {:>6} {:>9} {:>10} {:>8}  verdict",
-        "configuration", "states", "beyond", "transitions", "depth", "seconds", "states/s", "MiB"
+        "configuration", "states", "beyond", "transitions", "depth", "CPU s", "states/s", "MiB"
     )
 }
 
 /// What came of a configuration.
 pub fn row(configuration: &Configuration, tally: &Tally) -> String {
-    let seconds = tally.real.as_secs_f64();
+    let seconds = tally.busy.as_secs_f64();
     let missing: Vec<&str> = missing(configuration, tally);
     let verdict = match &tally.verdict {
         Verdict::Whole if missing.is_empty() => "whole, all invariants held".to_owned(),

@@ -1,12 +1,12 @@
 //! The exhaustive search: depth first, through every state within the bounds.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::explore::action::Action;
 use crate::explore::choices::choices;
 use crate::explore::invariant;
+use crate::explore::lab::Lab;
 use crate::explore::notes::Notes;
 use crate::explore::violation::Violation;
 use crate::explore::visited::Visited;
@@ -54,6 +54,8 @@ pub struct Tally {
     pub depth: usize,
     /// How long it took.
     pub real: Duration,
+    /// How much processor time this process used meanwhile.
+    pub busy: Duration,
     /// Bytes of the set of states.
     pub bytes: u64,
     /// What was seen to happen, and on how many transitions.
@@ -62,19 +64,12 @@ pub struct Tally {
     pub verdict: Verdict,
 }
 
-/// Does the action in a copy of the world, and checks the state that it comes to. A panic of the
-/// node is a broken invariant.
-pub fn follow(world: &World, action: &Action, notes: &mut Notes) -> Result<World, Violation> {
+/// Does the action in a copy of the world, and checks the state that it comes to.
+pub fn follow(world: &World, action: &Action, lab: &mut Lab) -> Result<World, Violation> {
     let mut next = world.clone();
-    let acted = catch_unwind(AssertUnwindSafe(|| {
-        next.act(action, notes)?;
-        invariant::check(&next)
-    }));
-    match acted {
-        Ok(Ok(())) => Ok(next),
-        Ok(Err(violation)) => Err(violation),
-        Err(payload) => Err(Violation::new("Node::check", caught::message(&*payload))),
-    }
+    next.act(action, lab)?;
+    invariant::check(&next)?;
+    Ok(next)
 }
 
 struct Frame {
@@ -107,12 +102,14 @@ pub fn search(first: World, limits: &Limits<'_>) -> Tally {
     let mut visited = Visited::new();
     visited.insert(first.fingerprint());
     let mut stack = vec![Frame::of(first)];
+    let mut lab = Lab::counting();
     let mut tally = Tally {
         states: 1,
         beyond: 0,
         transitions: 0,
         depth: 0,
         real: Duration::ZERO,
+        busy: Duration::ZERO,
         bytes: 0,
         notes: Notes::counting(),
         verdict: Verdict::Whole,
@@ -124,19 +121,25 @@ pub fn search(first: World, limits: &Limits<'_>) -> Tally {
         };
         frame.next += 1;
         tally.transitions += 1;
-        match follow(&frame.world, &action, &mut tally.notes) {
+        let mut next = frame.world.clone();
+        let acted = next.act(&action, &mut lab).and_then(|()| {
+            let is_new = visited.insert(next.fingerprint());
+            if is_new {
+                invariant::check(&next)?;
+            }
+            Ok(is_new)
+        });
+        match acted {
             Err(violation) => {
                 tally.verdict = Verdict::Broken(path(&stack), violation);
                 break;
             }
-            Ok(next) => {
-                if !visited.insert(next.fingerprint()) {
-                    continue;
-                }
-                if !is_within(&next) {
-                    tally.beyond += 1;
-                    continue;
-                }
+            Ok(false) => continue,
+            Ok(true) if !is_within(&next) => {
+                tally.beyond += 1;
+                continue;
+            }
+            Ok(true) => {
                 stack.push(Frame::of(next));
                 tally.depth = tally.depth.max(stack.len() - 1);
             }
@@ -146,9 +149,11 @@ pub fn search(first: World, limits: &Limits<'_>) -> Tally {
             break;
         }
     }
+    tally.notes = lab.notes;
     tally.states = visited.len();
     tally.bytes = visited.bytes();
     tally.real = stopwatch.real();
+    tally.busy = stopwatch.busy();
     tally
 }
 

@@ -8,10 +8,14 @@ use althing_core::node::node::{Node, Recovered};
 use althing_core::node::status::Role;
 use althing_core::prng::Seed;
 use althing_core::store::store::Store;
+use althing_core::time::Duration;
 
 use crate::explore::bounds::Rules;
 use crate::explore::digest::Digest;
 use crate::explore::disk::Disk;
+
+/// Longer than any server waits after its disk was full.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Does the process run?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +43,8 @@ pub struct Server {
     pub reading: VecDeque<(ServerId, Zxid, u64)>,
     /// How often it was started.
     life: u8,
+    /// How often it waited for its disk to have space again.
+    sleeps: u8,
     /// How many directories it has lost.
     disks: u8,
     /// As what it acts, and in which epoch.
@@ -61,6 +67,7 @@ impl Server {
             making: None,
             reading: VecDeque::new(),
             life: 0,
+            sleeps: 0,
             disks: 0,
             role: (status.role, status.epoch),
             executed: (Zxid::ZERO, 0),
@@ -104,7 +111,7 @@ impl Server {
             self.executed = (store.applied(), store.digest());
         }
         let mut digest = Digest::new();
-        digest.number(self.power as u64);
+        digest.number(self.power as u64 | u64::from(self.life) << 8 | u64::from(self.sleeps) << 16);
         if self.power == Power::On {
             digest.digest(self.node.fingerprint());
         }
@@ -129,6 +136,18 @@ impl Server {
     /// How far it has executed, and the digest of its state there.
     pub fn executed(&self) -> (Zxid, u128) {
         self.executed
+    }
+
+    /// How far its clock stands after the start of time: it moves only while a full disk is waited
+    /// for.
+    pub fn slept(&self) -> Duration {
+        FULL_PAUSE * u32::from(self.sleeps)
+    }
+
+    /// It waits until its disk may have space again.
+    pub fn sleep(&mut self) {
+        self.sleeps += 1;
+        self.changed();
     }
 
     /// Does it lead, and in which epoch?

@@ -14,8 +14,6 @@
 //! | `quietly COMMAND` | does it, and tells nothing |
 //! | `show` | what every server is and has |
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use althing_core::ids::ServerId;
 
 use crate::explore::action::Action;
@@ -23,7 +21,7 @@ use crate::explore::bounds::Rules;
 use crate::explore::configurations::{self, Configuration};
 use crate::explore::demand::demand;
 use crate::explore::invariant;
-use crate::explore::notes::Notes;
+use crate::explore::lab::Lab;
 use crate::explore::settle::next_to_settle;
 use crate::explore::show::show;
 use crate::explore::telling;
@@ -68,7 +66,7 @@ impl From<Violation> for Trouble {
 #[derive(Debug)]
 pub struct Stage {
     world: World,
-    notes: Notes,
+    lab: Lab,
 }
 
 impl Stage {
@@ -77,7 +75,7 @@ impl Stage {
         caught::keep_panics_of_this_thread();
         Stage {
             world,
-            notes: Notes::telling(),
+            lab: Lab::telling(),
         }
     }
 
@@ -87,10 +85,10 @@ impl Stage {
     }
 
     fn begin(rules: Rules) -> Result<Stage, Trouble> {
-        let mut notes = Notes::telling();
-        let world = World::new(rules, &mut notes)?;
+        let mut lab = Lab::telling();
+        let world = World::new(rules, &mut lab)?;
         Ok(Stage {
-            notes,
+            lab,
             ..Stage::of(world)
         })
     }
@@ -113,7 +111,7 @@ impl Stage {
 
     /// What was told and not taken yet.
     pub fn take_lines(&mut self) -> Vec<String> {
-        let mut lines = self.notes.take_lines();
+        let mut lines = self.lab.notes.take_lines();
         lines.retain(|line| !line.is_empty());
         lines
     }
@@ -153,12 +151,12 @@ impl Stage {
                     .strip_prefix("quietly")
                     .unwrap_or_default();
                 self.obey(rest)?;
-                self.notes.take_lines();
+                self.lab.notes.take_lines();
                 Ok(())
             }
             "show" => {
                 for line in show(&self.world) {
-                    self.notes.tell(|| line);
+                    self.lab.notes.tell(|| line);
                 }
                 Ok(())
             }
@@ -182,18 +180,8 @@ impl Stage {
     }
 
     fn perform(&mut self, action: &Action) -> Result<(), Trouble> {
-        let (world, notes) = (&mut self.world, &mut self.notes);
-        let acted = catch_unwind(AssertUnwindSafe(|| {
-            world.act(action, notes)?;
-            invariant::check(world)
-        }));
-        match acted {
-            Ok(result) => Ok(result?),
-            Err(payload) => {
-                let text = caught::message(&*payload);
-                Err(Violation::new("Node::check", text).into())
-            }
-        }
+        self.world.act(action, &mut self.lab)?;
+        Ok(invariant::check(&self.world)?)
     }
 
     /// What is in flight now arrives or is lost; what is sent meanwhile is not looked at.
@@ -230,7 +218,8 @@ impl Stage {
                 self.perform(&Action::Drop(index))?;
             } else if comes && (to.is_empty() || to.contains(&packet.to)) {
                 let (sender, message) = (packet.from, telling::message(&packet.message));
-                self.notes
+                self.lab
+                    .notes
                     .tell(|| format!("{} hears {sender}: {message}", packet.to));
                 self.perform(&Action::Deliver(index))?;
             }
@@ -266,7 +255,8 @@ impl Stage {
             if let Action::Deliver(index) = action {
                 let packet = self.world.wire().packets()[index].clone();
                 let (sender, message) = (packet.from, telling::message(&packet.message));
-                self.notes
+                self.lab
+                    .notes
                     .tell(|| format!("{} hears {sender}: {message}", packet.to));
             }
             self.perform(&action)?;

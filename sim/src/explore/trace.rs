@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::explore::action::Action;
 use crate::explore::configurations::Configuration;
 use crate::explore::demand::{PROGRESS, demand};
-use crate::explore::notes::Notes;
+use crate::explore::lab::Lab;
 use crate::explore::search::follow;
 use crate::explore::story::{Stage, Trouble};
 use crate::explore::violation::Violation;
@@ -71,11 +71,11 @@ impl Counterexample {
 
 fn in_words(first: &World, actions: &[Action]) -> Vec<String> {
     let mut world = first.clone();
-    let mut notes = Notes::counting();
+    let mut lab = Lab::counting();
     let mut commands = Vec::new();
     for action in actions {
         commands.push(words::text(&world, action));
-        match follow(&world, action, &mut notes) {
+        match follow(&world, action, &mut lab) {
             Ok(next) => world = next,
             Err(_) => break,
         }
@@ -87,14 +87,14 @@ fn in_words(first: &World, actions: &[Action]) -> Vec<String> {
 /// happen is left out, and so is what comes after the break.
 fn breaks(first: &World, commands: &[String], invariant: &str) -> Option<(Vec<String>, Violation)> {
     let mut world = first.clone();
-    let mut notes = Notes::counting();
+    let mut lab = Lab::counting();
     let mut needed = Vec::new();
     for command in commands {
         let Ok(Some(action)) = words::action(&world, command) else {
             continue;
         };
         needed.push(command.clone());
-        match follow(&world, &action, &mut notes) {
+        match follow(&world, &action, &mut lab) {
             Ok(next) => world = next,
             Err(violation) if violation.invariant == invariant => {
                 return Some((needed, violation));

@@ -12,7 +12,7 @@ use crate::explore::bounds::Kind;
 use crate::explore::choices::choices;
 use crate::explore::demand::demand;
 use crate::explore::digest::Digest;
-use crate::explore::notes::Notes;
+use crate::explore::lab::Lab;
 use crate::explore::search::{Limits, Tally, Verdict, follow};
 use crate::explore::visited::Visited;
 use crate::explore::world::World;
@@ -47,7 +47,7 @@ pub fn walk(first: World, seed: u64, limits: &Limits<'_>) -> Tally {
     caught::keep_panics_of_this_thread();
     let stopwatch = Stopwatch::start();
     let mut random = Stream::named(seed, "walks");
-    let mut notes = Notes::counting();
+    let mut lab = Lab::counting();
     let mut shapes = BTreeSet::from([shape(&first)]);
     let mut states = Visited::new();
     let mut places = vec![Place {
@@ -73,7 +73,7 @@ pub fn walk(first: World, seed: u64, limits: &Limits<'_>) -> Tally {
                 before: way,
                 action,
             }));
-            match follow(&world, &action, &mut notes) {
+            match follow(&world, &action, &mut lab) {
                 Ok(next) => world = next,
                 Err(violation) => {
                     broken = Some(violation);
@@ -105,8 +105,9 @@ pub fn walk(first: World, seed: u64, limits: &Limits<'_>) -> Tally {
         transitions,
         depth,
         real: stopwatch.real(),
+        busy: stopwatch.busy(),
         bytes: states.bytes(),
-        notes,
+        notes: lab.notes,
         verdict,
     }
 }
