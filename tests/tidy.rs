@@ -281,6 +281,8 @@ fn simulated_code_has_no_clock_and_no_hash_order() {
         "sim/src/run.rs",
         "sim/src/stopwatch.rs",
         "server/src/tokio_shell",
+        "server/src/tokio_peers",
+        "server/src/local_ensemble",
         "server/src/program",
         "server/src/os_disk",
     ];

@@ -22,7 +22,7 @@ use crate::alarm::Alarm;
 use crate::clients::{Asked, Clients, Fate};
 use crate::ending::{Left, Phase};
 use crate::limits::{BATCH_MAX, TIMERS_MAX};
-use crate::mail::{Mailbox, Message, View};
+use crate::mail::{LinkNews, Mailbox, Message, View};
 use crate::peers::links::{Links, Loss};
 use crate::shell::{Order, Shell};
 use crate::statistics::Statistics;
@@ -213,29 +213,7 @@ impl<S: Shell> Drive<S> {
                 self.clients.remove(connection);
                 self.step(now, Input::Closed { connection });
             }
-            Message::Linked { other, outgoing } => {
-                self.links.add(other.server, outgoing);
-                let (server, directory) = (other.server, other.directory);
-                self.step(now, Input::PeerJoined { server, directory });
-            }
-            Message::Heard {
-                from,
-                message,
-                unstepped,
-            } => {
-                let heard = Input::Heard {
-                    from: from.server,
-                    directory: from.directory,
-                    message: *message,
-                };
-                self.step(now, heard);
-                drop(unstepped);
-            }
-            Message::Unlinked { server, outgoing } => {
-                if self.links.remove(server, &outgoing) == Loss::Last {
-                    self.step(now, Input::PeerLost(server));
-                }
-            }
+            Message::OfLink(news) => self.take_of_link(now, news),
             Message::Suspected(server) => self.step(now, Input::Suspected(server)),
             Message::Stored(input) => self.stored(now, input),
             Message::StorageFailed(error) => return Err(error),
@@ -252,6 +230,34 @@ impl<S: Shell> Drive<S> {
             }),
         }
         Ok(())
+    }
+
+    fn take_of_link(&mut self, now: Now, news: LinkNews) {
+        match news {
+            LinkNews::Linked { other, outgoing } => {
+                self.links.add(other.server, outgoing);
+                let (server, directory) = (other.server, other.directory);
+                self.step(now, Input::PeerJoined { server, directory });
+            }
+            LinkNews::Heard {
+                from,
+                message,
+                unstepped,
+            } => {
+                let heard = Input::Heard {
+                    from: from.server,
+                    directory: from.directory,
+                    message: *message,
+                };
+                self.step(now, heard);
+                drop(unstepped);
+            }
+            LinkNews::Unlinked { server, outgoing } => {
+                if self.links.remove(server, &outgoing) == Loss::Last {
+                    self.step(now, Input::PeerLost(server));
+                }
+            }
+        }
     }
 
     fn ask(&mut self, now: Now, connection: ConnectionId, asked: Asked) {

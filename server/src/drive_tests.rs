@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use crate::clients::{Asked, Clients};
 use crate::drive::{Channels, Drive};
 use crate::limits::{BATCH_MAX, Limits};
-use crate::mail::{Mailbox, Message};
+use crate::mail::{LinkNews, Mailbox, Message};
 use crate::outbound::Outbound;
 use crate::peers::outgoing::Outgoing;
 use crate::rig::{connect_bytes, run, soon};
@@ -245,16 +245,16 @@ fn links_join_and_are_lost_and_replaced() {
             server: ServerId(2),
             directory: DirectoryId(2),
         };
-        let linked = |outgoing: &Arc<Outgoing>| Message::Linked {
+        let linked = |outgoing: &Arc<Outgoing>| LinkNews::Linked {
             other: two,
             outgoing: Arc::clone(outgoing),
         };
-        let unlinked = |outgoing: &Arc<Outgoing>| Message::Unlinked {
+        let unlinked = |outgoing: &Arc<Outgoing>| LinkNews::Unlinked {
             server: two.server,
             outgoing: Arc::clone(outgoing),
         };
         let room = Arc::new(Semaphore::new(1));
-        let heard = Message::Heard {
+        let heard = LinkNews::Heard {
             from: two,
             message: Box::new(message::Message::Beat {
                 epoch: Epoch(0),
@@ -264,13 +264,13 @@ fn links_join_and_are_lost_and_replaced() {
             unstepped: Arc::clone(&room).try_acquire_owned().expect("room"),
         };
         let (older, newer) = (Arc::default(), Arc::default());
-        for message in [linked(&older), linked(&newer), heard, unlinked(&older)] {
-            stage.mailbox.send(message);
+        for news in [linked(&older), linked(&newer), heard, unlinked(&older)] {
+            stage.mailbox.send(Message::OfLink(news));
         }
         stage.settle().await;
         soon(older.until_cut()).await;
         assert_eq!(room.available_permits(), 1, "it is stepped");
-        stage.mailbox.send(unlinked(&newer));
+        stage.mailbox.send(Message::OfLink(unlinked(&newer)));
         stage.settle().await;
         let stepped = stage.shell.stepped.lock().expect("no panic").clone();
         let joined = format!("2 joined with {}", two.directory);
@@ -297,10 +297,10 @@ fn a_stop_asks_the_node_and_cuts_the_links_at_the_end() {
             server: ServerId(2),
             directory: DirectoryId(2),
         };
-        stage.mailbox.send(Message::Linked {
+        stage.mailbox.send(Message::OfLink(LinkNews::Linked {
             other,
             outgoing: Arc::clone(&outgoing),
-        });
+        }));
         stage.settle().await;
         stage.stop.send(()).expect("it runs");
         soon(stage.ended)

@@ -41,6 +41,33 @@ pub struct View<'a> {
 /// Looks at the node between two steps, and is quick.
 pub type Query = Box<dyn FnOnce(&View<'_>) + Send>;
 
+/// What becomes of links, and what they bring.
+pub enum LinkNews {
+    /// A link to another server is up.
+    Linked {
+        /// Who is at its other end.
+        other: Handshake,
+        /// Where messages to it go.
+        outgoing: Arc<Outgoing>,
+    },
+    /// Another server said something.
+    Heard {
+        /// Who.
+        from: Handshake,
+        /// What.
+        message: Box<message::Message>,
+        /// Its share of what the link may have read and the drive not stepped.
+        unstepped: OwnedSemaphorePermit,
+    },
+    /// A link has ended; the last message about it.
+    Unlinked {
+        /// Who was at its other end.
+        server: ServerId,
+        /// Which of the links to that server.
+        outgoing: Arc<Outgoing>,
+    },
+}
+
 /// One message.
 pub enum Message {
     /// A client has sent its first frame.
@@ -73,29 +100,8 @@ pub enum Message {
         /// Which.
         connection: ConnectionId,
     },
-    /// A link to another server is up.
-    Linked {
-        /// Who is at its other end.
-        other: Handshake,
-        /// Where messages to it go.
-        outgoing: Arc<Outgoing>,
-    },
-    /// Another server said something.
-    Heard {
-        /// Who.
-        from: Handshake,
-        /// What.
-        message: Box<message::Message>,
-        /// Its share of what the link may have read and the drive not stepped.
-        unstepped: OwnedSemaphorePermit,
-    },
-    /// A link has ended; the last message about it.
-    Unlinked {
-        /// Who was at its other end.
-        server: ServerId,
-        /// Which of the links to that server.
-        outgoing: Arc<Outgoing>,
-    },
+    /// News of a link to another server.
+    OfLink(LinkNews),
     /// Gossip has it that this server does not answer.
     Suspected(ServerId),
     /// The storage answers.

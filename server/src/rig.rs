@@ -47,7 +47,7 @@ impl<T> Door<T> {
     }
 
     fn put(&self, what: T) {
-        self.out.send(what).ok().expect("the door holds both");
+        assert!(self.out.send(what).is_ok(), "the door holds both");
     }
 
     async fn take(&self) -> T {

@@ -40,7 +40,7 @@ struct Resolved {
 }
 
 impl TokioPeers {
-    /// Listens at `listen`, which is `host:port` too; the others are at `hosts`, each as `host:port`.
+    /// Listens at `listen`; the others are at `hosts`. All of them are `host:port`.
     ///
     /// # Errors
     /// If the address cannot be had.

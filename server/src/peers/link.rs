@@ -18,7 +18,7 @@ use crate::frames::{BadLength, FrameBuffer};
 use crate::limits::{
     LINK_BUFFER_KEPT_BYTES_MAX, LINK_SILENCE_MAX, LINK_SPEAKS_EVERY, LINK_UNSTEPPED_BYTES_MAX,
 };
-use crate::mail::{Mailbox, Message};
+use crate::mail::{LinkNews, Mailbox, Message};
 use crate::peers::outgoing::Outgoing;
 use crate::shell::Shell;
 
@@ -69,10 +69,10 @@ struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.mailbox.send(Message::Unlinked {
+        self.mailbox.send(Message::OfLink(LinkNews::Unlinked {
             server: self.other.server,
             outgoing: Arc::clone(&self.outgoing),
-        });
+        }));
     }
 }
 
@@ -82,10 +82,10 @@ impl<S: Shell> Link<S> {
         let (server, directory) = (self.other.server, self.other.directory);
         tracing::info!(%server, %directory, "a link to another server is up");
         let outgoing = Arc::new(Outgoing::default());
-        self.mailbox.send(Message::Linked {
+        self.mailbox.send(Message::OfLink(LinkNews::Linked {
             other: self.other,
             outgoing: Arc::clone(&outgoing),
-        });
+        }));
         let _presence = Presence {
             other: self.other,
             outgoing: Arc::clone(&outgoing),
@@ -135,11 +135,11 @@ impl<S: Shell> Ends<S> {
                 // While the drive is behind, nothing more is read, and the other server's queue
                 // fills instead of our memory.
                 let unstepped = Arc::clone(&room).acquire_many_owned(bytes).await;
-                self.mailbox.send(Message::Heard {
+                self.mailbox.send(Message::OfLink(LinkNews::Heard {
                     from: self.other,
                     message: Box::new(message),
                     unstepped: unstepped.expect("this room is never closed"),
-                });
+                }));
             }
             let deadline = self.shell.now().clock.after(LINK_SILENCE_MAX);
             let read = tokio::select! {

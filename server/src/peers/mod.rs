@@ -2,7 +2,8 @@
 //!
 //! Of a pair of servers the one with the higher id dials the other ([`dialer`]), which accepts
 //! ([`door`]). Both introduce themselves ([`introduction`]), and from then on a [`link`] carries
-//! messages both ways. [`links`] is the drive's view of them, [`outgoing`] what waits to be written.
+//! messages both ways. [`links`] is the drive's view of them, [`outgoing`] what waits to be
+//! written.
 //!
 //! A link may lose what it was given, by breaking or for want of room: the protocol repeats by
 //! timers whatever matters.

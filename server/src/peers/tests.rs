@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::limits::{
     LINK_HANDSHAKE_MAX, LINK_HANDSHAKES_MAX, LINK_SILENCE_MAX, LINK_UNSTEPPED_BYTES_MAX,
 };
-use crate::mail::{self, Mailbox};
+use crate::mail::{self, LinkNews, Mailbox};
 use crate::peers::introduction::Acquaintance;
 use crate::peers::links::{Links, Loss};
 use crate::peers::outgoing::Outgoing;
@@ -66,20 +66,20 @@ impl Side {
     }
 
     fn take(&mut self, message: mail::Message) -> Told {
-        match message {
-            mail::Message::Linked { other, outgoing } => {
+        let mail::Message::OfLink(news) = message else {
+            panic!("links tell nothing else");
+        };
+        match news {
+            LinkNews::Linked { other, outgoing } => {
                 self.newest = Some(Arc::clone(&outgoing));
                 self.links.add(other.server, outgoing);
                 Told::Joined(other.server.0)
             }
-            mail::Message::Heard { from, message, .. } => Told::Heard(from.server.0, *message),
-            mail::Message::Unlinked { server, outgoing } => {
-                match self.links.remove(server, &outgoing) {
-                    Loss::Last => Told::Lost(server.0),
-                    Loss::Replaced => Told::Replaced(server.0),
-                }
-            }
-            _ => panic!("links tell nothing else"),
+            LinkNews::Heard { from, message, .. } => Told::Heard(from.server.0, *message),
+            LinkNews::Unlinked { server, outgoing } => match self.links.remove(server, &outgoing) {
+                Loss::Last => Told::Lost(server.0),
+                Loss::Replaced => Told::Replaced(server.0),
+            },
         }
     }
 
