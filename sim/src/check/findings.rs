@@ -28,7 +28,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "L3 steady leader",
-        "after the faults, and one election at most, the leader stays",
+        "some seconds after the faults, if messages come in time, nobody else is elected",
     ),
     (
         "G1 garbage",

@@ -3,17 +3,18 @@
 //! That the service serves at all, and that the story reaches its goals, is judged by the world as it
 //! runs (`L1`); that no live client's session ends is part of `E1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use althing_core::config::ELECTION_TIMEOUT_DEFAULT;
 use althing_core::ids::{ServerId, Zxid};
 use althing_core::node::event::Event;
+use althing_core::store::txn::Action;
 
 use crate::check::findings::Findings;
 use crate::check::log::Log;
 use crate::history::{History, What};
-use crate::plan::{Expects, Heals, Plan};
+use crate::plan::{Expects, Heals, Plan, Weather};
 
 /// How long after the faults an election may still be: ten of the longest election time-outs.
 const ELECTIONS_END: Duration = ELECTION_TIMEOUT_DEFAULT.saturating_mul(20);
@@ -44,6 +45,7 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
         return;
     };
     let end = history.moments.last().map_or(healed, |moment| moment.at);
+    let steady = is_fair(&plan.network);
     let mut servers: BTreeMap<ServerId, Server> = BTreeMap::new();
     for moment in &history.moments {
         let at = moment.at;
@@ -62,7 +64,7 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
                 Event::Executed { zxid, .. } | Event::Installed { zxid, .. } => {
                     servers.entry(*server).or_default().executed = *zxid;
                 }
-                Event::Elected { epoch, .. } if at > healed + ELECTIONS_END => {
+                Event::Elected { epoch, .. } if steady && at > healed + ELECTIONS_END => {
                     findings.add("L3 steady leader", at, None, || {
                         let after = at - healed;
                         format!(
@@ -79,7 +81,15 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
         return;
     };
     let owed = log.by(due);
+    let members = members(log);
     for (server, known) in servers {
+        // Who was put out of the ensemble is told nothing any more.
+        if members
+            .as_ref()
+            .is_some_and(|members| !members.contains(&server))
+        {
+            continue;
+        }
         if known.since.is_some_and(|since| since <= due) && known.executed < owed {
             findings.add("L2 convergence", end, None, || {
                 let executed = known.executed;
@@ -87,4 +97,23 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
             });
         }
     }
+}
+
+/// Is the weather such that beats come in time? It stays after the faults, and where messages are
+/// lost or take long there may be an election at any time.
+fn is_fair(weather: &Weather) -> bool {
+    let delay = weather.delay_min.0 + weather.delay_mean.0 * 5;
+    weather.loss == 0.0 && weather.shuffle == 0.0 && delay < ELECTION_TIMEOUT_DEFAULT / 2
+}
+
+/// Who has the log at the end of the run, if anybody says.
+fn members(log: &Log) -> Option<BTreeSet<ServerId>> {
+    let mut actions = log.agreed.iter().rev().map(|agreed| &agreed.txn.action);
+    let members = actions.find_map(|action| match action {
+        Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } => {
+            Some(membership.members())
+        }
+        _ => None,
+    })?;
+    (!members.is_empty()).then_some(members)
 }

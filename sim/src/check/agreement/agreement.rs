@@ -96,6 +96,8 @@ impl Building<'_> {
             What::Killed { server } | What::Stopped { server, .. } => {
                 self.server(*server).leads = None;
             }
+            // What it had is gone: it counts for nothing any more.
+            What::DiskLost { server } => *self.server(*server) = Server::default(),
             What::Said { server, event } => match event {
                 Event::Executed { zxid, digest } => self.executed(at, *server, *zxid, *digest),
                 Event::Elected { epoch, leader } => self.elected(at, *epoch, *leader),
