@@ -2,6 +2,7 @@
 
 mod books;
 mod crash_disk;
+mod cuts;
 mod damage;
 mod feeder;
 mod files;
