@@ -67,7 +67,7 @@ fn the_dead_are_suspected_soon() {
         let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
         std::println!("{count} servers: all suspect within {median} ms (median), {worst} (worst)");
         assert!(
-            worst <= most && median <= 1000,
+            worst <= 2_500 && median <= 1_000,
             "{count} servers: {median} ms, {worst} ms"
         );
     }

@@ -120,7 +120,8 @@ impl Node {
 
     /// Does what the agreement wants done.
     pub(super) fn act(&mut self, _: Now, out: &mut Outbox) {
-        for act in self.replica.take_acts() {
+        let mut acts = self.replica.take_acts();
+        for act in acts.drain(..) {
             match act {
                 Act::Save { ticket, record } => out.push(Effect::Save { ticket, record }),
                 Act::Send { to, message } => out.send(to, message),
@@ -159,6 +160,7 @@ impl Node {
                 Act::Tell(fact) => out.note(event_of(fact)),
             }
         }
+        self.replica.recycle(acts);
     }
 
     /// The operator wants other members.

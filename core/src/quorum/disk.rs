@@ -107,8 +107,11 @@ impl Replica {
                 Vec::new()
             }
             Saving::Cut(after) => {
-                self.owed_cut = Some(after);
-                self.take_back(after)
+                let lost = self.take_back(after);
+                // What stood before the cut may have been refused with it, and an older cut, too.
+                let owed = after.min(self.last());
+                self.owed_cut = Some(self.owed_cut.map_or(owed, |older| older.min(owed)));
+                lost
             }
             Saving::Entry(zxid) => self.refused_entry(now, zxid),
         }

@@ -257,6 +257,8 @@ impl Replica {
     pub fn installed(&mut self, zxid: Zxid, membership: Membership) {
         assert!(zxid > self.executed, "a snapshot from the past");
         self.incoming = None;
+        // The log that it would have cut is gone.
+        self.owed_cut = None;
         self.window.reset(zxid);
         self.members.installed(membership);
         self.durable = zxid;

@@ -34,6 +34,7 @@ pub enum Record {
     /// Follows the entry that was saved before; within an epoch the counters are dense.
     Entry(Entry),
     /// Takes back every entry after this position: a leader that was deposed proposed them, and
-    /// they were never agreed. The next entry, if any, opens an epoch and follows this position.
+    /// they were never agreed. The next entry, if any, follows this position: the next of its
+    /// epoch, or the first of a newer one.
     Cut(Zxid),
 }

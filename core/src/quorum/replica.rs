@@ -378,6 +378,17 @@ impl Replica {
         core::mem::take(&mut self.acts)
     }
 
+    /// The emptied list of acts: its allocation serves the next step.
+    pub fn recycle(&mut self, acts: Vec<Act>) {
+        assert!(
+            acts.is_empty(),
+            "acts are done before the list is used again"
+        );
+        if self.acts.is_empty() {
+            self.acts = acts;
+        }
+    }
+
     /// The alarms that are armed.
     pub fn armed(&self) -> impl Iterator<Item = (Instant, Alarm)> {
         let election = (self.may_stand() || self.waits_to_be_founded())
@@ -526,6 +537,7 @@ impl Replica {
         let in_transfer = self.reign.as_ref().is_some_and(Reign::is_transferring);
         self.window.trim(match in_transfer {
             true => KEPT_FOR_TRANSFER_BYTES,
+            false if self.is_alone() => 0,
             false => KEPT_BYTES,
         });
     }
