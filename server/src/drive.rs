@@ -5,11 +5,12 @@
 //! handed its bytes at once.
 //! What waited when a timer came due is stepped before it: a heartbeat that has arrived counts.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::mem;
 use std::pin::pin;
 
-use althing_core::ids::ConnectionId;
+use althing_core::ids::{ConnectionId, ServerId};
 use althing_core::node::effect::{Effect, Outbox};
 use althing_core::node::input::{Input, Timer};
 use althing_core::node::node::Node;
@@ -23,6 +24,7 @@ use crate::clients::{Asked, Clients, Fate};
 use crate::ending::{Left, Phase};
 use crate::limits::{BATCH_MAX, TIMERS_MAX};
 use crate::mail::{LinkNews, Mailbox, Message, View};
+use crate::observers::Observers;
 use crate::peers::links::{Links, Loss};
 use crate::shell::{Order, Shell};
 use crate::statistics::Statistics;
@@ -40,6 +42,7 @@ pub struct Drive<S: Shell> {
     mailbox: Mailbox,
     clients: Clients,
     links: Links,
+    observers: Observers,
     statistics: Statistics,
     started: Instant,
     log: UnboundedSender<LogJob>,
@@ -52,7 +55,7 @@ pub struct Drive<S: Shell> {
     accepting: Option<watch::Sender<()>>,
 }
 
-/// The channels between the drive and the tasks around it.
+/// The channels between the drive and the tasks around it, and whom it looks after.
 pub struct Channels {
     /// Messages to the drive.
     pub inbox: UnboundedReceiver<Message>,
@@ -64,6 +67,8 @@ pub struct Channels {
     pub snapshots: UnboundedSender<Store>,
     /// To the reader of snapshots.
     pub reader: UnboundedSender<ReadJob>,
+    /// The servers that are to learn and not to vote.
+    pub observers: BTreeSet<ServerId>,
     /// Held as long as clients are accepted.
     pub accepting: watch::Sender<()>,
 }
@@ -87,6 +92,7 @@ impl<S: Shell> Drive<S> {
             mailbox: channels.mailbox,
             clients,
             links: Links::default(),
+            observers: Observers::new(channels.observers),
             statistics: Statistics::default(),
             started,
             log: channels.log,
@@ -236,6 +242,7 @@ impl<S: Shell> Drive<S> {
         match news {
             LinkNews::Linked { other, outgoing } => {
                 self.links.add(other.server, outgoing);
+                self.observers.linked();
                 let (server, directory) = (other.server, other.directory);
                 self.step(now, Input::PeerJoined { server, directory });
             }
@@ -328,7 +335,7 @@ impl<S: Shell> Drive<S> {
                     bytes,
                     extent,
                 })),
-                Effect::Note(_) => {}
+                Effect::Note(event) => self.observers.observe(&event),
             }
         }
         // Its allocation serves the next step.
@@ -352,6 +359,9 @@ impl<S: Shell> Drive<S> {
 
     /// All that waited is stepped: what has gathered is said, and leaves.
     fn drained(&mut self, now: Now) {
+        if let Some(wish) = self.observers.wish(&self.node, &self.links) {
+            self.step(now, wish);
+        }
         self.step(now, Input::Drained);
         self.hand_over();
     }

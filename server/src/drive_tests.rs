@@ -1,5 +1,6 @@
 //! The drive's turns, at a clock that the test moves.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -136,6 +137,7 @@ fn stage() -> Stage {
         log: to_log,
         snapshots: to_snapshots,
         reader: to_reader,
+        observers: BTreeSet::new(),
         accepting,
     };
     let drive = Drive::new(

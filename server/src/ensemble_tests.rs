@@ -35,16 +35,24 @@ struct Ensemble {
     rigs: Vec<Rig>,
     directory: TempDir,
     lives: BTreeMap<u8, Life>,
+    observers: BTreeSet<ServerId>,
 }
 
 impl Ensemble {
     fn start() -> Ensemble {
+        Ensemble::start_with(&[])
+    }
+
+    /// Further servers, behind the three that vote, only learn.
+    fn start_with(observers: &[u8]) -> Ensemble {
+        let all = SERVERS + observers.len() as u8;
         let mut ensemble = Ensemble {
-            rigs: Rig::ensemble(SERVERS),
+            rigs: Rig::ensemble(all),
+            observers: observers.iter().copied().map(ServerId).collect(),
             directory: tempfile::tempdir().expect("a directory"),
             lives: BTreeMap::new(),
         };
-        (1..=SERVERS).for_each(|id| ensemble.start_one(id));
+        (1..=all).for_each(|id| ensemble.start_one(id));
         ensemble
     }
 
@@ -59,11 +67,12 @@ impl Ensemble {
     fn start_one(&mut self, id: u8) {
         let mut config = Config::standalone(ServerId(id));
         config.voters = (1..=SERVERS).map(ServerId).collect();
-        let mut peers: BTreeSet<ServerId> = config.voters.clone();
+        let mut peers: BTreeSet<ServerId> = config.voters.union(&self.observers).copied().collect();
         peers.remove(&ServerId(id));
         let setup = Setup {
             config: config.clone(),
             peers,
+            observers: self.observers.clone(),
             gossip: None,
             limits: Limits::default(),
             storage: StorageSettings::default(),
@@ -226,6 +235,28 @@ fn a_rolling_restart_fails_no_request_of_another_servers_client() {
         }
         for id in 1..=SERVERS {
             ensemble.stop_one(id).await;
+        }
+    });
+}
+
+#[test]
+fn an_observer_has_everything_and_no_vote() {
+    run(async {
+        let mut ensemble = Ensemble::start_with(&[4]);
+        done(&mut ensemble.client(1).await, &create("/a")).await;
+        let mut client = ensemble.client(4).await;
+        done(&mut client, &set("/a", "by an observer")).await;
+        let told = ensemble.word(4, "srvr").await;
+        assert!(told.contains("Mode: observer\n"), "{told}");
+        // Two of the three that vote are needed, and the observer is none of them.
+        ensemble.stop_one(4).await;
+        done(&mut ensemble.client(2).await, &set("/a", "without it")).await;
+        ensemble.start_one(4);
+        let mut client = ensemble.client(4).await;
+        done(&mut client, &sync("/a")).await;
+        match done(&mut client, &get("/a")).await {
+            Response::Data { data, .. } => assert_eq!(data.as_deref(), Some(&b"without it"[..])),
+            other => panic!("{other:?}"),
         }
     });
 }

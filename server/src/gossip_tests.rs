@@ -43,6 +43,7 @@ fn start(rig: Rig, id: u8, all: &BTreeSet<ServerId>, secret: Option<&str>) -> Se
     let setup = Setup {
         config: config.clone(),
         peers,
+        observers: BTreeSet::new(),
         gossip,
         limits: Limits::default(),
         storage: StorageSettings::default(),

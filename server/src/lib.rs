@@ -11,7 +11,7 @@
 //! | [`alarm`], [`ending`] | when the drive wakes; how it ends |
 //! | [`accept`], [`admission`] | let clients in, as many as there may be |
 //! | [`connection`], [`frames`], [`outbound`] | one client: bytes in, bytes out, back-pressure |
-//! | [`peers`] | the links to other servers |
+//! | [`peers`], [`observers`] | the links to other servers; who is taken in as a learner |
 //! | [`gossip`] | tells the other servers of this one, and the drive of the others |
 //! | [`four_letter`], [`reports`], [`gossip_reports`], [`statistics`] | what operators ask and are told |
 //! | [`storage`] | log and snapshots |
@@ -52,6 +52,7 @@ pub mod limits;
 pub mod local_ensemble;
 pub mod logging;
 pub mod mail;
+pub mod observers;
 pub mod os_disk;
 pub mod outbound;
 pub mod peer_tls;

@@ -120,6 +120,7 @@ fn run(flags: Serve) -> Result<(), Failure> {
     let setup = Setup {
         config: settings.config.clone(),
         peers: ensemble.others().into_keys().collect(),
+        observers: ensemble.learners(),
         gossip,
         limits: settings.limits,
         storage: settings.storage,

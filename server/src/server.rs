@@ -38,6 +38,8 @@ pub struct Setup {
     /// The other servers to have links with, whatever the node makes of them: the voters and
     /// learners of the configuration. A server on its own has none.
     pub peers: BTreeSet<ServerId>,
+    /// The servers, this one perhaps among them, that are to learn and not to vote.
+    pub observers: BTreeSet<ServerId>,
     /// For the gossip with them, if there is any.
     pub gossip: Option<GossipSetup>,
     /// Towards clients.
@@ -125,6 +127,7 @@ pub async fn serve<S: Shell, D: Disk>(
         log: to_log,
         snapshots: to_snapshots,
         reader: to_reader,
+        observers: setup.observers,
         accepting,
     };
     let drive = Drive::new(shell.clone(), node, Clients::new(setup.limits), channels);

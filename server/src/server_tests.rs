@@ -44,6 +44,7 @@ fn start_on(disk: impl Disk, limits: Limits) -> Running {
     let setup = Setup {
         config: config.clone(),
         peers: BTreeSet::new(),
+        observers: BTreeSet::new(),
         gossip: None,
         limits,
         storage: StorageSettings::default(),

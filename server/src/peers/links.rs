@@ -42,6 +42,11 @@ impl Links {
         self.all.len()
     }
 
+    /// Is there one to this server?
+    pub fn has(&self, server: ServerId) -> bool {
+        self.all.contains_key(&server)
+    }
+
     /// How many messages found no room in their link since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped

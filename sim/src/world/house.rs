@@ -409,6 +409,7 @@ impl House {
                 servers: all.clone().map(described).collect(),
             },
             peers: all.filter(|peer| *peer != id).collect(),
+            observers: BTreeSet::new(),
             gossip: Some(GossipSetup {
                 key: Key::from_secret(SECRET),
                 endpoint: format!("server-{id}:{CLIENT_PORT}"),
