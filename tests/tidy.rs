@@ -20,7 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// The floors of core, from the bottom; a file imports from lower floors or its own folder.
 const FLOORS: &[&[&str]] = &[
     &["code", "ids", "time"],
-    &["config", "prng"],
+    &["config", "membership", "prng"],
     &["tree"],
     &["store"],
     &["session", "watch"],

@@ -3,7 +3,6 @@
 //! servers agree and nothing acknowledged is lost; left alone afterwards, they serve.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
@@ -390,7 +389,7 @@ impl Cluster {
             data: None,
             acl: Acl(Arc::from([AclEntry {
                 perms: Perms::ALL,
-                who: Identity::new("world", &"anyone".to_string()),
+                who: Identity::new("world", "anyone"),
             }])),
             lifetime: Lifetime::Persistent,
             naming: Naming::Exact,
@@ -488,7 +487,7 @@ impl Cluster {
                 for _ in 0..4 {
                     self.fire(id);
                 }
-                if self.now % 7 == 0 {
+                if self.now.is_multiple_of(7) {
                     self.ask(id);
                 }
             }

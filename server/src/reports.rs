@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use althing_core::config::Config;
 use althing_core::ids::{ConnectionId, ServerId, SessionId};
 use althing_core::node::status::Role;
-use althing_core::quorum::replica::Followers;
+use althing_core::quorum::act::Followers;
 use althing_core::time::Instant;
 
 use crate::clients::Client;

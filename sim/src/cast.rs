@@ -7,8 +7,8 @@ use crate::plan::Workload;
 use crate::swarm::Kind;
 
 /// What happens in any story besides the events of servers and the marks of the clients, by the
-/// names under which runs count it: the lives of servers and disks, streams of clients, refused tokens,
-/// suspicions of the gossip.
+/// names under which runs count it: the lives of servers and disks, streams of clients, refused
+/// tokens, suspicions of the gossip.
 pub const MOMENTS: &[&str] = &[
     "started",
     "recovered",

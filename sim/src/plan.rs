@@ -473,8 +473,8 @@ pub enum FaultKind {
         /// Until it is started again.
         down: Span,
     },
-    /// The gossip between servers is tampered with: datagrams are lost, copied, damaged and repeated
-    /// long afterwards, and somebody who has the ensemble's key lies.
+    /// The gossip between servers is tampered with: datagrams are lost, copied, damaged and
+    /// repeated long afterwards, and somebody who has the ensemble's key lies.
     PoisonedGossip {
         /// For how long.
         lasts: Span,

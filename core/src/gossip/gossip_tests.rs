@@ -293,7 +293,7 @@ fn what_has_not_the_key_or_another_receiver_is_dropped_and_counted() {
 fn a_datagram_is_bounded_and_takes_turns() {
     // News so long that only three have room.
     let mut rehearsal = Rehearsal::new(9, 4);
-    for (_, report) in &mut rehearsal.reports {
+    for report in rehearsal.reports.values_mut() {
         report.endpoint = Label::fitting(&"x".repeat(1000));
     }
     rehearsal.recorded = Some(Vec::new());

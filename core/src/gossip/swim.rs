@@ -1,4 +1,5 @@
-//! Who answers: the SWIM protocol, by the crate `foca`, and what its members are called on the wire.
+//! Who answers: the SWIM protocol, by the crate `foca`, and what its members are called on the
+//! wire.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

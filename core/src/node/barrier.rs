@@ -8,20 +8,18 @@ use alloc::collections::{BTreeSet, VecDeque};
 
 use crate::ids::{ConnectionId, Zxid};
 use crate::node::connection::Barrier;
-use crate::node::effect::Outbox;
-use crate::node::node::Node;
 
 /// This server's questions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Barriers {
     /// The number of the last question.
-    asked: Barrier,
+    pub asked: Barrier,
     /// It was not put to the leader yet.
-    is_wanted: bool,
+    pub is_wanted: bool,
     /// Answers whose position is not executed here.
-    set: VecDeque<(Barrier, Zxid)>,
+    pub set: VecDeque<(Barrier, Zxid)>,
     /// The last question that was answered.
-    answered: Barrier,
+    pub answered: Barrier,
     /// Who waits for a question up to this one waits no more.
     pub passed: Barrier,
     /// Who waits.
@@ -45,48 +43,6 @@ impl Barriers {
         if self.are_waited_for() {
             self.asked += 1;
             self.is_wanted = true;
-        }
-    }
-}
-
-impl Node {
-    /// The question that stands for everything asked since the last one was put.
-    pub(super) fn barrier(&mut self) -> Barrier {
-        if self.replica.is_alone() && self.is_serving() {
-            // What anybody was told, this server has executed.
-            return 0;
-        }
-        if !self.barriers.is_wanted {
-            self.barriers.asked += 1;
-            self.barriers.is_wanted = true;
-        }
-        self.barriers.asked
-    }
-
-    /// An answer.
-    pub(super) fn barrier_set(&mut self, number: Barrier, zxid: Zxid, out: &mut Outbox) {
-        let barriers = &mut self.barriers;
-        if number > barriers.answered && number <= barriers.asked {
-            barriers.answered = number;
-            barriers.set.push_back((number, zxid));
-            self.pass_barriers(out);
-        }
-    }
-
-    /// Lets those go on whose position is executed.
-    pub(super) fn pass_barriers(&mut self, out: &mut Outbox) {
-        let applied = self.store.applied();
-        let before = self.barriers.passed;
-        while let Some((number, zxid)) = self.barriers.set.front().copied()
-            && zxid <= applied
-        {
-            self.barriers.set.pop_front();
-            self.barriers.passed = number;
-        }
-        if self.barriers.passed > before {
-            for connection in core::mem::take(&mut self.barriers.waiters) {
-                self.answer_ready(connection, out);
-            }
         }
     }
 }

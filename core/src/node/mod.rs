@@ -13,6 +13,7 @@ pub mod input;
 pub mod node;
 mod peer;
 pub mod proposal;
+mod question;
 pub mod reply;
 pub mod request;
 pub mod status;

@@ -9,8 +9,8 @@ use crate::membership::Membership;
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::Event;
 use crate::node::node::Node;
+use crate::quorum::act::{Act, Fact, Part};
 use crate::quorum::message::Message;
-use crate::quorum::replica::{Act, Fact, Part};
 use crate::store::txn::{Action, Txn};
 use crate::time::Now;
 

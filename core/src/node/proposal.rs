@@ -14,7 +14,7 @@ use crate::node::connection::Phase;
 use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
 use crate::node::node::Node;
-use crate::quorum::replica::Part;
+use crate::quorum::act::Part;
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::Now;
 use crate::tree::acl::Identity;

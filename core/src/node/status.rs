@@ -3,7 +3,7 @@
 use crate::config::Settings;
 use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
 use crate::node::node::Node;
-use crate::quorum::replica::{Followers, Part};
+use crate::quorum::act::{Followers, Part};
 use crate::tree::path::Path;
 use crate::watch::WatchKind;
 

@@ -2,47 +2,16 @@
 
 use alloc::vec::Vec;
 
-use crate::ids::{Epoch, ServerId, Ticket, Zxid};
+use crate::ids::{Ticket, Zxid};
+use crate::quorum::act::{Act, Fact, Part};
 use crate::quorum::log::Record;
-use crate::quorum::replica::{Act, Fact, Part, Replica};
+use crate::quorum::replica::Replica;
+use crate::quorum::saving::Saving;
 use crate::store::txn::Entry;
 use crate::time::{Duration, Now};
 
 /// How long a server whose disk was full takes nothing more: it would only be refused again.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
-
-/// What a save is for, so that its answer finds its meaning.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Saving {
-    /// A ballot that nobody waits for.
-    Ballot,
-    /// The vote for itself in this epoch.
-    OwnVote(Epoch),
-    /// A vote for another.
-    Vote(Epoch, ServerId),
-    /// An entry.
-    Entry(Zxid),
-    /// The end of the log was taken back to this position.
-    Cut(Zxid),
-    /// An entry that was taken back before it was durable.
-    Void,
-}
-
-impl Saving {
-    pub fn digest_into(self, number: &mut impl FnMut(u64)) {
-        let (kind, a, b) = match self {
-            Saving::Ballot => (1, 0, 0),
-            Saving::OwnVote(epoch) => (2, epoch.0.into(), 0),
-            Saving::Vote(epoch, server) => (3, epoch.0.into(), server.0.into()),
-            Saving::Entry(zxid) => (4, zxid.0, 0),
-            Saving::Cut(zxid) => (5, zxid.0, 0),
-            Saving::Void => (6, 0, 0),
-        };
-        number(kind);
-        number(a);
-        number(b);
-    }
-}
 
 impl Replica {
     /// Asks for a record to be saved.
@@ -137,8 +106,8 @@ impl Replica {
         lost
     }
 
-    /// Takes entries back that were never durable here. Others may have them, and may have agreed on
-    /// them: then this server is told so again when it has them again.
+    /// Takes entries back that were never durable here. Others may have them, and may have agreed
+    /// on them: then this server is told so again when it has them again.
     fn take_back(&mut self, after: Zxid) -> Vec<Entry> {
         self.committed = self.committed.min(after);
         self.members.cut(after);

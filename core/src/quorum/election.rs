@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 
 use crate::ids::{DirectoryId, Epoch, ServerId, Zxid};
-use crate::quorum::disk::Saving;
-use crate::quorum::leader::Reign;
+use crate::quorum::act::{Fact, Part};
 use crate::quorum::log::{Ballot, Standing};
 use crate::quorum::message::{Ballotting, Cause, Message, Vote};
-use crate::quorum::replica::{Fact, Part, Replica};
+use crate::quorum::reign::Reign;
+use crate::quorum::replica::Replica;
+use crate::quorum::saving::Saving;
 use crate::time::{Duration, Now};
 
 /// How long a server that lost its link to the leader waits, at most, before it stands: long

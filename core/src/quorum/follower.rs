@@ -1,45 +1,16 @@
-//! A follower's side of the agreement: takes what the leader says into its log, and says how much of
-//! it is durable.
+//! A follower's side of the agreement: takes what the leader says into its log, and says how much
+//! of it is durable.
 
 use alloc::vec::Vec;
 
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::membership::Membership;
+use crate::quorum::act::{Act, Part};
+use crate::quorum::incoming::{Incoming, Phase};
 use crate::quorum::message::{Ballotting, Extent, Message};
-use crate::quorum::replica::{Act, Part, Replica};
+use crate::quorum::replica::Replica;
 use crate::store::txn::Entry;
 use crate::time::Now;
-
-/// A snapshot that is under way to this server.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Incoming {
-    zxid: Zxid,
-    /// Bytes that are stored.
-    stored: u64,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Phase {
-    /// The next piece may come.
-    Ready,
-    /// A piece is being stored.
-    Storing,
-    /// The last piece is being stored, and the snapshot made this server's own.
-    Installing,
-}
-
-impl Incoming {
-    pub fn is_installing(&self) -> bool {
-        self.phase == Phase::Installing
-    }
-
-    pub fn digest_into(self, number: &mut impl FnMut(u64)) {
-        number(self.zxid.0);
-        number(self.stored);
-        number(self.phase as u64);
-    }
-}
 
 impl Replica {
     /// Does this come from the leader of this epoch or a newer one? Who still leads an older one is
@@ -121,9 +92,9 @@ impl Replica {
         if !self.comes_from_leader(now, from, epoch) {
             return;
         }
-        // A log that has an agreed position is the leader's up to there. The leader may know it from
-        // an answer that this server has forgotten: given before it started again, or before it
-        // looked for another leader in vain.
+        // A log that has an agreed position is the leader's up to there. The leader may know it
+        // from an answer that this server has forgotten: given before it started again, or before
+        // it looked for another leader in vain.
         if self.window.has(committed) {
             self.matched = self.matched.max(committed);
         }

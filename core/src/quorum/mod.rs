@@ -1,11 +1,15 @@
 //! Agreement on one sequence of transactions.
 
+pub mod act;
 mod disk;
 mod election;
 mod follower;
+mod incoming;
 mod leader;
 pub mod log;
 mod members;
 pub mod message;
+mod reign;
 pub mod replica;
+mod saving;
 mod window;

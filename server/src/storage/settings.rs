@@ -24,8 +24,8 @@ pub const SNAPSHOT_PIECE_BYTES: usize = 256 * 1024;
 /// with its data or a session.
 pub const SNAPSHOT_PIECE_BYTES_MAX: usize = RECORD_BYTES_MAX;
 
-/// Another server's snapshot travels in pieces of this size. The next piece is asked for when one is
-/// stored: so small that what waits behind it on the link, a heartbeat for one, is not late; so
+/// Another server's snapshot travels in pieces of this size. The next piece is asked for when one
+/// is stored: so small that what waits behind it on the link, a heartbeat for one, is not late; so
 /// large that the way there and back costs little of the time.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 

@@ -122,8 +122,8 @@ pub async fn read<D: Disk>(disk: &D, name: &str, zxid: Zxid) -> Result<Store, St
     Ok(store)
 }
 
-/// Makes sure that a file of that name is the snapshot at `zxid`, as it was written: by its checksums
-/// alone, without making a state of it.
+/// Makes sure that a file of that name is the snapshot at `zxid`, as it was written: by its
+/// checksums alone, without making a state of it.
 ///
 /// # Errors
 /// [`StorageError::Damaged`] if it is not.

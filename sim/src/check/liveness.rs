@@ -1,7 +1,7 @@
 //! What must come about once the faults are over: every server catches up, and the leader stays.
 //!
-//! That the service serves at all, and that the story reaches its goals, is judged by the world as it
-//! runs (`L1`); that no live client's session ends is part of `E1`.
+//! That the service serves at all, and that the story reaches its goals, is judged by the world as
+//! it runs (`L1`); that no live client's session ends is part of `E1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The checkers: what must hold in every run, judged over its history and named as users know it.
 //!
-//! One pass joins the wire ([`wire`]), one builds the agreed sequence ([`agreement`]), one replays it
-//! through the reference beside every answer ([`replay`]); the others read what these leave.
+//! One pass joins the wire ([`wire`]), one builds the agreed sequence ([`agreement`]), one replays
+//! it through the reference beside every answer ([`replay`]); the others read what these leave.
 
 pub mod agreement;
 pub mod calm;

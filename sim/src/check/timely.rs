@@ -1,5 +1,5 @@
-//! How old a state may be that a server of an ensemble shows. One that has no leader sends its clients
-//! away after its isolation time-out, so nothing that it shows is much older than that.
+//! How old a state may be that a server of an ensemble shows. One that has no leader sends its
+//! clients away after its isolation time-out, so nothing that it shows is much older than that.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -92,7 +92,8 @@ impl Timely {
         }
     }
 
-    /// What was agreed by the returned time must be shown by the answer at `to` of what was asked at
+    /// What was agreed by the returned time must be shown by the answer at `to` of what was asked
+    /// at
     /// `from`; `None` if nobody can tell, since servers were slow.
     pub fn since(&self, from: Duration, to: Duration) -> Option<Duration> {
         let since = from.checked_sub(self.age_max)?;

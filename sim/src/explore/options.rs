@@ -1,4 +1,5 @@
-//! The command `cargo sim explore`: which configurations, how far, and the table of what came of it.
+//! The command `cargo sim explore`: which configurations, how far, and the table of what came of
+//! it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -10,9 +10,9 @@ use althing_core::node::reply::Reply;
 use althing_core::quorum::log::Ballot;
 use althing_core::store::txn::{Action, Txn};
 
-use crate::check::agreement::elections::Won;
 use crate::check::agreement::entries::{Chain, Entries, follows, same};
 use crate::check::agreement::members::Members;
+use crate::check::agreement::won::Won;
 use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::history::{History, Received, What};

@@ -9,15 +9,7 @@ use althing_core::quorum::log::Ballot;
 
 use crate::check::agreement::agreement::Building;
 use crate::check::agreement::entries::Chain;
-
-/// A leader, when it was elected.
-#[derive(Clone, Debug)]
-pub(super) struct Won {
-    leader: ServerId,
-    at: Duration,
-    /// Its log.
-    chain: Chain,
-}
+use crate::check::agreement::won::Won;
 
 impl Building<'_> {
     /// A ballot is durable.

@@ -48,8 +48,8 @@ impl Members {
 
     /// Do the servers whose directories `has` gives make a quorum for `zxid`?
     ///
-    /// A leader counts by the newest membership of its log, which may be one after `zxid`; but never
-    /// by one that was in force before `zxid`.
+    /// A leader counts by the newest membership of its log, which may be one after `zxid`; but
+    /// never by one that was in force before `zxid`.
     pub fn is_quorum_for(&self, zxid: Zxid, has: &BTreeMap<ServerId, DirectoryId>) -> bool {
         let before = self.agreed.partition_point(|at| *at <= zxid);
         let Some(in_force) = before.checked_sub(1).map(|index| self.agreed[index]) else {

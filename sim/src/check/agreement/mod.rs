@@ -6,3 +6,4 @@ mod disks;
 mod elections;
 mod entries;
 mod members;
+mod won;
