@@ -10,8 +10,8 @@ use althing_sim::library::Library;
 use althing_sim::performance::perform;
 use althing_sim::plan::Plan;
 
-/// Seeds of each scenario; few enough that all of them take well under a minute.
-const SEEDS: u64 = 4;
+/// Seeds of each scenario; few enough that all of them take a few minutes.
+const SEEDS: u64 = 2;
 
 fn library() -> Library {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
