@@ -38,6 +38,7 @@ fn links_lead_somewhere() {
         "docs/tree.md",
         "docs/scenarios.md",
         "docs/ensemble.md",
+        "docs/gossip.md",
     ] {
         let text = read(name);
         let folder = root().join(name).parent().expect("a folder").to_path_buf();

@@ -267,11 +267,22 @@ impl Swim {
     /// What is to be sent, and to whom. What a life said that is outlived is not among it: nobody
     /// would believe it.
     pub(super) fn take_sends(&mut self) -> Vec<(ServerId, Vec<u8>)> {
-        let own = self.own();
         let sends = core::mem::take(&mut self.sends);
-        let of_own = |bytes: &[u8]| get_id(&mut { bytes }) == Ok(own);
-        let sends = sends.into_iter().filter(|(_, bytes)| of_own(bytes));
+        let sends = sends
+            .into_iter()
+            .filter(|(to, bytes)| self.is_meant(*to, bytes));
         sends.map(|(to, bytes)| (to.server, bytes)).collect()
+    }
+
+    /// Foca tells a suspect that it is down also when it has objected in time: then it is not, and
+    /// must not hear so, or it would begin a new life for nothing.
+    fn is_meant(&self, to: Member, bytes: &[u8]) -> bool {
+        let Ok(header) = get_header(bytes) else {
+            return false;
+        };
+        let answers = (to.incarnation, Vitality::Alive);
+        let needless = header.message == Message::TurnUndead && self.of(to.server) == Some(answers);
+        header.src == self.own() && !needless
     }
 
     fn grant(&mut self, now: Instant, wishes: Wishes) {
