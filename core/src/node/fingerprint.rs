@@ -5,8 +5,9 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::node::node::Node;
 
 impl Node {
-    /// A digest of the state that matters to the protocol: not the clock, not the generator, not
-    /// the counters of events.
+    /// A digest of the state that matters to the protocol: not the generator, and not the counters
+    /// of events. Of the clock there are the two readings that decide something; as long as time
+    /// stands still they do not change.
     pub fn fingerprint(&self) -> u128 {
         let mut hash = Xxh3::new();
         self.replica.digest_into(|bytes| hash.update(bytes));
@@ -30,6 +31,12 @@ impl Node {
         self.heartbeats
             .sessions()
             .for_each(|session| hash_text(&session));
+        let asks_again = self.executed_own == self.executed_own_before;
+        hash.update(&[asks_again.into(), self.is_making_snapshot.into()]);
+        let until_snapshot = self
+            .snapshot_after
+            .saturating_sub(self.executed_since_snapshot);
+        hash.update(&until_snapshot.to_le_bytes());
         hash.digest128()
     }
 }

@@ -128,14 +128,19 @@ impl Reign {
             match progress.pace {
                 Pace::Probe { asked } => number(1 + u64::from(asked)),
                 Pace::Stream => number(3),
-                Pace::Transfer { zxid, offset, .. } => {
+                Pace::Transfer {
+                    zxid,
+                    offset,
+                    silence,
+                } => {
                     number(4);
                     number(zxid.0);
                     number(offset);
+                    number(silence.into());
                 }
             }
             number(progress.told.0);
-            number(self.round - progress.round.min(self.round));
+            number(progress.round);
             number(progress.answered.into());
             number(progress.matched_at_beat.0);
         }
@@ -143,8 +148,10 @@ impl Reign {
             number(barrier.to.0.into());
             number(barrier.number);
             number(barrier.zxid.0);
-            number(self.round.saturating_sub(barrier.round));
+            number(barrier.round);
         }
+        // As it is, not how far it is ahead of others: messages in flight name it.
+        number(self.round);
         number(self.wants_round.into());
         number(self.successor.map_or(0, |server| server.0.into()));
         number(self.has_named_successor.into());

@@ -313,7 +313,9 @@ impl Replica {
 
     /// A server said something that concerns the agreement.
     pub fn heard(&mut self, now: Now, from: ServerId, directory: DirectoryId, message: Message) {
-        if from == self.server {
+        // What a data directory said that was replaced meanwhile holds for the new one in nothing.
+        let is_replaced = |peer: &Peer| peer.directory != directory;
+        if from == self.server || self.peers.get(&from).is_some_and(is_replaced) {
             return;
         }
         match message {
@@ -584,6 +586,8 @@ impl Replica {
         }
         number(self.refusing.into());
         number(self.owed_cut.map_or(0, |after| after.0 + 1));
+        number(self.heard_at.0);
+        number(self.full_until.0);
         if let Some(incoming) = &self.incoming {
             incoming.digest_into(&mut number);
         }
