@@ -73,8 +73,17 @@ impl Replica {
         self.canvass(now);
     }
 
-    /// Gossip, or the end of the link, says that a server does not answer.
+    /// Gossip has it that a server does not answer. If that is the leader, and this server hears it,
+    /// gossip errs, or lies.
     pub(crate) fn suspected(&mut self, now: Now, server: ServerId) {
+        if now.clock.since(self.heard_at) > self.timing.beat * 2 {
+            self.missed(now, server);
+        }
+    }
+
+    /// A server does not answer. If it leads, this server stands soon, and no longer refuses others
+    /// for its sake.
+    pub(super) fn missed(&mut self, now: Now, server: ServerId) {
         if self.part != Part::Follower || self.leader != Some(server) || self.suspects_leader {
             return;
         }

@@ -308,7 +308,7 @@ impl Replica {
     /// No link to a server is up any more. If it leads, there may soon be an election.
     pub fn peer_lost(&mut self, now: Now, server: ServerId) {
         self.peers.remove(&server);
-        self.suspected(now, server);
+        self.missed(now, server);
     }
 
     /// A server said something that concerns the agreement.
