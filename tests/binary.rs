@@ -1,7 +1,7 @@
 //! The real binary: killed, stopped, started twice, fed with garbage, damaged.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -97,6 +97,30 @@ fn sigterm_stops_gracefully_and_the_data_is_there_again() {
     server.restart().expect("a restart");
     let (mut client, _) = Raw::open(server.address()).expect("a session");
     result(client.ask(exists("/a")).expect("an answer")).expect("it is there");
+}
+
+/// The log goes where there is no space, as it does when it lies on the same full disk as the data.
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let full = fs::File::options().write(true).open("/dev/full");
+    let mut child = Command::new(BINARY)
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "trace"])
+        .arg("--data-dir")
+        .arg(directory.path())
+        .stdout(Stdio::piped())
+        .stderr(full.expect("a device that is always full"))
+        .spawn()
+        .expect("the server's binary");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("text");
+    let mut words = line.split_whitespace();
+    let address = words.find_map(|word| word.trim_end_matches(',').parse().ok());
+    let (mut client, _) = Raw::open(address.expect("it listens")).expect("a session");
+    result(client.ask(create("/a", b"x")).expect("an answer")).expect("created");
+    child.kill().expect("it runs");
+    child.wait().expect("a killed process");
 }
 
 #[test]

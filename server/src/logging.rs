@@ -24,6 +24,8 @@ pub fn start(format: LogFormat, directives: &str) -> Result<(), String> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
+        // What cannot be logged is not logged: to say so on stderr, which is full, would panic.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     let started = match format {
         LogFormat::Text => subscriber.try_init(),

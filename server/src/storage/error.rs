@@ -140,10 +140,10 @@ impl From<StorageError> for Failure {
     }
 }
 
-/// Is this want of space, which passes, and no failure?
+/// Is this want of space, which passes, and no failure? A limit on the size of files is one too.
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
