@@ -9,6 +9,7 @@ pub mod differing;
 pub mod findings;
 pub mod liveness;
 pub mod log;
+pub mod outside;
 pub mod reads;
 pub mod recipes;
 pub mod reigns;

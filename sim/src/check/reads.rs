@@ -46,8 +46,28 @@ struct Walk<'a, 'f> {
     timely: Timely,
 }
 
+/// Is there one server alone?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Company {
+    Alone,
+    Ensemble,
+}
+
 /// Checks the headers of all answers.
 pub fn check(plan: &Plan, history: &History, log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
+    let company = match plan.servers {
+        1 => Company::Alone,
+        _ => Company::Ensemble,
+    };
+    walk(company, Timely::of(plan, history), log, wire, findings);
+}
+
+/// The same for an ensemble of which nobody knows when it was slow: all but R6.
+pub fn check_order(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
+    walk(Company::Ensemble, Timely::unknown(), log, wire, findings);
+}
+
+fn walk(company: Company, timely: Timely, log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
     let mut walk = Walk {
         wire,
         findings,
@@ -60,13 +80,13 @@ pub fn check(plan: &Plan, history: &History, log: &Log, wire: &Wire<'_>, finding
         told_before: BTreeMap::new(),
         executed_before: BTreeMap::new(),
         log,
-        timely: Timely::of(plan, history),
+        timely,
     };
     for step in &wire.trace {
         match *step {
             Step::Asked(link, index) => {
                 walk.asked(link, index);
-                if plan.servers == 1 {
+                if company == Company::Alone {
                     walk.executed_before.insert((link, index), walk.executed);
                 }
             }

@@ -83,6 +83,14 @@ impl Timely {
         timely
     }
 
+    /// When it is not known when servers were slow: nothing is owed.
+    pub fn unknown() -> Timely {
+        Timely {
+            age_max: Duration::ZERO,
+            slow: vec![(Duration::ZERO, Duration::MAX)],
+        }
+    }
+
     fn was_slow(&mut self, from: Duration, to: Duration) {
         match self.slow.last_mut() {
             Some(last) if from <= last.1 => {

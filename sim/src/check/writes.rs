@@ -50,7 +50,8 @@ pub fn attach(log: &Log, wire: &mut Wire<'_>) {
     }
 }
 
-fn by_answers(log: &Log, link: &Link<'_>) -> Option<Zxid> {
+/// A link's attachment, if an answered write of its tells.
+pub fn by_answers(log: &Log, link: &Link<'_>) -> Option<Zxid> {
     let session = link.session();
     link.asked
         .iter()

@@ -3,37 +3,20 @@
 //!
 //! After the faults every client that is still there must write something and read it back.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use althing_client::client::Client;
-use althing_client::error::{ClientError, MultiError};
+use althing_client::error::ClientError;
 use althing_client::runtime::Runtime;
-use althing_client::transaction::Transaction;
-use althing_client::watcher::Watcher;
-use althing_client::znode::{CreateMode, Version};
-use althing_core::tree::acl::{Acl, Perms};
+use althing_client::znode::Version;
 
-use crate::random::Stream;
 use crate::workload::board::{Board, debts, numbered};
+use crate::workload::deeds::{DIRECTORY, Dice, Memory, burst, lay_out};
 use crate::workload::persistence::{persevere, sessions};
 use crate::world::runtime::SimRuntime;
 use crate::world::stage::{Player, Stage};
-
-const DIRECTORY: &str = "/mix";
-
-/// Children of one of the shared znodes, at most; besides the sequential ones.
-const CHILDREN: u64 = 3;
-
-/// Requests that are sent together at most.
-const BURST_MAX: u64 = 4;
-
-/// Watches that a client waits for at most; the oldest is forgotten.
-const WATCHES_MAX: usize = 32;
-
-/// Sequential znodes that one life of a client leaves behind at most.
-const LEFT_MAX: usize = 12;
 
 /// The figures of the story.
 #[derive(Clone, Copy, Debug)]
@@ -66,19 +49,18 @@ pub async fn play(stage: &Stage, clients: u32, figures: Figures) {
 
 async fn mix(player: Player, figures: Figures, served: Served) {
     let sessions = sessions(&player, figures.session);
-    let mut dice = Dice {
-        random: player.random.clone(),
-        figures,
-        life: format!("{}.{}", player.name, player.life),
-        payloads: 0,
-    };
+    let life = format!("{}.{}", player.name, player.life);
+    let mut dice = Dice::new(player.random.clone(), figures.znodes, life);
     let mut memory = Memory::default();
     persevere(&sessions, |client| lay_out(client, figures.znodes)).await;
     while !player.stage().is_first_act_over() {
-        let pause = dice.random.between(Duration::ZERO, figures.rest);
+        let pause = dice.pause(figures.rest);
         player.runtime.sleep(pause).await;
         match sessions.client().await {
-            Ok(client) => burst(&player, &client, &mut dice, &mut memory).await,
+            Ok(client) => {
+                let mark = |name| player.mark(name, "");
+                burst(&client, &mut dice, &mut memory, &mark).await;
+            }
             Err(error) => tracing::debug!(%error, "no session"),
         }
     }
@@ -90,14 +72,6 @@ async fn mix(player: Player, figures: Figures, served: Served) {
     served.note(|served| {
         served.insert(Arc::clone(&player.name));
     });
-}
-
-/// Creates the shared znodes that are not there, so that the mixture begins with something to read.
-async fn lay_out(client: Client<SimRuntime>, znodes: u64) -> Result<(), ClientError> {
-    for znode in 0..znodes {
-        client.ensure(&format!("{DIRECTORY}/z-{znode}")).await?;
-    }
-    Ok(())
 }
 
 /// Writes something that nobody else touches and reads it back.
@@ -120,263 +94,4 @@ async fn last_word(
         );
     }
     Ok(())
-}
-
-/// What a client remembers between two requests.
-#[derive(Default)]
-struct Memory {
-    watches: VecDeque<Watcher>,
-    /// Sequential znodes of its own that stay.
-    left: VecDeque<String>,
-}
-
-/// Several requests at once, so that the connection's order is tried.
-async fn burst(player: &Player, client: &Client<SimRuntime>, dice: &mut Dice, memory: &mut Memory) {
-    let count = match dice.random.chance(0.3) {
-        true => 2 + dice.random.below(BURST_MAX - 1),
-        false => 1,
-    };
-    let mut deeds = Vec::new();
-    for _ in 0..count {
-        deeds.push(match memory.left.len() > LEFT_MAX {
-            true => Deed::Delete(
-                memory.left.pop_front().expect("more than none"),
-                Version::Any,
-            ),
-            false => dice.deed(),
-        });
-    }
-    let mut deeds = deeds.into_iter();
-    let mut next = || perform(player, client, deeds.next());
-    let (first, second, third, fourth) = (next(), next(), next(), next());
-    let (first, second, third, fourth) = tokio::join!(first, second, third, fourth);
-    for trace in [first, second, third, fourth] {
-        match trace {
-            Ok(Trace::Nothing) => {}
-            Ok(Trace::Watch(watcher)) => memory.watches.push_back(watcher),
-            Ok(Trace::Left(path)) => memory.left.push_back(path),
-            Err(ClientError::SessionExpired) => player.mark("session-lost", ""),
-            // What a server refuses is part of the mixture, and the wire's checkers judge it.
-            Err(_) => {}
-        }
-    }
-    while memory.watches.len() > WATCHES_MAX {
-        memory.watches.pop_front();
-    }
-}
-
-/// One request, with everything that it says.
-enum Deed {
-    Get(String),
-    Exists(String),
-    List(String),
-    GetAcl(String),
-    WatchData(String),
-    WatchExists(String),
-    WatchChildren(String),
-    Create(String, String, CreateMode),
-    CreateWithAcl(String, String, Acl),
-    Set(String, String, Version),
-    Delete(String, Version),
-    SetAcl(String, Acl, Version),
-    Multi(Transaction),
-    Sync(String),
-    AddAuth(String),
-    Close,
-}
-
-/// What a deed leaves behind at its client.
-enum Trace {
-    Nothing,
-    Watch(Watcher),
-    Left(String),
-}
-
-async fn perform(
-    player: &Player,
-    client: &Client<SimRuntime>,
-    deed: Option<Deed>,
-) -> Result<Trace, ClientError> {
-    let Some(deed) = deed else {
-        return Ok(Trace::Nothing);
-    };
-    match deed {
-        Deed::Get(path) => drop(client.get_data(&path).await?),
-        Deed::Exists(path) => drop(client.exists(&path).await?),
-        Deed::List(path) => drop(client.children(&path).await?),
-        Deed::GetAcl(path) => drop(client.get_acl(&path).await?),
-        Deed::WatchData(path) => return Ok(Trace::Watch(client.watch_data(&path).await?.1)),
-        Deed::WatchExists(path) => return Ok(Trace::Watch(client.watch_exists(&path).await?.1)),
-        Deed::WatchChildren(path) => {
-            return Ok(Trace::Watch(client.watch_children(&path).await?.1));
-        }
-        Deed::Create(path, payload, mode) => {
-            let created = client.create(&path, payload.into_bytes(), mode).await?;
-            if mode == CreateMode::PersistentSequential {
-                return Ok(Trace::Left(created.path.as_str().to_owned()));
-            }
-        }
-        Deed::CreateWithAcl(path, payload, acl) => {
-            let mode = CreateMode::Persistent;
-            drop(
-                client
-                    .create_with_acl(&path, payload.into_bytes(), mode, acl)
-                    .await?,
-            );
-        }
-        Deed::Set(path, payload, version) => {
-            client
-                .set_data(&path, payload.into_bytes(), version)
-                .await?;
-        }
-        Deed::Delete(path, version) => client.delete(&path, version).await?,
-        Deed::SetAcl(path, acl, version) => {
-            client.set_acl(&path, acl, version).await?;
-        }
-        Deed::Multi(transaction) => match client.multi(transaction).await {
-            Ok(_) => player.mark("multi-done", ""),
-            Err(MultiError::Refused { code, .. }) => return Err(ClientError::Server(code)),
-            Err(MultiError::Client(error)) => return Err(error),
-        },
-        Deed::Sync(path) => client.sync(&path).await?,
-        Deed::AddAuth(credential) => client.add_auth("digest", credential.into_bytes()).await?,
-        Deed::Close => client.close().await?,
-    }
-    Ok(Trace::Nothing)
-}
-
-/// Draws what is done next.
-struct Dice {
-    random: Stream,
-    figures: Figures,
-    life: String,
-    payloads: u64,
-}
-
-impl Dice {
-    /// Something that nobody else writes, ever.
-    fn payload(&mut self) -> String {
-        self.payloads += 1;
-        format!("{}.{}", self.life, self.payloads)
-    }
-
-    /// One of the shared znodes, or a child of one.
-    fn path(&mut self) -> String {
-        let znode = self.random.below(self.figures.znodes);
-        match self.random.chance(0.3) {
-            true => {
-                let child = self.random.below(CHILDREN);
-                format!("{DIRECTORY}/z-{znode}/c-{child}")
-            }
-            false => format!("{DIRECTORY}/z-{znode}"),
-        }
-    }
-
-    /// A place for a znode whose name the server completes.
-    fn prefix(&mut self) -> String {
-        match self.random.chance(0.5) {
-            true => format!("{DIRECTORY}/s-"),
-            false => format!("{}/s-", self.path()),
-        }
-    }
-
-    fn version(&mut self) -> Version {
-        match self.random.below(4) {
-            0 => Version::Exactly(0),
-            1 => Version::Exactly(self.random.below(6) as i32),
-            _ => Version::Any,
-        }
-    }
-
-    fn acl(&mut self) -> Acl {
-        match self.random.below(6) {
-            0 => Acl::read_only(),
-            1 => Acl::of(Perms::ALL, "auth", ""),
-            2 => Acl::of(Perms::ALL, "ip", "10.0.0.0/8"),
-            3 => Acl::of(Perms::READ | Perms::ADMIN, "world", "anyone"),
-            _ => Acl::open(),
-        }
-    }
-
-    fn mode(&mut self) -> CreateMode {
-        match self.random.below(3) {
-            0 => CreateMode::Ephemeral,
-            _ => CreateMode::Persistent,
-        }
-    }
-
-    fn deed(&mut self) -> Deed {
-        match self.random.below(1000) {
-            0..120 => Deed::Get(self.path()),
-            120..180 => Deed::Exists(self.path()),
-            180..240 => Deed::List(self.listed()),
-            240..260 => Deed::GetAcl(self.path()),
-            260..330 => Deed::WatchData(self.path()),
-            330..380 => Deed::WatchExists(self.path()),
-            380..430 => Deed::WatchChildren(self.listed()),
-            430..570 => Deed::Create(self.path(), self.payload(), self.mode()),
-            570..590 => Deed::CreateWithAcl(self.path(), self.payload(), self.acl()),
-            590..620 => {
-                let mode = CreateMode::PersistentSequential;
-                Deed::Create(self.prefix(), self.payload(), mode)
-            }
-            620..650 => {
-                let mode = CreateMode::EphemeralSequential;
-                Deed::Create(self.prefix(), self.payload(), mode)
-            }
-            650..790 => Deed::Set(self.path(), self.payload(), self.version()),
-            790..860 => Deed::Delete(self.path(), self.version()),
-            860..885 => Deed::SetAcl(self.path(), self.acl(), self.version()),
-            885..945 => Deed::Multi(self.transaction()),
-            945..980 => Deed::Sync(self.path()),
-            980..992 => Deed::AddAuth(format!("{}:secret", self.life)),
-            _ => Deed::Close,
-        }
-    }
-
-    /// A znode whose children are listed.
-    fn listed(&mut self) -> String {
-        match self.random.chance(0.4) {
-            true => DIRECTORY.to_owned(),
-            false => self.path(),
-        }
-    }
-
-    /// Half of them are likely to be done, half of them to fail somewhere.
-    fn transaction(&mut self) -> Transaction {
-        let likely = self.random.chance(0.5);
-        let mut transaction = Transaction::new();
-        for _ in 0..1 + self.random.below(4) {
-            transaction = match likely {
-                true => self.likely_change(transaction),
-                false => self.any_change(transaction),
-            };
-        }
-        transaction
-    }
-
-    fn likely_change(&mut self, transaction: Transaction) -> Transaction {
-        let path = format!("{DIRECTORY}/z-{}", self.random.below(self.figures.znodes));
-        let payload = self.payload().into_bytes();
-        match self.random.below(5) {
-            0 => transaction.check(&path, Version::Any),
-            1 => {
-                let prefix = format!("{DIRECTORY}/s-");
-                transaction.create(&prefix, payload, CreateMode::EphemeralSequential)
-            }
-            _ => transaction.set_data(&path, payload, Version::Any),
-        }
-    }
-
-    fn any_change(&mut self, transaction: Transaction) -> Transaction {
-        let path = self.path();
-        let payload = self.payload().into_bytes();
-        match self.random.below(6) {
-            0 => transaction.create(&path, payload, self.mode()),
-            1 => transaction.delete(&path, self.version()),
-            2 => transaction.check(&path, self.version()),
-            3 => transaction.create(&self.prefix(), payload, CreateMode::EphemeralSequential),
-            _ => transaction.set_data(&path, payload, self.version()),
-        }
-    }
 }

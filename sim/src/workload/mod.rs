@@ -4,6 +4,7 @@ use crate::plan::Workload;
 use crate::world::stage::Stage;
 
 pub mod board;
+pub mod deeds;
 mod lock;
 mod mix;
 pub mod persistence;

@@ -1,5 +1,7 @@
 //! The tap on a client's stream: cuts both directions into frames and records them, as a black box
 //! sees them: what the client sent when it wrote it, what the server sent when the client read it.
+//!
+//! It needs nothing of the simulated world but a [`Book`] to write into, so it taps real streams too.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +19,32 @@ use crate::world::record::Recorder;
 /// Longest frame that is taken for one. Servers allow a few MiB; what claims to be longer than
 /// this is not the protocol.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Where a tap writes down what it saw.
+pub trait Book {
+    /// Writes down that `what` happened now.
+    fn record(&self, what: What);
+
+    /// As [`Book::record`], for a frame of these bytes.
+    fn record_frame(&self, what: What, bytes: &[u8]);
+
+    /// Writes down that a rule was broken.
+    fn violate(&self, invariant: &'static str, detail: String);
+}
+
+impl Book for Recorder {
+    fn record(&self, what: What) {
+        Recorder::record(self, what);
+    }
+
+    fn record_frame(&self, what: What, bytes: &[u8]) {
+        Recorder::record_frame(self, what, bytes);
+    }
+
+    fn violate(&self, invariant: &'static str, detail: String) {
+        Recorder::violate(self, invariant, detail);
+    }
+}
 
 /// One direction, cut into frames.
 #[derive(Default)]
@@ -47,8 +75,8 @@ impl Framer {
 }
 
 /// The tap on one stream.
-pub struct Tap {
-    recorder: Recorder,
+pub struct Tap<B: Book = Recorder> {
+    book: B,
     client: Arc<str>,
     link: LinkId,
     sent: Framer,
@@ -60,11 +88,11 @@ pub struct Tap {
     ended: bool,
 }
 
-impl Tap {
+impl<B: Book> Tap<B> {
     /// A tap on a stream that `client` has just opened.
-    pub fn new(recorder: Recorder, client: Arc<str>, link: LinkId) -> Tap {
+    pub fn new(book: B, client: Arc<str>, link: LinkId) -> Tap<B> {
         Tap {
-            recorder,
+            book,
             client,
             link,
             sent: Framer::default(),
@@ -109,7 +137,7 @@ impl Tap {
     pub fn ended(&mut self) {
         if !self.ended {
             self.ended = true;
-            self.recorder.record(What::LinkEnded {
+            self.book.record(What::LinkEnded {
                 client: self.client.clone(),
                 link: self.link,
             });
@@ -126,7 +154,7 @@ impl Tap {
             }),
         };
         match decoded {
-            Ok(sent) => self.recorder.record_frame(
+            Ok(sent) => self.book.record_frame(
                 What::Sent {
                     client: self.client.clone(),
                     link: self.link,
@@ -173,7 +201,7 @@ impl Tap {
     }
 
     fn received(&self, frame: Received, bytes: &[u8]) {
-        self.recorder.record_frame(
+        self.book.record_frame(
             What::Received {
                 client: self.client.clone(),
                 link: self.link,
@@ -184,7 +212,7 @@ impl Tap {
     }
 
     fn garbage(&mut self, why: String, bytes: &[u8]) {
-        self.recorder.violate(
+        self.book.violate(
             "G1 garbage",
             format!("{} received on link {}: {why}", self.client, self.link.0),
         );

@@ -4,6 +4,6 @@
 pub mod agreement;
 mod disks;
 mod elections;
-mod entries;
+pub(super) mod entries;
 mod members;
 mod won;

@@ -3,6 +3,7 @@
 mod asking;
 mod clients;
 mod damage;
+mod outside;
 mod servers;
 mod service;
 
