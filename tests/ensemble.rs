@@ -1,0 +1,176 @@
+//! Real ensembles under real faults: processes that are killed, stopped and starved, and clients
+//! whose history is judged by the checkers of the simulator.
+//!
+//! Each test lasts seconds. `ALTHING_ENSEMBLE_SECONDS=300 cargo test --test ensemble` lets the faults
+//! fall for so long in each; `ALTHING_ENSEMBLE_SEED` draws others. What clients do and what befalls
+//! the servers is a function of the seed; when, is the machine's business, so a red run may have to
+//! be repeated. The data and the servers' logs of a red run are kept, and the test tells where.
+
+use std::env;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use althing_client::client::Client;
+use althing_client::config::ClientConfig;
+use althing_client::runtime::Tokio;
+use althing_client::znode::{CreateMode, Version};
+use althing_tests::process::{PATIENCE, wait_for};
+use althing_tests::real::clients::{Crowd, Player, here, read_everything};
+use althing_tests::real::ensemble::{Ensemble, loopback};
+use althing_tests::real::faults::{Blow, Script};
+use althing_tests::real::judge::judge;
+use althing_tests::real::witness::Witness;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_server_under_test");
+
+/// How long faults fall in the short form.
+const SECONDS: u64 = 8;
+
+fn number(variable: &str, or: u64) -> u64 {
+    match env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Err(_) => or,
+    }
+}
+
+/// Clients that know all servers, as users' do.
+fn players(ensemble: &Ensemble, count: usize) -> Vec<Player> {
+    let servers: Vec<String> = ensemble
+        .addresses()
+        .keys()
+        .map(ToString::to_string)
+        .collect();
+    let player = |number| Player {
+        name: format!("client-{number}"),
+        servers: servers.clone(),
+        namespace: None,
+    };
+    (1..=count).map(player).collect()
+}
+
+/// An ensemble of so many servers under `faults`, and its judgement.
+fn run(servers: u8, clients: usize, faults: impl FnOnce(&mut Script, &mut Ensemble, Duration)) {
+    let seed = number("ALTHING_ENSEMBLE_SEED", u64::from(servers));
+    let lasts = Duration::from_secs(number("ALTHING_ENSEMBLE_SECONDS", SECONDS));
+    println!("seed {seed}, {servers} servers, faults for {lasts:?}");
+    let mut ensemble = Ensemble::start(BINARY, loopback(servers));
+    ensemble.await_leader();
+    let witness = Witness::new(ensemble.addresses());
+    let crowd = Crowd::start(players(&ensemble, clients), seed, &witness);
+    faults(&mut Script::new(seed), &mut ensemble, lasts);
+    if let Err(failed) = crowd.finish() {
+        let (kept, words) = (ensemble.keep(), ensemble.last_words());
+        panic!("{failed}: no service after the faults; data and logs are in {kept}\n{words}");
+    }
+    for (address, server) in ensemble.addresses() {
+        read_everything(&format!("reader-{server}"), address.to_string(), &witness);
+    }
+    for member in &mut ensemble.members {
+        member.terminate();
+    }
+    let figures = judge(&mut ensemble, &witness);
+    println!("{figures:?}");
+    assert!(figures.answers > 500, "too little was asked: {figures:?}");
+    assert!(figures.agreed > 200, "too little was agreed: {figures:?}");
+}
+
+#[test]
+fn three_servers_survive_what_befalls_a_minority() {
+    run(3, 5, |script, ensemble, lasts| script.play(ensemble, lasts));
+}
+
+#[test]
+fn five_servers_survive_what_befalls_a_minority() {
+    run(5, 5, |script, ensemble, lasts| script.play(ensemble, lasts));
+}
+
+/// A disk that is full takes leadership away and no answer back; with space the server returns.
+#[test]
+fn a_full_disk_loses_nothing() {
+    run(3, 3, |script, ensemble, lasts| {
+        let end = Instant::now() + lasts / 2;
+        loop {
+            let leader = ensemble.await_leader();
+            script.strike(ensemble, leader, Blow::Starve);
+            wait_for("somebody else leads", || {
+                let now = ensemble.leader();
+                now.filter(|now| *now != leader)
+            });
+            script.revive(ensemble, leader);
+            if Instant::now() >= end {
+                break;
+            }
+        }
+    });
+}
+
+/// Every server is restarted in turn, politely: no request of a client of another server fails.
+#[test]
+fn a_rolling_restart_fails_no_request_elsewhere() {
+    let mut ensemble = Ensemble::start(BINARY, loopback(3));
+    ensemble.await_leader();
+    // The server that is being restarted, and how often the clients were answered.
+    let restarted = Arc::new(AtomicU8::new(0));
+    let over = Arc::new(AtomicU8::new(0));
+    let answers: Vec<Arc<AtomicU64>> = (0..3).map(|_| Arc::default()).collect();
+    let clients: Vec<_> = ensemble
+        .addresses()
+        .into_iter()
+        .zip(&answers)
+        .map(|((address, server), answers)| {
+            let (restarted, over, answers) = (restarted.clone(), over.clone(), answers.clone());
+            thread::spawn(move || {
+                here(async {
+                    let config = ClientConfig::new([address.to_string()]);
+                    let client = Client::connect(Tokio, config).await.expect("a session");
+                    let path = format!("/of-{server}");
+                    let created = client.create(&path, "", CreateMode::Persistent).await;
+                    created.expect("a znode of its own");
+                    while over.load(Ordering::SeqCst) == 0 {
+                        let elsewhere = || restarted.load(Ordering::SeqCst) != server.0;
+                        let before = elsewhere();
+                        match client.set_data(&path, "x", Version::Any).await {
+                            Ok(_) => drop(answers.fetch_add(1, Ordering::SeqCst)),
+                            Err(error) => assert!(
+                                !before || !elsewhere(),
+                                "a client of server {server} was told {error}, while server {} was \
+                                 restarted",
+                                restarted.load(Ordering::SeqCst),
+                            ),
+                        }
+                    }
+                });
+            })
+        })
+        .collect();
+    let all_are_answered = || {
+        let before: Vec<u64> = answers
+            .iter()
+            .map(|count| count.load(Ordering::SeqCst))
+            .collect();
+        for (count, before) in answers.iter().zip(before) {
+            wait_for("every client is answered", || {
+                (count.load(Ordering::SeqCst) > before + 10).then_some(())
+            });
+        }
+    };
+    for server in 1..=3 {
+        all_are_answered();
+        restarted.store(server, Ordering::SeqCst);
+        ensemble.member(server).terminate();
+        ensemble.member(server).start_well();
+        // Its own client finds back before it is the next one's turn.
+        all_are_answered();
+    }
+    restarted.store(0, Ordering::SeqCst);
+    over.store(1, Ordering::SeqCst);
+    let began = Instant::now();
+    for client in clients {
+        client.join().expect("no request failed");
+    }
+    assert!(began.elapsed() < PATIENCE, "the last requests took long");
+}
