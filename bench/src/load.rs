@@ -7,7 +7,7 @@
 mod connection;
 mod figures;
 mod generator;
-mod machine;
+pub mod machine;
 mod population;
 mod report;
 mod server;

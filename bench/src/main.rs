@@ -1,6 +1,9 @@
-//! Measurements: of the tree beside what could have been chosen instead, and of the real server.
+//! Measurements: of the tree beside what could have been chosen instead, of the real server, and of
+//! the fail-over of a real ensemble.
 
-// The server is measured through what Linux tells of a process.
+// Servers are measured through what Linux tells of a process and a machine.
+#[cfg(target_os = "linux")]
+mod failover;
 #[cfg(target_os = "linux")]
 mod load;
 mod tree;
@@ -17,6 +20,9 @@ enum Command {
     /// A server's binary under load: throughput, latency, processor time, memory, start-up.
     #[cfg(target_os = "linux")]
     Load(load::Args),
+    /// An ensemble's binary: how long it acknowledges nothing when its leader dies.
+    #[cfg(target_os = "linux")]
+    Failover(failover::Args),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,5 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Command::Tree(args) => tree::run(&args),
         #[cfg(target_os = "linux")]
         Command::Load(args) => load::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Failover(args) => failover::run(&args),
     }
 }

@@ -49,7 +49,8 @@ impl Structure for Paged {
 /// Time to write a snapshot into memory, and to read it back.
 pub fn snapshot(paged: &Paged) -> Option<(Duration, Duration)> {
     let tree = paged.0.clone();
-    let store = Store::from_parts(Zxid(7), Settings::default(), Default::default(), tree);
+    let (members, sessions) = (Default::default(), Default::default());
+    let store = Store::from_parts(Zxid(7), Settings::default(), members, sessions, tree);
     let start = cpu_time();
     let mut encoder = SnapshotEncoder::new(store);
     let mut pieces = Vec::new();
