@@ -93,7 +93,7 @@ mod tests {
     use althing_client::znode::{CreateMode, Version};
 
     use super::*;
-    use crate::plan::Fault;
+    use crate::plan::{Fault, Heals};
     use crate::world::stage::Player;
 
     const PLAN: &str = r#"
@@ -129,12 +129,12 @@ mod tests {
         toml::from_str(PLAN).expect("a plan")
     }
 
-    fn faults() -> Vec<Fault> {
+    fn faults(text: &str) -> Vec<Fault> {
         #[derive(serde::Deserialize)]
         struct Faults {
             faults: Vec<Fault>,
         }
-        let faults: Faults = toml::from_str(FAULTS).expect("faults");
+        let faults: Faults = toml::from_str(text).expect("faults");
         faults.faults
     }
 
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_run_with_every_fault_reaches_its_goals() {
         let mut plan = plan();
-        plan.faults = faults();
+        plan.faults = faults(FAULTS);
         let run = run_story(&plan, 2, count);
         assert_eq!(run.violations, []);
         for fault in &plan.faults {
@@ -210,10 +210,56 @@ mod tests {
         assert!((1..30).contains(&outage), "{outage} s");
     }
 
+    const ENSEMBLE_FAULTS: &str = r#"
+        faults = [
+            { when = { at = "3s" }, what = { crash = { who = "leader", down = "1s" } } },
+            { when = { at = "6s" }, what = { isolate = { server = "leader", lasts = "2s" } } },
+            { when = { at = "9s" }, what = { split = { servers = [1, 2], lasts = "2s", direction = "from" } } },
+            { when = { at = "12s" }, what = { bridge = { server = "follower", lasts = "2s", flaps = "300ms" } } },
+            { when = { at = "15s" }, what = { ring = { lasts = "2s" } } },
+            { when = { at = "18s" }, what = { stop = { server = "leader", down = "500ms" } } },
+            { when = { at = "20s" }, what = { rolling-restart = { down = "300ms", gap = "1s" } } },
+            { when = { at = "27s" }, what = { power-cut = { down = "500ms" } } },
+            { when = { at = "31s" }, what = { lost-disk = { server = 2, down = "500ms" } } },
+            { when = { at = "34s" }, what = { reconfigure = { voters = [1, 2, 3], learners = [4] } } },
+            { when = { then = "2s" }, what = { slow-disk = { server = "leader", by = "50ms", lasts = "1s" } } },
+        ]
+    "#;
+
+    #[test]
+    fn an_ensemble_survives_every_fault() {
+        let mut plan = plan();
+        plan.servers = 5;
+        plan.network.shuffle = 0.05;
+        plan.faults = faults(ENSEMBLE_FAULTS);
+        let run = run_story(&plan, 8, count);
+        assert_eq!(run.violations, []);
+        for fault in &plan.faults {
+            let name = fault.what.name();
+            assert!(run.counts.contains_key(name), "{name}: {:?}", run.counts);
+        }
+        // Leaders were killed, cut off and told to stop, and the power failed.
+        assert!(run.counts["elected"] >= 5, "{:?}", run.counts);
+        assert!(run.counts["stopped"] >= 6, "{:?}", run.counts);
+        assert!(run.counts["disk-lost"] == 1 && run.counts["reconfigured"] > 0);
+        let vacant = run.leaderless.as_secs();
+        assert!((1..20).contains(&vacant), "{vacant} s");
+    }
+
+    #[test]
+    fn a_quorum_is_enough_for_the_second_act() {
+        let mut plan = plan();
+        plan.servers = 5;
+        plan.heals = Heals::Quorum;
+        let run = run_story(&plan, 9, count);
+        assert_eq!(run.violations, []);
+        assert_eq!(run.counts["retired"], 2);
+    }
+
     #[test]
     fn a_seed_is_a_run() {
         let mut plan = plan();
-        plan.faults = faults();
+        plan.faults = faults(FAULTS);
         let plan = &plan;
         let (first, second) = std::thread::scope(|scope| {
             let first = scope.spawn(|| run_story(plan, 3, count));

@@ -67,3 +67,101 @@ impl Datagrams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use madsim::Config;
+    use madsim::runtime::Runtime;
+
+    use crate::plan::{Direction, Weather};
+    use crate::random::Streams;
+    use crate::world::agenda::Agenda;
+    use crate::world::connection::MachineId;
+    use crate::world::net::{Death, Net};
+
+    const COUNT: u32 = 1_000;
+
+    /// What comes of numbered datagrams, one each millisecond, while `fate` strikes the network.
+    fn comes(weather: Weather, fate: impl FnOnce(&Net, MachineId, MachineId) + Send) -> Vec<u32> {
+        let world = move || {
+            Runtime::with_seed_and_config(1, Config::default()).block_on(async {
+                let agenda = Agenda::new();
+                madsim::task::spawn(agenda.clone().drive());
+                let net = Net::new(agenda.clone(), Streams::new(1), &weather);
+                let (here, there) = (net.machine("here"), net.machine("there"));
+                let mut numbers = Vec::new();
+                let mut receive = async |wait| {
+                    let until = agenda.now() + Duration::from_millis(wait);
+                    loop {
+                        tokio::select! {
+                            biased;
+                            bytes = poll_fn(|context| net.poll_datagram(there, context)) => {
+                                let number = bytes.try_into().expect("a number");
+                                numbers.push(u32::from_be_bytes(number));
+                            }
+                            () = agenda.sleep_until(until) => break,
+                        }
+                    }
+                };
+                receive(1).await;
+                fate(&net, here, there);
+                for number in 0..COUNT {
+                    net.send_datagram(here, there, &number.to_be_bytes());
+                    receive(1).await;
+                }
+                receive(1_000).await;
+                numbers
+            })
+        };
+        std::thread::scope(|scope| scope.spawn(world).join().expect("the test passes"))
+    }
+
+    #[test]
+    fn datagrams_overtake_get_lost_and_come_twice() {
+        let weather = Weather {
+            loss: 0.1,
+            shuffle: 0.2,
+            ..Weather::default()
+        };
+        let numbers = comes(weather, |_, _, _| ());
+        let missing = (0..COUNT)
+            .filter(|number| !numbers.contains(number))
+            .count();
+        let late = numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        let twice = numbers.len() + missing - COUNT as usize;
+        assert!((60..140).contains(&missing), "{missing}");
+        assert!((120..240).contains(&twice), "{twice}");
+        assert!(late > 100, "{late}");
+        assert_eq!(
+            comes(Weather::default(), |_, _, _| ()).len(),
+            COUNT as usize
+        );
+    }
+
+    #[test]
+    fn cuts_stop_datagrams_in_their_direction() {
+        let calm = Weather::default;
+        assert_eq!(
+            comes(calm(), |net, here, there| net.cut_way(here, there)),
+            []
+        );
+        assert_eq!(
+            comes(calm(), |net, here, _| net.cut(here, Direction::From)),
+            []
+        );
+        assert_eq!(
+            comes(calm(), |net, _, there| net
+                .end_process(there, Death::PowerLost)),
+            []
+        );
+        let open = |net: &Net, here: MachineId, there: MachineId| {
+            net.cut_way(there, here);
+            net.cut_way(here, there);
+            net.mend_way(here, there);
+        };
+        assert_eq!(comes(calm(), open).len(), COUNT as usize);
+    }
+}

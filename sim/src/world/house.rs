@@ -73,6 +73,7 @@ struct Shared {
     settings: ServerSettings,
     count: u8,
     voters: BTreeSet<ServerId>,
+    learners: BTreeSet<ServerId>,
     servers: Mutex<Vec<Server>>,
     ended: UnboundedSender<(ServerId, u32, End)>,
 }
@@ -109,6 +110,7 @@ impl House {
             world: world.clone(),
             settings: plan.server.clone(),
             count: plan.servers,
+            learners: plan.learners.iter().copied().map(ServerId).collect(),
             voters: plan.voters().into_iter().map(ServerId).collect(),
             servers: Mutex::new(servers.collect()),
             ended,
@@ -409,7 +411,7 @@ impl House {
                 servers: all.clone().map(described).collect(),
             },
             peers: all.filter(|peer| *peer != id).collect(),
-            observers: BTreeSet::new(),
+            observers: self.0.learners.clone(),
             gossip: Some(GossipSetup {
                 key: Key::from_secret(SECRET),
                 endpoint: format!("server-{id}:{CLIENT_PORT}"),

@@ -1,18 +1,14 @@
-//! Who leads, and who the members are, as the servers themselves say: what faults that strike
-//! `leader` go by.
+//! Who leads, as the servers themselves say: what faults that strike `leader` go by.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use althing_core::ids::{Epoch, ServerId, Zxid};
-use althing_core::membership::Membership;
+use althing_core::ids::{Epoch, ServerId};
 use althing_core::node::event::Event;
 
 #[derive(Default)]
 struct State {
     newest: Epoch,
     leader: Option<ServerId>,
-    changed: Zxid,
-    members: Membership,
 }
 
 /// A handle; all clones are the same.
@@ -31,13 +27,6 @@ impl Reign {
                 }
             }
             Event::Deposed { .. } => self.ended(server),
-            Event::Reconfigured { zxid, membership } => {
-                let mut state = self.state();
-                if *zxid > state.changed {
-                    state.changed = *zxid;
-                    state.members = membership.clone();
-                }
-            }
             _ => {}
         }
     }
@@ -53,11 +42,6 @@ impl Reign {
     /// Who was elected last, unless it has ended or was deposed.
     pub fn leader(&self) -> Option<ServerId> {
         self.state().leader
-    }
-
-    /// The newest members that anybody has executed a change to; nobody before the first change.
-    pub fn members(&self) -> Membership {
-        self.state().members.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,10 +1,8 @@
 //! One performance from its opening to its end: two acts, a director of mishaps, and the verdict
 //! on whether everything that was owed came about.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use althing_core::ids::ServerId;
 use madsim::task::spawn;
 
 use crate::history::What;
@@ -18,9 +16,6 @@ use crate::world::world::World;
 
 /// How long ended tasks are given to be dropped, so that a run leaves no memory behind.
 const CURTAIN: Duration = Duration::from_millis(1);
-
-/// How often the operator asks for the plan's learners to be taken in.
-const ENLIST_EVERY: Duration = Duration::from_secs(1);
 
 /// Plays `story`; what was recorded, and how long it took in true time. To be called inside the
 /// runtime.
@@ -36,7 +31,6 @@ where
     let director = Director::new(Means::new(&world, &stage, &house), plan);
     director.begin();
     house.start_all();
-    let enlist = spawn(enlist(plan.learners.clone(), world.clone(), house.clone()));
     let mut story = madsim::task::spawn_local(story(stage.clone()));
 
     world.agenda.sleep_until(plan.lasts.0).await;
@@ -65,7 +59,6 @@ where
     let recorded = world.recorder.finish();
     story.abort();
     watch.abort();
-    enlist.abort();
     stage.clear();
     house.clear();
     world.agenda.sleep(CURTAIN).await;
@@ -73,17 +66,6 @@ where
     world.net.clear();
     world.agenda.clear();
     (recorded, simulated)
-}
-
-/// Asks the leader to take the plan's learners in, until it has.
-async fn enlist(learners: Vec<u8>, world: World, house: House) {
-    let learners: BTreeSet<ServerId> = learners.into_iter().map(ServerId).collect();
-    let all = (1..=house.count()).map(ServerId);
-    let voters: BTreeSet<ServerId> = all.filter(|server| !learners.contains(server)).collect();
-    while !learners.is_empty() && world.reign.members().learners.is_empty() {
-        world.agenda.sleep(ENLIST_EVERY).await;
-        house.reconfigure(voters.clone(), learners.clone());
-    }
 }
 
 /// What did not come about although everything was healed.
