@@ -57,8 +57,7 @@ impl Replica {
         if self.waits_to_be_founded() {
             // A greeting may have been lost.
             self.draw_election(now);
-            let peers: Vec<ServerId> = self.peers.keys().copied().collect();
-            peers.into_iter().for_each(|peer| self.greet(peer));
+            self.greet_all();
             return;
         }
         if !self.may_stand() {
@@ -70,7 +69,16 @@ impl Replica {
             self.draw_election(now);
             return;
         }
+        if self.part == Part::Canvasser && !self.members.is_founded() {
+            // It asked in vain: others may have lost its greeting, and found nothing without it.
+            self.greet_all();
+        }
         self.canvass(now);
+    }
+
+    fn greet_all(&mut self) {
+        let peers: Vec<ServerId> = self.peers.keys().copied().collect();
+        peers.into_iter().for_each(|peer| self.greet(peer));
     }
 
     /// Gossip has it that a server does not answer. If that is the leader, and this server hears it,
