@@ -89,15 +89,18 @@ impl Building<'_> {
         }
     }
 
-    /// What is agreed now of an older epoch was in the logs of all newer leaders.
+    /// What is agreed now of an older epoch was in the logs of all newer leaders: those after the
+    /// newest one that had it, in whose epoch it may have been agreed. Before that, leaders may
+    /// have come and gone without it.
     pub(super) fn newer_leaders_have(&mut self, at: Duration, zxid: Zxid) {
-        for (epoch, won) in self.won.range(zxid.epoch().next()..) {
-            if !won.chain.contains(zxid) {
-                self.findings.add("I5 completeness", at, None, || {
-                    let leader = won.leader;
-                    format!("{zxid} is agreed, and server {leader} led epoch {epoch} without it")
-                });
+        for (epoch, won) in self.won.range(zxid.epoch().next()..).rev() {
+            if won.chain.contains(zxid) {
+                return;
             }
+            self.findings.add("I5 completeness", at, None, || {
+                let leader = won.leader;
+                format!("{zxid} is agreed, and server {leader} led epoch {epoch} without it")
+            });
         }
     }
 }
