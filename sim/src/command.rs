@@ -25,9 +25,9 @@ use crate::span::Span;
 use crate::timeline::{self, Colours, Detail, View};
 use crate::verdict::{self, Verdict};
 
-/// Seeds of each scenario unless it is told otherwise: all the scenarios together take one or two
-/// minutes on two cores.
-const SEEDS_DEFAULT: u64 = 100;
+/// Seeds of each scenario unless it is told otherwise: all the scenarios together, of which most
+/// play three to eleven servers, take some minutes on two cores.
+const SEEDS_DEFAULT: u64 = 20;
 /// The exit code of bad input; also that of a command line that cannot be read.
 const EXIT_BAD_INPUT: u8 = 2;
 /// The exit code when a second Ctrl-C ends everything at once, as shells have it.
