@@ -86,6 +86,9 @@ impl Stage {
                 line
             }
             Effect::MakeSnapshot { store } => format!("make a snapshot at {}", store.applied()),
+            Effect::Send { .. } | Effect::ReadChunk { .. } | Effect::TakeChunk { .. } => {
+                unreachable!("a server alone has nobody to talk to")
+            }
             Effect::Note(event) => match event {
                 Event::Executed { .. } | Event::Touched { .. } | Event::WatchLeft { .. } => return,
                 Event::WatchFired { .. } => return,
@@ -211,6 +214,7 @@ impl Stage {
             match record {
                 Record::Ballot(ballot) => recovered.ballot = *ballot,
                 Record::Entry(entry) => recovered.entries.push(entry.clone()),
+                Record::Cut(after) => recovered.entries.retain(|entry| entry.zxid <= *after),
             }
         }
         self.waiting.clear();
@@ -419,6 +423,7 @@ fn op(text: &str) -> Op {
 fn record_line(record: &Record) -> String {
     match record {
         Record::Ballot(ballot) => format!("ballot, epoch {}", ballot.epoch),
+        Record::Cut(after) => format!("cut after {after}"),
         Record::Entry(entry) => {
             let action = format!("{:?}", entry.txn.action);
             let name = action
