@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs::{self, Permissions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 
 use althing_core::ids::ServerId;
 use tempfile::TempDir;
@@ -129,10 +131,11 @@ pub fn loopback(servers: u8) -> Vec<Place> {
 fn configuration(server: u8, places: &[Place], home: &TempDir) -> String {
     let own = &places[usize::from(server) - 1];
     let directory = home.path().join(format!("server-{server}"));
-    std::fs::create_dir(&directory).expect("a directory");
-    std::fs::write(directory.join("myid"), server.to_string()).expect("a file");
+    fs::create_dir(&directory).expect("a directory");
+    fs::write(directory.join("myid"), server.to_string()).expect("a file");
     let secret = home.path().join("gossip-secret");
-    std::fs::write(&secret, "what only the servers know").expect("a file");
+    fs::write(&secret, "what only the servers know").expect("a file");
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("a file of our own");
     let mut text = format!(
         "tickTime={TICK_MS}\nsnapCount={SNAPSHOT_EVERY}\ndataDir={}\n\
          althing.gossipSecretFile={}\nclientPortAddress={}\nclientPort={}\n",

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -224,6 +225,7 @@ fn configure(
     if gossip == Gossip::On {
         let secret = home.join("gossip-secret");
         fs::write(&secret, "what only the servers know")?;
+        fs::set_permissions(&secret, Permissions::from_mode(0o600))?;
         writeln!(text, "althing.gossipSecretFile={}", secret.display())?;
     }
     fs::write(home.join(format!("server-{server}.cfg")), text)?;

@@ -13,7 +13,7 @@ use althing_client::error::ClientError;
 use althing_client::runtime::Tokio;
 use althing_client::znode::Version;
 
-use crate::failover::ensemble::Ensemble;
+use crate::failover::ensemble::{Ensemble, wait_for};
 
 /// Connections to each server, and requests in flight on each: enough that every core of a small
 /// machine is always busy.
@@ -47,7 +47,8 @@ struct Count {
 
 pub fn calm(ensemble: &Ensemble, lasts: Duration) -> Result<Calm, Box<dyn Error>> {
     ensemble.await_leader()?;
-    let first = ensemble.epoch().ok_or("no server tells its epoch")?;
+    // A leader says that it leads a little before its first transaction is executed.
+    let first = wait_for("an epoch", || ensemble.epoch().filter(|epoch| *epoch > 0))?;
     let runtime = tokio::runtime::Runtime::new()?;
     let count = Arc::new(Count::default());
     for (server, address) in ensemble.addresses() {
