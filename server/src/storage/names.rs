@@ -4,7 +4,7 @@
 //! - `log.<position>`: a segment of the log. The position, 16 hexadecimal digits, is the one that
 //!   its first entry follows, so the names alone tell which segment holds what.
 //! - `snapshot.<position>`: the state after the transaction at that position.
-//! - `received.snapshot.<position>` and `received.log.<position>`: a snapshot of another server that
+//! - `received.snapshot.<position>` and `received.log.<position>`: another server's snapshot, which
 //!   is being put in the place of the log, and the segment with which the log goes on.
 //! - `temporary.<name>`: a file that is being written.
 //! - `damaged.snapshot.<position>`: a snapshot that was replaced by an older one and the log.
