@@ -1,10 +1,11 @@
 //! Real ensembles under real faults: processes that are killed, stopped and starved, and clients
 //! whose history is judged by the checkers of the simulator.
 //!
-//! Each test lasts seconds. `ALTHING_ENSEMBLE_SECONDS=300 cargo test --test ensemble` lets the faults
-//! fall for so long in each; `ALTHING_ENSEMBLE_SEED` draws others. What clients do and what befalls
-//! the servers is a function of the seed; when, is the machine's business, so a red run may have to
-//! be repeated. The data and the servers' logs of a red run are kept, and the test tells where.
+//! Each test lasts seconds. `ALTHING_ENSEMBLE_SECONDS=300 cargo test --test ensemble` lets the
+//! faults fall for so long in each; `ALTHING_ENSEMBLE_SEED` draws others. What clients do and what
+//! befalls the servers is a function of the seed; when, is the machine's business, so a red run may
+//! have to be repeated. The data and the servers' logs of a red run are kept, and the test tells
+//! where.
 
 use std::env;
 use std::sync::Arc;

@@ -1,9 +1,10 @@
-//! Real ensembles with real partitions: each server is a machine of its own on a network of its own,
-//! which is cut one way, both ways and into bridges, and slow and lossy where the kernel can do it.
+//! Real ensembles with real partitions: each server is a machine of its own on a network of its
+//! own, which is cut one way, both ways and into bridges, and slow and lossy where the kernel can
+//! do it.
 //!
-//! Needs the right to make network namespaces, so it is ignored unless asked for; `tests/namespaces/run`
-//! asks, or says that it cannot. `ALTHING_ENSEMBLE_SECONDS` and `ALTHING_ENSEMBLE_SEED` are as for the
-//! test `ensemble`.
+//! Needs the right to make network namespaces, so it is ignored unless asked for;
+//! `tests/namespaces/run` asks, or says that it cannot. `ALTHING_ENSEMBLE_SECONDS` and
+//! `ALTHING_ENSEMBLE_SEED` are as for the test `ensemble`.
 
 use std::env;
 use std::thread::sleep;

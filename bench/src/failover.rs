@@ -1,5 +1,5 @@
-//! Measures fail-over: how long an ensemble of real processes acknowledges nothing after its leader is
-//! killed, or stopped; and whether it holds an election that nobody needs when it is busy.
+//! Measures fail-over: how long an ensemble of real processes acknowledges nothing after its leader
+//! is killed, or stopped; and whether it holds an election that nobody needs when it is busy.
 
 mod ensemble;
 mod load;
@@ -50,7 +50,8 @@ pub struct Args {
     /// Whether the servers gossip.
     #[arg(long, value_enum, default_value_t = With::Both)]
     gossip: With,
-    /// Instead of killing anybody: full load for so long (`10m`), during which nobody must be elected.
+    /// Instead of killing anybody: full load for so long (`10m`), during which nobody must be
+    /// elected.
     #[arg(long, value_parser = humantime::parse_duration)]
     calm: Option<Duration>,
     /// Where the data lies while it is measured, by default the directory for temporary files.

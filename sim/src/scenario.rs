@@ -367,11 +367,11 @@ mod tests {
             ),
             (
                 three("slow-disk = { server = \"lead\", by = \"1s\", lasts = \"1s\" }"),
-                "x.toml:10:24: faults[0].what.slow-disk.server: a server is a number, or `leader`",
+                "x.toml:10:33: faults[0].what.slow-disk.server: a server is a number, or `leader`",
             ),
             (
                 three("ring = { lasts = \"1s\" }"),
-                "x.toml:10:8: faults[0].what.ring: needs at least 4 servers",
+                "x.toml:10:10: faults[0].what.ring: needs at least 4 servers",
             ),
             (
                 three("split = { servers = [1, 1], lasts = \"1s\" }"),
@@ -383,7 +383,7 @@ mod tests {
             ),
             (
                 three("isolate = { server = 1, lasts = \"1s\", flaps = \"1ms\" }"),
-                "x.toml:10:50: faults[0].what.isolate.flaps: must be from 10ms to",
+                "x.toml:10:48: faults[0].what.isolate.flaps: must be from 10ms to",
             ),
             (
                 three("reconfigure = { voters = [] }"),
@@ -391,7 +391,7 @@ mod tests {
             ),
             (
                 three("reconfigure = { voters = [1], learners = [1] }"),
-                "x.toml:10:53: faults[0].what.reconfigure.learners[0]: votes already",
+                "x.toml:10:52: faults[0].what.reconfigure.learners[0]: votes already",
             ),
             (
                 format!(

@@ -112,7 +112,10 @@ pub fn line(plan: &Plan, tally: &Tally, width: usize) -> String {
             write!(line, "   {what}: {mean} on average, {worst} at worst").expect(TEXT);
         }
     }
-    if let Some(elections) = tally.counts.get(ELECTED) {
+    // One server alone elects itself at each start: that tells nothing.
+    if plan.servers > 1
+        && let Some(elections) = tally.counts.get(ELECTED)
+    {
         write!(line, "   elections: {}", grouped(*elections)).expect(TEXT);
     }
     if plan.expects == Expects::UnavailableNeverWrong {

@@ -1,5 +1,5 @@
-//! The clients of a real ensemble: the simulator's mixture of everything, each client on a thread of
-//! its own.
+//! The clients of a real ensemble: the simulator's mixture of everything, each client on a thread
+//! of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -81,8 +81,8 @@ impl Replica {
         peers.into_iter().for_each(|peer| self.greet(peer));
     }
 
-    /// Gossip has it that a server does not answer. If that is the leader, and this server hears it,
-    /// gossip errs, or lies.
+    /// Gossip has it that a server does not answer. If that is the leader, and this server hears
+    /// it, gossip errs, or lies.
     pub(crate) fn suspected(&mut self, now: Now, server: ServerId) {
         if now.clock.since(self.heard_at) > self.timing.beat * 2 {
             self.missed(now, server);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::explore::disk::Snapshot;
-use crate::explore::local::Played;
 use crate::explore::notes::Notes;
+use crate::explore::played::Played;
 use crate::explore::visited::AsItIs;
 
 /// Servers that are remembered; each takes some kilobytes. When there are so many, all are

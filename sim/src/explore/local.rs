@@ -7,11 +7,10 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use althing_core::ids::{ConnectionId, Epoch, ServerId, Zxid};
+use althing_core::ids::Zxid;
 use althing_core::node::effect::{Effect, Outbox};
 use althing_core::node::event::Event;
 use althing_core::node::input::{Input, Timer};
-use althing_core::node::reply::Reply;
 use althing_core::quorum::message::Extent;
 use althing_core::store::txn::Action as TxnAction;
 use althing_core::time::{Instant, Now, WallTime};
@@ -22,6 +21,7 @@ use crate::explore::digest::{Digest, both};
 use crate::explore::disk::{Asked, Mark, Piece, Snapshot, Stored};
 use crate::explore::lab::Lab;
 use crate::explore::ledger::Agreed;
+use crate::explore::played::{Outcome, Played, Wish};
 use crate::explore::server::Server;
 use crate::explore::telling;
 use crate::explore::violation::Violation;
@@ -86,45 +86,6 @@ impl Cue {
         };
         digest.finish()
     }
-}
-
-/// What the rest of the world learns of it.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// An event of this kind.
-    Mark(&'static str),
-    /// A message leaves.
-    Send(Arc<Packet>),
-    /// A client is told something.
-    Reply(ConnectionId, Reply),
-    /// A client's connection is closed.
-    Close(ConnectionId),
-    /// It has won an epoch.
-    Elected(Epoch, ServerId),
-    /// It has executed something; and does that ask to change the znode that clients watch?
-    Executed(Agreed, Wish),
-    /// It has taken over a state, with this tree.
-    Installed(Mark, u128),
-}
-
-/// Does a transaction ask to change the znode that clients watch?
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wish {
-    /// It does.
-    Change,
-    /// It does not.
-    Other,
-}
-
-/// A server after something has happened to it.
-#[derive(Clone, Debug)]
-pub struct Played {
-    /// The server.
-    pub server: Arc<Server>,
-    /// What the rest of the world learns, in order.
-    pub outcomes: Vec<Outcome>,
-    /// How much it did.
-    pub effects: usize,
 }
 
 /// What the server makes of it. A panic of the node is a broken invariant.

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod local;
 pub mod notes;
 pub mod options;
+pub mod played;
 pub mod search;
 pub mod server;
 pub mod settle;

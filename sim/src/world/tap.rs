@@ -1,7 +1,8 @@
 //! The tap on a client's stream: cuts both directions into frames and records them, as a black box
 //! sees them: what the client sent when it wrote it, what the server sent when the client read it.
 //!
-//! It needs nothing of the simulated world but a [`Book`] to write into, so it taps real streams too.
+//! It needs nothing of the simulated world but a [`Book`] to write into, so it taps real streams
+//! too.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

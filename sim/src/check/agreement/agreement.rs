@@ -45,6 +45,8 @@ pub(super) struct Building<'f> {
     pub entries: Entries,
     pub members: Members,
     pub log: Log,
+    /// What servers had whose disks are lost, until they are back.
+    pub lost: BTreeMap<ServerId, Server>,
     /// What is known to have been durable on a quorum: everything that is agreed up to here.
     proven: Zxid,
     /// Who was elected, by epoch.
@@ -58,6 +60,7 @@ pub(super) struct Building<'f> {
 pub fn build(plan: &Plan, history: &History, findings: &mut Findings) -> Log {
     let mut building = Building {
         servers: BTreeMap::new(),
+        lost: BTreeMap::new(),
         entries: Entries::default(),
         members: Members::new((1..=plan.servers).filter(|server| !plan.learners.contains(server))),
         log: Log::default(),
@@ -96,8 +99,12 @@ impl Building<'_> {
             What::Killed { server } | What::Stopped { server, .. } => {
                 self.server(*server).leads = None;
             }
-            // What it had is gone: it counts for nothing any more.
-            What::DiskLost { server } => *self.server(*server) = Server::default(),
+            // What it had is gone. Its word that it had it may still be on the way, and counts
+            // rightly: until it comes back, and says that it has nothing.
+            What::DiskLost { server } => {
+                let lost = std::mem::take(self.server(*server));
+                self.lost.insert(*server, lost);
+            }
             What::Said { server, event } => match event {
                 Event::Executed { zxid, digest } => self.executed(at, *server, *zxid, *digest),
                 Event::Elected { epoch, leader } => self.elected(at, *epoch, *leader),
@@ -250,8 +257,8 @@ impl Building<'_> {
             let durable = known.durable >= zxid && known.chain.contains(zxid);
             Some((*id, known.directory.filter(|_| durable)?))
         };
-        let durable: BTreeMap<ServerId, DirectoryId> =
-            self.servers.iter().filter_map(has).collect();
+        let known = self.lost.iter().chain(&self.servers);
+        let durable: BTreeMap<ServerId, DirectoryId> = known.filter_map(has).collect();
         if self.members.is_quorum_for(zxid, &durable) {
             self.proven = zxid;
             return;

@@ -126,6 +126,7 @@ impl Building<'_> {
         directory: DirectoryId,
         ballot: Ballot,
     ) {
+        self.lost.remove(&server);
         let known = self.servers.entry(server).or_default();
         if known.directory.is_some_and(|before| before != directory) {
             *known = Server::default();

@@ -1,0 +1,50 @@
+//! What came of one thing that happened to one server.
+
+use std::sync::Arc;
+
+use althing_core::ids::{ConnectionId, Epoch, ServerId};
+use althing_core::node::reply::Reply;
+
+use crate::explore::disk::Mark;
+use crate::explore::ledger::Agreed;
+use crate::explore::server::Server;
+use crate::explore::wire::Packet;
+
+/// What the rest of the world learns of it.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// An event of this kind.
+    Mark(&'static str),
+    /// A message leaves.
+    Send(Arc<Packet>),
+    /// A client is told something.
+    Reply(ConnectionId, Reply),
+    /// A client's connection is closed.
+    Close(ConnectionId),
+    /// It has won an epoch.
+    Elected(Epoch, ServerId),
+    /// It has executed something; and does that ask to change the znode that clients watch?
+    Executed(Agreed, Wish),
+    /// It has taken over a state, with this tree.
+    Installed(Mark, u128),
+}
+
+/// Does a transaction ask to change the znode that clients watch?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// It does.
+    Change,
+    /// It does not.
+    Other,
+}
+
+/// A server after something has happened to it.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// The server.
+    pub server: Arc<Server>,
+    /// What the rest of the world learns, in order.
+    pub outcomes: Vec<Outcome>,
+    /// How much it did.
+    pub effects: usize,
+}
