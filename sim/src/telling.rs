@@ -87,6 +87,7 @@ pub fn told(what: &What) -> (Cow<'_, str>, Weight, String) {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "one short arm for each kind")]
 fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
     match what {
         What::Started { server: id, life } => {

@@ -198,6 +198,7 @@ impl Client {
     }
 
     /// It is told something. Gives the position that is acknowledged by it.
+    #[allow(clippy::too_many_lines, reason = "one short arm for each kind")]
     pub fn told(&mut self, reply: &Reply, ledger: &Ledger) -> Result<Option<Zxid>, Violation> {
         if self.phase == Phase::Gone {
             return Ok(None);

@@ -134,6 +134,7 @@ pub fn members(membership: &Membership) -> String {
 }
 
 /// A message, shortly.
+#[allow(clippy::too_many_lines, reason = "one short arm for each kind")]
 pub fn message(message: &Message) -> String {
     let name = message.name();
     let text = match message {
