@@ -82,7 +82,7 @@ fn overlay(
     for (name, range) in figures {
         let here = path.key(name);
         if let Value::Table(inner) = range {
-            if at(whole, &here).is_none() {
+            if at(whole, &here).is_none_or(|found| !found.is_table()) {
                 return Err(Unsound {
                     key: under_figures(&here),
                     message: format!("the scenario has no table `{here}`"),
@@ -97,7 +97,7 @@ fn overlay(
         })?;
         let table = at(whole, path).and_then(Value::as_table_mut);
         table
-            .expect("its table was found above")
+            .expect("a plan is a table, and so is what was entered above")
             .insert(name.clone(), chosen);
         // Figure by figure, so that an error is known to be this one's.
         as_plan(whole.clone(), under_figures(&here))?;

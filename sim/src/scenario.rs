@@ -472,6 +472,10 @@ mod tests {
                 format!("{HEAD}{LOCK}[swarm.figures.workload.shard]\nslaves = [1, 4]\n"),
                 "x.toml:7:25: swarm.figures.workload.shard: the scenario has no table",
             ),
+            (
+                format!("{HEAD}{LOCK}[swarm.figures.lasts]\nleast = \"1s\"\n"),
+                "x.toml:7:16: swarm.figures.lasts: the scenario has no table `lasts`",
+            ),
         ];
         refuses_all(&cases);
     }
