@@ -6,6 +6,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Infallible, Rng, SeedableRng, TryRng};
 
 use crate::ids::Password;
+use crate::time::Duration;
 
 /// The entropy that a server is born with. From the operating system in production, from the run's
 /// seed in the simulator. Whoever knows it can compute session passwords: it is never logged.
@@ -53,6 +54,13 @@ impl Prng {
     pub fn below(&mut self, bound: u32) -> u32 {
         assert!(bound > 0, "a number below zero was asked for");
         (((self.bits() >> 32) * u64::from(bound)) >> 32) as u32
+    }
+
+    /// A span of time below `bound`; zero if `bound` is zero.
+    pub fn below_span(&mut self, bound: Duration) -> Duration {
+        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        let drawn = (u128::from(self.bits()) * u128::from(nanos)) >> 64;
+        Duration::from_nanos(drawn as u64)
     }
 
     /// A session password.

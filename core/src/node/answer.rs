@@ -96,15 +96,11 @@ impl Node {
         while let Some(connection) = self.connections.get_mut(&id)
             && let Some(next) = connection.queue.front()
         {
-            match next.what {
-                Waiting::Txn => return,
-                Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier)
-                    if barrier > self.barriers.passed =>
-                {
+            if !next.what.is_ready(self.barriers.passed) {
+                if next.what.barrier().is_some() {
                     self.barriers.waiters.insert(id);
-                    return;
                 }
-                _ => {}
+                return;
             }
             let Some(Pending { xid, what }) = connection.queue.pop_front() else {
                 return;

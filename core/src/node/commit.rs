@@ -23,7 +23,7 @@ impl Node {
         let mut has_executed = false;
         while let Some(entry) = self.replica.take_committed() {
             self.execute(now, &entry, out);
-            self.act(now, out);
+            self.act(out);
             has_executed = true;
         }
         if has_executed {
@@ -180,15 +180,8 @@ impl Node {
         });
         if asked_here && matches!(entry.txn.action, Action::OpenSession { .. }) {
             // The wish was handed to two leaders, and both granted it: nobody knows of this one.
-            let close = Txn {
-                wall: now.wall,
-                origin: None,
-                identities: Arc::from([]),
-                action: Action::CloseSession {
-                    session,
-                    ending: Ending::Closed,
-                },
-            };
+            let ending = Ending::Closed;
+            let close = Txn::of_servers(now.wall, Action::CloseSession { session, ending });
             self.hand_on(now, Arc::new(close), out);
         }
     }

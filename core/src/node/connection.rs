@@ -77,6 +77,24 @@ pub(super) enum Waiting {
     Failed(Code),
 }
 
+impl Waiting {
+    /// The barrier that it waits for, passed or not, if it is of the kind that waits for one.
+    pub fn barrier(&self) -> Option<Barrier> {
+        match self {
+            Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier) => Some(*barrier),
+            _ => None,
+        }
+    }
+
+    /// May it be answered, as the first of its connection?
+    pub fn is_ready(&self, passed: Barrier) -> bool {
+        match self {
+            Waiting::Txn => false,
+            _ => self.barrier().is_none_or(|barrier| barrier <= passed),
+        }
+    }
+}
+
 /// One client's connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Connection {

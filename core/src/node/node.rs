@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::ids::{ConnectionId, DirectoryId, Epoch, ServerId, SessionId, Token, Zxid};
 use crate::node::barrier::Barriers;
-use crate::node::connection::{Connection, Waiting};
+use crate::node::connection::Connection;
 use crate::node::effect::Outbox;
 use crate::node::event::Event;
 use crate::node::input::{Input, Timer};
@@ -253,7 +253,7 @@ impl Node {
     /// Does what the step has brought about: acts, opens a won epoch, executes what is agreed,
     /// hands requests to a leader that is new, admits who waited for one.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
-        self.act(now, out);
+        self.act(out);
         if self.replica.is_to_open() && self.replica.can_append(now) {
             self.lead(now, out);
         }
@@ -264,7 +264,7 @@ impl Node {
                 self.admit(now, connection, out);
             }
         }
-        self.act(now, out);
+        self.act(out);
     }
 
     /// As long as there are sessions there is a step at least every half tick, so a longer gap
@@ -352,16 +352,8 @@ impl Node {
         let mut unexecuted = 0;
         for connection in self.connections.values() {
             unexecuted += connection.asked.len();
-            let ready = connection
-                .queue
-                .front()
-                .is_some_and(|next| match next.what {
-                    Waiting::Txn => false,
-                    Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier) => {
-                        barrier <= self.barriers.passed
-                    }
-                    _ => true,
-                });
+            let next = connection.queue.front();
+            let ready = next.is_some_and(|next| next.what.is_ready(self.barriers.passed));
             assert!(!ready, "an answer that is ready does not wait");
         }
         assert!(

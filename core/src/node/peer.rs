@@ -119,7 +119,7 @@ impl Node {
     }
 
     /// Does what the agreement wants done.
-    pub(super) fn act(&mut self, _: Now, out: &mut Outbox) {
+    pub(super) fn act(&mut self, out: &mut Outbox) {
         let mut acts = self.replica.take_acts();
         for act in acts.drain(..) {
             match act {
@@ -192,12 +192,7 @@ impl Node {
 
     fn propose_membership(&mut self, now: Now, membership: Membership, out: &mut Outbox) {
         if self.replica.can_propose(now) {
-            let txn = Txn {
-                wall: now.wall,
-                origin: None,
-                identities: Arc::from([]),
-                action: Action::Reconfigure { membership },
-            };
+            let txn = Txn::of_servers(now.wall, Action::Reconfigure { membership });
             self.append(now, Arc::new(txn), out);
         }
     }

@@ -193,7 +193,7 @@ impl Node {
             // The counter is exhausted. A new epoch has a fresh one: the leader wins it by a real
             // vote, and what is asked for waits for that one round.
             self.replica.renew(now);
-            self.act(now, out);
+            self.act(out);
             return;
         };
         if let Some(origin) = origin {
@@ -204,7 +204,7 @@ impl Node {
             self.pipelines.insert(session, (zxid, 0));
         }
         self.wishes.extend(token);
-        self.act(now, out);
+        self.act(out);
     }
 
     /// The election is won: opens the epoch.
@@ -216,13 +216,8 @@ impl Node {
             settings: self.config.settings,
             membership: self.replica.membership().clone(),
         };
-        self.replica.open_epoch(Txn {
-            wall: now.wall,
-            origin: None,
-            identities: Arc::from([]),
-            action,
-        });
-        self.act(now, out);
+        self.replica.open_epoch(Txn::of_servers(now.wall, action));
+        self.act(out);
     }
 
     /// The disk has no space, and transactions were taken back. A server alone tells everybody who
@@ -311,15 +306,8 @@ impl Node {
     }
 
     fn propose_expiry(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
-        let txn = Txn {
-            wall: now.wall,
-            origin: None,
-            identities: Arc::from([]),
-            action: Action::CloseSession {
-                session,
-                ending: Ending::Expired,
-            },
-        };
+        let ending = Ending::Expired;
+        let txn = Txn::of_servers(now.wall, Action::CloseSession { session, ending });
         self.append(now, Arc::new(txn), out);
     }
 }

@@ -42,14 +42,8 @@ impl Replica {
 
     /// The next election is due some time between the configured time-out and twice that.
     pub(super) fn draw_election(&mut self, now: Now) {
-        self.election_at = now.clock.after(self.drawn_timeout());
-    }
-
-    fn drawn_timeout(&mut self) -> Duration {
         let timeout = self.timing.election_timeout;
-        let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        let jitter = ((u128::from(self.prng.bits()) * u128::from(nanos)) >> 64) as u64;
-        timeout + Duration::from_nanos(jitter)
+        self.election_at = now.clock.after(timeout + self.prng.below_span(timeout));
     }
 
     /// Nobody was heard of who leads.
@@ -96,9 +90,7 @@ impl Replica {
             return;
         }
         self.suspects_leader = true;
-        let nanos = SUSPICION_JITTER.as_nanos() as u64;
-        let jitter =
-            Duration::from_nanos(((u128::from(self.prng.bits()) * u128::from(nanos)) >> 64) as u64);
+        let jitter = self.prng.below_span(SUSPICION_JITTER);
         self.election_at = self.election_at.min(now.clock.after(jitter));
     }
 

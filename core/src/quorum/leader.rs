@@ -1,17 +1,16 @@
 //! A leader's reign: how far each server is, what it is sent next, and what is agreed.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{DirectoryId, Epoch, ServerId, Zxid};
-use crate::membership::Membership;
 use crate::quorum::act::{Act, Fact, Part};
 use crate::quorum::log::Standing;
-use crate::quorum::message::{Extent, Message};
+use crate::quorum::members::membership_of;
+use crate::quorum::message::Message;
 use crate::quorum::reign::{Barrier, CHUNK_PATIENCE_BEATS, Pace, Progress, Reign};
 use crate::quorum::replica::Replica;
-use crate::store::txn::{Action, Entry, Txn};
+use crate::store::txn::{Entry, Txn};
 use crate::time::Now;
 
 /// Bytes of entries in one message: what a gigabit link carries in two milliseconds, so that a beat
@@ -56,9 +55,10 @@ impl Replica {
             "the epoch is not open"
         );
         let zxid = self.last().next()?;
-        let is_membership = matches!(txn.action, Action::Reconfigure { .. });
-        self.append(Entry { zxid, txn });
-        if is_membership {
+        let entry = Entry { zxid, txn };
+        let changes_members = membership_of(&entry).is_some();
+        self.append(entry);
+        if changes_members {
             self.attend_members();
         }
         Some(zxid)
@@ -84,11 +84,7 @@ impl Replica {
     /// A link is new: what was sent on an older one may be lost.
     pub(super) fn probe_again(&mut self, server: ServerId, directory: DirectoryId) {
         let last = self.last();
-        let Some(progress) = self
-            .reign
-            .as_mut()
-            .and_then(|reign| reign.others.get_mut(&server))
-        else {
+        let Some(progress) = self.progress(server) else {
             return;
         };
         if progress.directory.is_some_and(|known| known != directory) {
@@ -118,7 +114,7 @@ impl Replica {
         self.name_successor();
     }
 
-    fn progress(&mut self, server: ServerId) -> Option<&mut Progress> {
+    pub(super) fn progress(&mut self, server: ServerId) -> Option<&mut Progress> {
         self.reign.as_mut()?.others.get_mut(&server)
     }
 
@@ -199,12 +195,8 @@ impl Replica {
         self.send(to, beat);
     }
 
-    /// It is time to say that the leader lives.
-    pub(super) fn beat_due(&mut self, now: Now) {
-        self.beat(now);
-    }
-
-    fn beat(&mut self, now: Now) {
+    /// Says that the leader lives, and what of its log is agreed.
+    pub(super) fn beat(&mut self, now: Now) {
         let (epoch, committed, beat) = (self.ballot.epoch, self.committed, self.timing.beat);
         let peers: Vec<ServerId> = self.peers.keys().copied().collect();
         let Some(reign) = &mut self.reign else {
@@ -288,7 +280,7 @@ impl Replica {
         }
     }
 
-    fn answered_by(&mut self, from: ServerId, epoch: Epoch) -> Option<&mut Progress> {
+    pub(super) fn answered_by(&mut self, from: ServerId, epoch: Epoch) -> Option<&mut Progress> {
         if epoch != self.ballot.epoch {
             return None;
         }
@@ -456,112 +448,6 @@ impl Replica {
         }
     }
 
-    /// Sends a snapshot, or goes on with it; makes one first if there is none that will do.
-    fn begin_transfer(&mut self, to: ServerId) {
-        let (snapshot, base) = (self.snapshot, self.window.base());
-        let Some(progress) = self.progress(to) else {
-            return;
-        };
-        let Pace::Transfer { zxid, offset, .. } = &mut progress.pace else {
-            return;
-        };
-        if *zxid < base {
-            if snapshot < base || snapshot == Zxid::ZERO {
-                self.acts.push(Act::MakeSnapshot);
-                return;
-            }
-            (*zxid, *offset) = (snapshot, 0);
-        }
-        let (zxid, offset) = (*zxid, *offset);
-        self.tell(Fact::TransferBegun(to, zxid, offset));
-        self.acts.push(Act::ReadChunk { to, zxid, offset });
-    }
-
-    /// A new snapshot of this server is durable: who waited for one gets it.
-    pub fn transfer_waiting(&mut self) {
-        let Some(reign) = &self.reign else {
-            return;
-        };
-        let waits = |progress: &Progress| matches!(progress.pace, Pace::Transfer { zxid, .. } if zxid == Zxid::ZERO);
-        let waiting = reign.others.iter().filter(|(_, progress)| waits(progress));
-        let waiting: Vec<ServerId> = waiting.map(|(server, _)| *server).collect();
-        waiting.into_iter().for_each(|to| self.begin_transfer(to));
-    }
-
-    /// A piece of the snapshot was read.
-    pub fn chunk_read(
-        &mut self,
-        to: ServerId,
-        zxid: Zxid,
-        offset: u64,
-        bytes: Vec<u8>,
-        extent: Extent,
-    ) {
-        let epoch = self.ballot.epoch;
-        let Some(progress) = self.progress(to) else {
-            return;
-        };
-        let expected = matches!(progress.pace, Pace::Transfer { zxid: of, offset: at, .. }
-            if of == zxid && at == offset);
-        if expected {
-            let chunk = Message::Chunk {
-                epoch,
-                zxid,
-                offset,
-                bytes,
-                extent,
-            };
-            self.send(to, chunk);
-        }
-    }
-
-    /// The snapshot is gone: another one will do.
-    pub fn chunk_missed(&mut self, to: ServerId, missed: Zxid) {
-        if self.snapshot == missed {
-            self.snapshot = Zxid::ZERO;
-        }
-        let Some(progress) = self.progress(to) else {
-            return;
-        };
-        if let Pace::Transfer { zxid, offset, .. } = &mut progress.pace
-            && *zxid == missed
-        {
-            (*zxid, *offset) = (Zxid::ZERO, 0);
-            self.begin_transfer(to);
-        }
-    }
-
-    /// A server has stored a piece of a snapshot.
-    pub(super) fn chunk_taken_heard(
-        &mut self,
-        from: ServerId,
-        epoch: Epoch,
-        taken: Zxid,
-        stored: u64,
-    ) {
-        let Some(progress) = self.answered_by(from, epoch) else {
-            return;
-        };
-        let Pace::Transfer {
-            zxid,
-            offset,
-            silence,
-        } = &mut progress.pace
-        else {
-            return;
-        };
-        if *zxid == taken {
-            *silence = 0;
-            *offset = stored;
-            let (zxid, offset) = (*zxid, *offset);
-            self.acts.push(Act::ReadChunk {
-                to: from,
-                zxid,
-                offset,
-            });
-        }
-    }
-
     /// The leader is to stop: hands over to the voter that has most of the log, if there is one.
     pub fn hand_over(&mut self, now: Now) {
         let successor = self.best_successor();
@@ -590,69 +476,5 @@ impl Replica {
             self.tell(Fact::HandedOver(epoch, to));
             self.send(to, Message::Succeed { epoch });
         }
-    }
-
-    /// The members that the operator wants; `None` if a change is under way, if this server does
-    /// not lead, or if it does not know the data directory of one who is to join.
-    pub fn reconfigured(
-        &self,
-        voters: &BTreeSet<ServerId>,
-        learners: &BTreeSet<ServerId>,
-    ) -> Option<Membership> {
-        if self.reign.is_none() || self.members.is_changing() || voters.is_empty() {
-            return None;
-        }
-        let current = self.members.newest();
-        let mut directories = current.directories.clone();
-        for server in voters.union(learners) {
-            if !directories.contains_key(server) {
-                directories.insert(*server, self.peers.get(server)?.directory);
-            }
-        }
-        let changes = *voters != current.voters;
-        Some(Membership {
-            voters: current.voters.clone(),
-            incoming: changes.then(|| voters.clone()),
-            learners: learners.difference(voters).copied().collect(),
-            directories,
-        })
-    }
-
-    /// What must follow when a change of the voters is executed: the second half of it.
-    pub fn settled(&self) -> Option<Membership> {
-        let current = self.members.newest();
-        if self.reign.is_none() || !self.members.is_half_way() {
-            return None;
-        }
-        let incoming = current.incoming.clone()?;
-        Some(Membership {
-            voters: incoming,
-            incoming: None,
-            ..current.clone()
-        })
-    }
-
-    /// A leader that no longer votes leaves.
-    pub fn leave_if_removed(&mut self, now: Now) {
-        let members = self.members.newest();
-        if self.reign.is_some() && !self.members.is_changing() && !members.is_voter(self.server) {
-            self.resign(now);
-        }
-    }
-
-    /// A member that lost its data directory, and came with one that was never admitted.
-    pub fn replaced(&self) -> Option<Membership> {
-        if self.reign.is_none() || self.members.is_changing() {
-            return None;
-        }
-        let current = self.members.newest();
-        let (server, peer) = self.peers.iter().find(|(server, peer)| {
-            current.members().contains(server)
-                && !current.knows(**server, peer.directory)
-                && peer.standing == Some(Standing::Stranger)
-        })?;
-        let mut replaced = current.clone();
-        replaced.directories.insert(*server, peer.directory);
-        Some(replaced)
     }
 }

@@ -71,13 +71,13 @@ impl Members {
         self.pending.is_empty() && self.executed.incoming.is_some()
     }
 
-    /// Everybody whom this server should greet and hear.
+    /// Does the log, or what was executed of it, say who the members are?
     pub fn is_founded(&self) -> bool {
         !self.executed.is_empty() || !self.pending.is_empty()
     }
 
     /// A greeting: this server's log is empty.
-    pub fn is_blank(&mut self, server: ServerId, directory: DirectoryId) {
+    pub fn greeted_blank(&mut self, server: ServerId, directory: DirectoryId) {
         self.blank.insert(server, directory);
         let everybody = self
             .first
@@ -93,7 +93,7 @@ impl Members {
     }
 
     /// A greeting: this server's log is not empty. Who is blank itself waits to be taken in.
-    pub fn is_not_blank(&mut self, server: ServerId) {
+    pub fn greeted_with_log(&mut self, server: ServerId) {
         self.blank.remove(&server);
     }
 

@@ -133,7 +133,7 @@ impl Replica {
         );
         let mut members = Members::new(first, membership, entries.iter());
         if last == Zxid::ZERO {
-            members.is_blank(server, directory);
+            members.greeted_blank(server, directory);
         }
         Replica {
             server,
@@ -186,11 +186,6 @@ impl Replica {
         self.ballot.epoch
     }
 
-    /// The ballot, saved or about to be.
-    pub fn ballot(&self) -> Ballot {
-        self.ballot
-    }
-
     /// The log is agreed up to here.
     pub fn committed(&self) -> Zxid {
         self.committed
@@ -201,19 +196,9 @@ impl Replica {
         self.window.last()
     }
 
-    /// This server's own log is durable up to here.
-    pub fn durable(&self) -> Zxid {
-        self.durable
-    }
-
     /// Entries that are in the log and not executed.
     pub fn waiting(&self) -> usize {
         self.window.waiting()
-    }
-
-    /// The log in memory, the oldest entry first: for those who compare logs.
-    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.window.entries()
     }
 
     /// The members by the newest word of the log.
@@ -276,7 +261,7 @@ impl Replica {
     pub fn rang(&mut self, now: Now, alarm: Alarm) {
         match alarm {
             Alarm::Election => self.election_due(now),
-            Alarm::Beat => self.beat_due(now),
+            Alarm::Beat => self.beat(now),
             Alarm::Quorum => self.quorum_due(now),
         }
     }
@@ -385,8 +370,8 @@ impl Replica {
         }
         peer.standing = Some(standing);
         match last == Zxid::ZERO {
-            true => self.members.is_blank(from, directory),
-            false => self.members.is_not_blank(from),
+            true => self.members.greeted_blank(from, directory),
+            false => self.members.greeted_with_log(from),
         }
         self.probe_again(from, directory);
     }

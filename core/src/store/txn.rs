@@ -106,6 +106,16 @@ pub struct Txn {
 }
 
 impl Txn {
+    /// What the servers do of their own accord.
+    pub fn of_servers(wall: WallTime, action: Action) -> Txn {
+        Txn {
+            wall,
+            origin: None,
+            identities: Arc::from([]),
+            action,
+        }
+    }
+
     /// About how many bytes it takes in memory; what limits on memory and on messages count.
     pub fn weight(&self) -> usize {
         let identities: usize = self
