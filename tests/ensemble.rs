@@ -7,7 +7,6 @@
 //! have to be repeated. The data and the servers' logs of a red run are kept, and the test tells
 //! where.
 
-use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread;
@@ -18,63 +17,31 @@ use althing_client::config::ClientConfig;
 use althing_client::runtime::Tokio;
 use althing_client::znode::{CreateMode, Version};
 use althing_tests::process::{PATIENCE, wait_for};
-use althing_tests::real::clients::{Crowd, Player, here, read_everything};
+use althing_tests::real::clients::{Player, here};
+use althing_tests::real::course::Course;
 use althing_tests::real::ensemble::{Ensemble, loopback};
 use althing_tests::real::faults::{Blow, Script};
-use althing_tests::real::judge::judge;
-use althing_tests::real::witness::Witness;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_server_under_test");
 
 /// How long faults fall in the short form.
 const SECONDS: u64 = 8;
 
-fn number(variable: &str, or: u64) -> u64 {
-    match env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
-        Err(_) => or,
-    }
-}
-
-/// Clients that know all servers, as users' do.
-fn players(ensemble: &Ensemble, count: usize) -> Vec<Player> {
-    let servers: Vec<String> = ensemble
-        .addresses()
-        .keys()
-        .map(ToString::to_string)
-        .collect();
-    let player = |number| Player {
-        name: format!("client-{number}"),
-        servers: servers.clone(),
-        namespace: None,
-    };
-    (1..=count).map(player).collect()
-}
-
 /// An ensemble of so many servers under `faults`, and its judgement.
 fn run(servers: u8, clients: usize, faults: impl FnOnce(&mut Script, &mut Ensemble, Duration)) {
-    let seed = number("ALTHING_ENSEMBLE_SEED", u64::from(servers));
-    let lasts = Duration::from_secs(number("ALTHING_ENSEMBLE_SECONDS", SECONDS));
-    println!("seed {seed}, {servers} servers, faults for {lasts:?}");
+    let course = Course::chosen_or(u64::from(servers), SECONDS);
     let mut ensemble = Ensemble::start(BINARY, loopback(servers));
     ensemble.await_leader();
-    let witness = Witness::new(ensemble.addresses());
-    let crowd = Crowd::start(players(&ensemble, clients), seed, &witness);
-    faults(&mut Script::new(seed), &mut ensemble, lasts);
-    if let Err(failed) = crowd.finish() {
-        let (kept, words) = (ensemble.keep(), ensemble.last_words());
-        panic!("{failed}: no service after the faults; data and logs are in {kept}\n{words}");
-    }
-    for (address, server) in ensemble.addresses() {
-        read_everything(&format!("reader-{server}"), address.to_string(), &witness);
-    }
-    for member in &mut ensemble.members {
-        member.terminate();
-    }
-    let figures = judge(&mut ensemble, &witness);
-    println!("{figures:?}");
+    // Clients know all servers, as users' do.
+    let player = |number| Player {
+        name: format!("client-{number}"),
+        servers: ensemble.clients_list(),
+        namespace: None,
+    };
+    let players = (1..=clients).map(player).collect();
+    let figures = course.run(&mut ensemble, players, |ensemble| {
+        faults(&mut Script::new(course.seed), ensemble, course.lasts);
+    });
     assert!(figures.answers > 500, "too little was asked: {figures:?}");
     assert!(figures.agreed > 200, "too little was agreed: {figures:?}");
 }

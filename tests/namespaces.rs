@@ -6,7 +6,6 @@
 //! `tests/namespaces/run` asks, or says that it cannot. `ALTHING_ENSEMBLE_SECONDS` and
 //! `ALTHING_ENSEMBLE_SEED` are as for the test `ensemble`.
 
-use std::env;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,9 @@ use althing_client::config::ClientConfig;
 use althing_client::znode::{CreateMode, Version};
 use althing_sim::random::Stream;
 use althing_tests::process::PATIENCE;
-use althing_tests::real::clients::{Crowd, Player, here, read_everything};
+use althing_tests::real::clients::{Player, here};
+use althing_tests::real::course::Course;
 use althing_tests::real::ensemble::Ensemble;
-use althing_tests::real::judge::judge;
 use althing_tests::real::network::{Network, Weather, move_into};
 use althing_tests::real::witness::Witness;
 
@@ -31,15 +30,6 @@ const LASTS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 
 /// The rest between two.
 const REST: Duration = Duration::from_millis(1000);
-
-fn number(variable: &str, or: u64) -> u64 {
-    match env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
-        Err(_) => or,
-    }
-}
 
 /// Which machine cannot reach which.
 type Cuts = Vec<(u8, u8)>;
@@ -102,8 +92,7 @@ fn partitions(network: &Network, ensemble: &Ensemble, random: &mut Stream, lasts
 }
 
 fn run(servers: u8, weather: Weather) {
-    let seed = number("ALTHING_ENSEMBLE_SEED", u64::from(servers));
-    let lasts = Duration::from_secs(number("ALTHING_ENSEMBLE_SECONDS", SECONDS));
+    let course = Course::chosen_or(u64::from(servers), SECONDS);
     let network = Network::lay(servers).expect("namespaces");
     let mut ensemble = Ensemble::start(BINARY, network.places());
     ensemble.await_leader();
@@ -115,32 +104,16 @@ fn run(servers: u8, weather: Weather) {
             }
         }
     }
-    let witness = Witness::new(ensemble.addresses());
-    let addresses: Vec<String> = ensemble
-        .addresses()
-        .keys()
-        .map(ToString::to_string)
-        .collect();
     let player = |machine| Player {
         name: format!("client-{machine}"),
-        servers: addresses.clone(),
+        servers: ensemble.clients_list(),
         namespace: Some(network.namespace(machine)),
     };
-    let crowd = Crowd::start((1..=servers).map(player).collect(), seed, &witness);
-    let mut random = Stream::named(seed, "partitions");
-    partitions(&network, &ensemble, &mut random, lasts);
-    if let Err(failed) = crowd.finish() {
-        let (kept, words) = (ensemble.keep(), ensemble.last_words());
-        panic!("{failed}: no service after the partitions; data and logs are in {kept}\n{words}");
-    }
-    for (address, server) in ensemble.addresses() {
-        read_everything(&format!("reader-{server}"), address.to_string(), &witness);
-    }
-    for member in &mut ensemble.members {
-        member.terminate();
-    }
-    let figures = judge(&mut ensemble, &witness);
-    println!("{figures:?}");
+    let players = (1..=servers).map(player).collect();
+    let mut random = Stream::named(course.seed, "partitions");
+    let figures = course.run(&mut ensemble, players, |ensemble| {
+        partitions(&network, ensemble, &mut random, course.lasts);
+    });
     assert!(figures.answers > 300, "too little was asked: {figures:?}");
     assert!(
         figures.epochs > 1,

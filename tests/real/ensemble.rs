@@ -57,6 +57,11 @@ impl Ensemble {
             .collect()
     }
 
+    /// All servers as a client is told of them, `host:port` each.
+    pub fn clients_list(&self) -> Vec<String> {
+        self.addresses().keys().map(ToString::to_string).collect()
+    }
+
     /// Who leads now; `None` if nobody says so, or if several do (one that was stopped does not
     /// know better at first).
     pub fn leader(&self) -> Option<u8> {

@@ -2,6 +2,7 @@
 //! checkers of the simulator.
 
 pub mod clients;
+pub mod course;
 pub mod ensemble;
 pub mod faults;
 pub mod judge;
