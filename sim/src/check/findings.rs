@@ -31,6 +31,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "some seconds after the faults, if messages come in time, nobody else is elected",
     ),
     (
+        "L4 polite stop",
+        "when servers are only told to stop, the clients of the others keep their connections",
+    ),
+    (
         "G1 garbage",
         "whatever a server sends can be read and answers something",
     ),

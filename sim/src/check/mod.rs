@@ -10,6 +10,7 @@ pub mod findings;
 pub mod liveness;
 pub mod log;
 pub mod outside;
+pub mod polite;
 pub mod reads;
 pub mod recipes;
 pub mod reigns;
@@ -41,5 +42,6 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     sessions::check(plan, history, &log, &wire, &replayed, &mut findings);
     recipes::check(plan, history, &log, &mut findings);
     liveness::check(plan, history, &log, &mut findings);
+    polite::check(plan, history, &mut findings);
     findings.sorted()
 }
