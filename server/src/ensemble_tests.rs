@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use althing_core::config::Config;
 use althing_core::ids::ServerId;
 use althing_core::node::reply::{Reply, Response};
 use althing_core::node::request::{Read, Request, Watching};
@@ -13,23 +12,11 @@ use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Create, Lifetime, Naming, Op, Telling};
 use althing_core::tree::path::{Path, Place};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
-use crate::limits::Limits;
 use crate::os_disk::OsDisk;
-use crate::reports::Described;
-use crate::rig::{Rig, TestClient, run, soon};
-use crate::server::{Fatal, Setup, serve};
-use crate::storage::settings::StorageSettings;
+use crate::rig::{Life, Rig, TestClient, run};
 
 const SERVERS: u8 = 3;
-
-/// One life of a server.
-struct Life {
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), Fatal>>,
-}
 
 struct Ensemble {
     rigs: Vec<Rig>,
@@ -65,37 +52,19 @@ impl Ensemble {
     }
 
     fn start_one(&mut self, id: u8) {
-        let mut config = Config::standalone(ServerId(id));
-        config.voters = (1..=SERVERS).map(ServerId).collect();
-        let mut peers: BTreeSet<ServerId> = config.voters.union(&self.observers).copied().collect();
-        peers.remove(&ServerId(id));
-        let setup = Setup {
-            config: config.clone(),
-            peers,
-            observers: self.observers.clone(),
-            gossip: None,
-            limits: Limits::default(),
-            storage: StorageSettings::default(),
-            described: Described {
-                listen: ([127, 0, 0, 1], 2181).into(),
-                data_dir: "/data".to_owned(),
-                config,
-                servers: BTreeMap::new(),
-            },
-        };
+        let mut setup = self.rig(id).setup();
+        for observer in &self.observers {
+            setup.config.voters.remove(observer);
+        }
+        setup.described.config = setup.config.clone();
+        setup.observers = self.observers.clone();
         let disk = OsDisk::lock(&self.data_dir(id)).expect("a directory");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let serving = serve(setup, self.rig(id).clone(), disk, async {
-            let _ = stopped.await;
-        });
-        let ended = tokio::spawn(serving);
-        self.lives.insert(id, Life { stop, ended });
+        let life = self.rig(id).start(setup, disk);
+        self.lives.insert(id, life);
     }
 
     async fn stop_one(&mut self, id: u8) {
-        let life = self.lives.remove(&id).expect("it runs");
-        life.stop.send(()).expect("it runs");
-        soon(life.ended).await.expect("no panic").expect("no error");
+        self.lives.remove(&id).expect("it runs").stop().await;
     }
 
     /// A client of server `id`, as soon as that serves.
@@ -106,9 +75,7 @@ impl Ensemble {
     }
 
     async fn word(&self, id: u8, word: &str) -> String {
-        let mut client = self.rig(id).client(1024);
-        client.send(word.as_bytes()).await;
-        String::from_utf8(client.rest().await).expect("text")
+        self.rig(id).word(word).await
     }
 
     /// The mode of each server, as `srvr` tells it.

@@ -1,90 +1,53 @@
 //! Whole servers that gossip, over datagrams in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use althing_core::config::Config;
 use althing_core::gossip::key::Key;
-use althing_core::ids::ServerId;
 use althing_core::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::gossip::GossipSetup;
-use crate::limits::Limits;
 use crate::os_disk::OsDisk;
-use crate::reports::Described;
-use crate::rig::{PATIENCE, Rig, run, soon};
-use crate::server::{Fatal, Setup, serve};
-use crate::storage::settings::StorageSettings;
+use crate::rig::{Life, PATIENCE, Rig, run};
 
 /// How often a test looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 struct Server {
     rig: Rig,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), Fatal>>,
+    life: Life,
     _directory: TempDir,
 }
 
 /// One line of the table, by the names of its columns.
 type Line = BTreeMap<String, String>;
 
-fn start(rig: Rig, id: u8, all: &BTreeSet<ServerId>, secret: Option<&str>) -> Server {
-    let mut config = Config::standalone(ServerId(id));
-    config.voters = all.clone();
-    let mut peers = all.clone();
-    peers.remove(&ServerId(id));
-    let gossip = secret.map(|secret| GossipSetup {
+fn start(rig: Rig, id: u8, secret: Option<&str>) -> Server {
+    let mut setup = rig.setup();
+    setup.gossip = secret.map(|secret| GossipSetup {
         key: Key::from_secret(secret.as_bytes()),
         endpoint: format!("10.0.0.{id}:2181"),
     });
-    let setup = Setup {
-        config: config.clone(),
-        peers,
-        observers: BTreeSet::new(),
-        gossip,
-        limits: Limits::default(),
-        storage: StorageSettings::default(),
-        described: Described {
-            listen: ([127, 0, 0, 1], 2181).into(),
-            data_dir: "/data".to_owned(),
-            config,
-            servers: BTreeMap::new(),
-        },
-    };
     let directory = tempfile::tempdir().expect("a directory");
     let disk = OsDisk::lock(directory.path()).expect("a directory");
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = serve(setup, rig.clone(), disk, async {
-        let _ = stopped.await;
-    });
+    let life = rig.start(setup, disk);
     Server {
         rig,
-        stop,
-        ended: tokio::spawn(serving),
+        life,
         _directory: directory,
     }
 }
 
 fn ensemble(secrets: &[Option<&str>]) -> Vec<Server> {
     let rigs = Rig::ensemble(u8::try_from(secrets.len()).expect("a few servers"));
-    let all: BTreeSet<ServerId> = (1..=rigs.len() as u8).map(ServerId).collect();
     let rigs = rigs.into_iter().zip(secrets).zip(1..);
-    rigs.map(|((rig, secret), id)| start(rig, id, &all, *secret))
+    rigs.map(|((rig, secret), id)| start(rig, id, *secret))
         .collect()
 }
 
 impl Server {
-    async fn word(&self, word: &str) -> String {
-        let mut client = self.rig.client(16 * 1024);
-        client.send(word.as_bytes()).await;
-        String::from_utf8(client.rest().await).expect("text")
-    }
-
     async fn table(&self) -> Vec<Line> {
-        let text = self.word("peers\n").await;
+        let text = self.rig.word("peers\n").await;
         let mut lines = text.lines().map(str::split_whitespace);
         let names: Vec<&str> = lines.next().expect("a head").collect();
         let line = |cells: std::str::SplitWhitespace<'_>| {
@@ -116,8 +79,7 @@ impl Server {
     }
 
     async fn stop(self) {
-        self.stop.send(()).expect("it runs");
-        soon(self.ended).await.expect("no panic").expect("no error");
+        self.life.stop().await;
     }
 }
 
@@ -143,7 +105,7 @@ fn every_server_knows_the_others_and_misses_one_that_ends() {
             assert_eq!(count(&table, "leader", leader), 3, "{table:?}");
             assert_eq!(table[1]["client"], "10.0.0.2:2181");
             assert_eq!(table[1]["version"], env!("CARGO_PKG_VERSION"));
-            let mntr = server.word("mntr").await;
+            let mntr = server.rig.word("mntr").await;
             assert!(mntr.contains("zk_gossip_enabled\t1\n"), "{mntr}");
             assert!(mntr.contains("zk_gossip_servers_alive\t2\n"), "{mntr}");
             assert!(
@@ -172,14 +134,14 @@ fn who_has_another_secret_is_a_stranger() {
             ("unknown", "unknown")
         );
         assert_eq!(table[2]["role"], "-");
-        let mntr = servers[0].word("mntr").await;
+        let mntr = servers[0].rig.word("mntr").await;
         assert!(
             !mntr.contains("zk_gossip_datagrams_unauthentic\t0\n"),
             "{mntr}"
         );
-        let told = servers[3].word("peer").await;
+        let told = servers[3].rig.word("peer").await;
         assert!(told.starts_with("This server does not gossip"), "{told}");
-        let mntr = servers[3].word("mntr").await;
+        let mntr = servers[3].rig.word("mntr").await;
         assert!(mntr.contains("zk_gossip_enabled\t0\n"), "{mntr}");
     });
 }

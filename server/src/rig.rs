@@ -1,6 +1,6 @@
 //! A small world for tests: streams in memory, the tokio runtime's time, a client by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use althing_core::codec::client::{
     decode_connect_response, decode_reply, encode_connect, encode_request, peek_xid,
 };
+use althing_core::config::Config;
 use althing_core::ids::{Password, ServerId, Xid, Zxid};
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
@@ -21,9 +22,16 @@ use althing_core::time::{Duration, Instant, Now, WallTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
+use crate::disk::Disk;
 use crate::frames::FrameBuffer;
+use crate::limits::Limits;
+use crate::reports::Described;
+use crate::server::{Fatal, Setup, serve};
 use crate::shell::{Shell, Task};
+use crate::storage::settings::StorageSettings;
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,12 +115,64 @@ impl Rig {
         &self.streets[&self.server]
     }
 
+    /// What a server of this world is told at its start: all are voters, and nobody gossips.
+    pub fn setup(&self) -> Setup {
+        let mut config = Config::standalone(self.server);
+        config.voters = self.streets.keys().copied().collect();
+        let peers = config.voters.iter().copied();
+        Setup {
+            config: config.clone(),
+            peers: peers.filter(|peer| *peer != self.server).collect(),
+            observers: BTreeSet::new(),
+            gossip: None,
+            limits: Limits::default(),
+            storage: StorageSettings::default(),
+            described: Described {
+                listen: ([127, 0, 0, 1], 2181).into(),
+                data_dir: "/data".to_owned(),
+                config,
+                servers: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// Lets the server live.
+    pub fn start(&self, setup: Setup, disk: impl Disk) -> Life {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = serve(setup, self.clone(), disk, async {
+            let _ = stopped.await;
+        });
+        let ended = tokio::spawn(serving);
+        Life { stop, ended }
+    }
+
+    /// What the server answers to a four-letter word.
+    pub async fn word(&self, word: &str) -> String {
+        let mut client = self.client(16 * 1024);
+        client.send(word.as_bytes()).await;
+        String::from_utf8(client.rest().await).expect("text")
+    }
+
     /// A client's stream, which the server will accept; either direction holds `bytes`.
     pub fn client(&self, bytes: usize) -> TestClient {
         let (near, far) = tokio::io::duplex(bytes);
         let address = SocketAddr::from(([10, 0, 0, 7], 4711));
         self.doors().clients.put((far, address));
         TestClient::new(near)
+    }
+}
+
+/// One life of a server.
+pub struct Life {
+    stop: oneshot::Sender<()>,
+    pub ended: JoinHandle<Result<(), Fatal>>,
+}
+
+impl Life {
+    /// Tells the server to stop, and waits until it has.
+    pub async fn stop(self) {
+        self.stop.send(()).expect("it runs");
+        soon(self.ended).await.expect("no panic").expect("no error");
     }
 }
 

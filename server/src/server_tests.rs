@@ -1,37 +1,28 @@
 //! A whole server, files included, over streams in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use althing_core::config::Config;
-use althing_core::ids::ServerId;
 use althing_core::node::reply::{Reply, Response};
 use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::acl::Acl;
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Create, Lifetime, Naming, Op, Telling};
 use althing_core::tree::path::{Path as NodePath, Place};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::disk::{Disk, DiskFile};
 use crate::limits::Limits;
 use crate::os_disk::OsDisk;
-use crate::reports::Described;
-use crate::rig::{Rig, TestClient, run, soon};
-use crate::server::{Fatal, Setup, serve};
-use crate::storage::settings::StorageSettings;
+use crate::rig::{Life, Rig, TestClient, run, soon};
 
 /// The data of a large znode.
 const LARGE_BYTES: usize = 10_000;
 
 struct Running {
     rig: Rig,
-    stop: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), Fatal>>,
+    life: Life,
 }
 
 fn start(directory: &Path, limits: Limits) -> Running {
@@ -40,27 +31,10 @@ fn start(directory: &Path, limits: Limits) -> Running {
 
 fn start_on(disk: impl Disk, limits: Limits) -> Running {
     let rig = Rig::new();
-    let config = Config::standalone(ServerId(1));
-    let setup = Setup {
-        config: config.clone(),
-        peers: BTreeSet::new(),
-        observers: BTreeSet::new(),
-        gossip: None,
-        limits,
-        storage: StorageSettings::default(),
-        described: Described {
-            listen: ([127, 0, 0, 1], 2181).into(),
-            data_dir: "/data".to_owned(),
-            config,
-            servers: BTreeMap::new(),
-        },
-    };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = serve(setup, rig.clone(), disk, async {
-        let _ = stopped.await;
-    });
-    let ended = tokio::spawn(serving);
-    Running { rig, stop, ended }
+    let mut setup = rig.setup();
+    setup.limits = limits;
+    let life = rig.start(setup, disk);
+    Running { rig, life }
 }
 
 impl Running {
@@ -72,14 +46,11 @@ impl Running {
     }
 
     async fn stop(self) {
-        self.stop.send(()).expect("it runs");
-        soon(self.ended).await.expect("no panic").expect("no error");
+        self.life.stop().await;
     }
 
     async fn word(&self, word: &str) -> String {
-        let mut client = self.rig.client(1024);
-        client.send(word.as_bytes()).await;
-        String::from_utf8(client.rest().await).expect("text")
+        self.rig.word(word).await
     }
 }
 
@@ -315,7 +286,7 @@ fn a_failed_sync_ends_the_server_and_acknowledges_nothing() {
         fails.store(true, Ordering::SeqCst);
         client.ask(2, &create("/b", 3)).await;
         assert_eq!(client.frame().await, None, "no answer, only the end");
-        let ended = soon(server.ended).await.expect("no panic");
+        let ended = soon(server.life.ended).await.expect("no panic");
         let told = ended.expect_err("it cannot go on").to_string();
         assert!(told.contains("the disk is dying"), "{told}");
     });
