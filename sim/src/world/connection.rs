@@ -110,6 +110,14 @@ impl End {
 }
 
 impl Pipe {
+    /// A packet that was sent again gets through: its acknowledgement makes the sender repeat all
+    /// that was lost behind it at once, not one after the other as each one's time is over.
+    pub(super) fn nothing_is_lost(&mut self) {
+        for packet in &mut self.on_the_way {
+            packet.lost = false;
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.on_the_way.clear();
         self.bytes = 0;

@@ -13,7 +13,7 @@ use crate::world::connection::MachineId;
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait before a packet is sent again; shorter than Linux's two minutes, since a sender
 /// gives up after [`GIVE_UP`].
-pub(super) const RETRY_MAX: Duration = Duration::from_secs(3);
+pub const RETRY_MAX: Duration = Duration::from_secs(3);
 /// A sender without progress for so long fails: `TCP_USER_TIMEOUT`, as careful programs set it.
 pub const GIVE_UP: Duration = Duration::from_secs(15);
 

@@ -477,6 +477,9 @@ impl Net {
         let (from, to) = connection.machines(side);
         let passes = state.ether.passes(from, to) && state.ether.is_powered(to);
         let connection = state.connection(number);
+        if passes && connection.pipe(side).tries > 0 {
+            connection.pipe(side).nothing_is_lost();
+        }
         while let Some(packet) = connection.pipes[side as usize].on_the_way.front_mut() {
             if packet.arrives > now {
                 let at = packet.arrives;

@@ -266,6 +266,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_lost_in_a_cut_comes_together_once_it_heals() {
+        with_a_pair(6, |mut pair| async move {
+            pair.hold();
+            pair.net.cut(pair.client, Direction::From);
+            for _ in 0..20 {
+                let written = pair.here.write_all(b"!").await;
+                written.expect("the window has room");
+                pair.agenda.sleep(Duration::from_millis(50)).await;
+            }
+            pair.net.mend(pair.client, Direction::From);
+            let heals = pair.agenda.now();
+            let mut read = [0; 20];
+            pair.there.read_exact(&mut read).await.expect("it heals");
+            let after = pair.agenda.now() - heals;
+            assert!(after < Duration::from_secs(1), "{after:?}");
+        });
+    }
+
+    #[test]
     fn a_cut_in_one_direction_lets_the_other_pass() {
         with_a_pair(3, |mut pair| async move {
             pair.hold();
