@@ -8,6 +8,7 @@ use althing_core::node::event::Event;
 
 use crate::history::{History, What};
 use crate::plan::{FaultKind, Plan, Who};
+use crate::world::ether::RETRY_MAX;
 
 /// The stretches of time in which a leader serves and no fault slows it.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,21 @@ pub struct Calm {
     stretches: Vec<(Duration, Duration)>,
     /// The end of the run.
     pub end: Duration,
+}
+
+/// How long streams feel a cut after it has healed: what was lost is sent again as late as this.
+const CUT_IS_FELT: Duration = RETRY_MAX;
+
+/// Does this fault keep servers' streams from getting through?
+fn cuts(fault: &FaultKind) -> bool {
+    match fault {
+        FaultKind::Cut { who, .. } => matches!(who, Who::Server(_)),
+        FaultKind::Isolate { .. }
+        | FaultKind::Split { .. }
+        | FaultKind::Bridge { .. }
+        | FaultKind::Ring { .. } => true,
+        _ => false,
+    }
 }
 
 /// Does this fault slow or stop servers while it lasts?
@@ -40,6 +56,7 @@ impl Calm {
         let mut serving: Option<ServerId> = None;
         let mut faults: BTreeSet<usize> = BTreeSet::new();
         let mut since: Option<Duration> = None;
+        let mut felt_until = Duration::ZERO;
         for moment in &history.moments {
             let disturbing = |index: &usize| {
                 plan.faults
@@ -73,12 +90,21 @@ impl Calm {
                 }
                 What::Healed { index, .. } => {
                     faults.remove(index);
+                    let fault = plan.faults.get(*index);
+                    if fault.is_none_or(|fault| cuts(&fault.what)) {
+                        felt_until = moment.at + CUT_IS_FELT;
+                    }
                 }
-                What::SecondAct => faults.clear(),
+                What::SecondAct => {
+                    if !faults.is_empty() {
+                        felt_until = moment.at + CUT_IS_FELT;
+                    }
+                    faults.clear();
+                }
                 _ => continue,
             }
             match serving.is_some() && faults.is_empty() {
-                true => since = since.or(Some(moment.at)),
+                true => since = since.or(Some(moment.at.max(felt_until))),
                 false => calm.cut(&mut since, moment.at),
             }
         }
@@ -92,7 +118,9 @@ impl Calm {
     }
 
     fn cut(&mut self, since: &mut Option<Duration>, at: Duration) {
-        if let Some(from) = since.take() {
+        if let Some(from) = since.take()
+            && from < at
+        {
             self.stretches.push((from, at));
         }
     }

@@ -9,6 +9,7 @@ pub mod differing;
 pub mod findings;
 pub mod liveness;
 pub mod log;
+pub mod memory;
 pub mod outside;
 pub mod polite;
 pub mod reads;
@@ -32,6 +33,7 @@ use crate::plan::Plan;
 /// each ([`findings::PER_INVARIANT_MAX`]).
 pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
+    let history = &*memory::remembered(history);
     let log = agreement::agreement::build(plan, history, &mut findings);
     let mut wire = wire::join(history, &mut findings);
     writes::attach(&log, &mut wire);
