@@ -544,7 +544,7 @@ fn three_servers_elect_one_and_serve() {
     );
 }
 
-/// `SEED` is the first seed, `SEEDS` is how many, and with `STORY` a failure tells all that happened.
+/// `SEED` is the first seed, `SEEDS` is how many; with `STORY` a failure tells all that happened.
 #[test]
 fn whatever_happens_they_agree_and_come_back() {
     let seeds: u64 = std::env::var("SEEDS").map_or(20, |seeds| seeds.parse().unwrap());

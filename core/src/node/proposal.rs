@@ -286,7 +286,7 @@ impl Node {
 
     /// A session's heartbeats stayed away.
     pub(super) fn expire(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
-        // Its client has come back, and the slow disk of this server keeps that from being executed.
+        // Its client has come back, and this server's slow disk keeps that from being executed.
         let known = self.store.sessions().get(&session);
         let proposed = self.pipelines.get(&session);
         if let (Some(known), Some((attachment, _))) = (known, proposed)

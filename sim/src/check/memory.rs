@@ -1,7 +1,7 @@
 //! Whether anybody remembers: when the last disk that held any of the ensemble's log is lost, what
-//! was agreed is gone from the world. The blank servers that are left cannot know that there was an
-//! ensemble, and may found one. It owes nothing to the first one's clients, so a run is judged up to
-//! there.
+//! was agreed is gone from the world. The blank servers that are left cannot know that there was
+//! an ensemble, and may found one. It owes nothing to the first one's clients, so a run is judged
+//! up to there.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
