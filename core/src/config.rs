@@ -66,11 +66,37 @@ pub struct Config {
     /// A snapshot is made after about this many transactions (drawn between half of it and all of
     /// it, so that the servers of an ensemble do not make theirs at the same time).
     pub snapshot_every: u32,
+    /// The last position of an epoch; a leader that needs another one wins the next epoch first.
+    /// Everything that a position can hold, except where that is tested.
+    pub counter_max: u32,
     /// What this server proposes as shared settings when it leads.
     pub settings: Settings,
 }
 
 impl Config {
+    /// Asserts what a server relies on.
+    ///
+    /// # Panics
+    /// If the configuration contradicts itself.
+    pub fn check(&self) {
+        assert!(
+            self.session_timeout_min <= self.session_timeout_max,
+            "session time-outs"
+        );
+        assert!(
+            self.snapshot_every > 0,
+            "a snapshot is made after at least one transaction"
+        );
+        assert!(
+            self.beat < self.election_timeout,
+            "a leader says that it lives before others stand"
+        );
+        assert!(
+            self.counter_max > 0,
+            "an epoch holds more than its beginning"
+        );
+    }
+
     /// A server alone, with ZooKeeper's defaults: tick 2 s, time-outs of 4 s to 40 s, a snapshot
     /// every 100,000 transactions.
     pub fn standalone(server: ServerId) -> Config {
@@ -85,6 +111,7 @@ impl Config {
             session_timeout_min: tick * 2,
             session_timeout_max: tick * 20,
             snapshot_every: 100_000,
+            counter_max: u32::MAX,
             settings: Settings::default(),
         }
     }

@@ -70,6 +70,7 @@ struct Cluster {
     leaders: BTreeMap<u32, ServerId>,
     notes: BTreeMap<&'static str, u32>,
     snapshot_every: u32,
+    counter_max: u32,
     /// What happened, if anybody wants to read it.
     story: Option<Vec<alloc::string::String>>,
 }
@@ -83,7 +84,7 @@ fn tell(story: &mut Option<Vec<alloc::string::String>>, now: u64, what: core::fm
 }
 
 impl Cluster {
-    fn new(seed: u64, count: u8, snapshot_every: u32) -> Cluster {
+    fn new(seed: u64, count: u8, snapshot_every: u32, counter_max: u32) -> Cluster {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let voters: BTreeSet<ServerId> = (1..=count).map(ServerId).collect();
@@ -98,6 +99,7 @@ impl Cluster {
             leaders: BTreeMap::new(),
             notes: BTreeMap::new(),
             snapshot_every,
+            counter_max,
             story: std::env::var_os("STORY").map(|_| Vec::new()),
         };
         for id in voters {
@@ -147,6 +149,7 @@ impl Cluster {
         let config = Config {
             voters: self.voters.clone(),
             snapshot_every: self.snapshot_every,
+            counter_max: self.counter_max,
             ..Config::standalone(id)
         };
         let server = self.servers.get_mut(&id).unwrap();
@@ -534,7 +537,7 @@ impl Cluster {
 
 #[test]
 fn three_servers_elect_one_and_serve() {
-    let mut cluster = Cluster::new(1, 3, 100_000);
+    let mut cluster = Cluster::new(1, 3, 100_000, u32::MAX);
     cluster.assert_service();
     assert_eq!(
         cluster.notes.get("elected"),
@@ -542,6 +545,18 @@ fn three_servers_elect_one_and_serve() {
         "{:?}",
         cluster.notes
     );
+}
+
+/// What an epoch's counter cannot count goes into the next epoch, under the same leader.
+#[test]
+fn a_leader_whose_counter_is_exhausted_goes_on_in_the_next_epoch() {
+    let mut cluster = Cluster::new(1, 3, 100_000, 20);
+    cluster.assert_service();
+    let leaders: BTreeSet<ServerId> = cluster.leaders.values().copied().collect();
+    assert_eq!(leaders.len(), 1, "{:?}", cluster.leaders);
+    assert!(cluster.leaders.len() > 10, "{:?}", cluster.leaders);
+    let beyond = |zxid: &&Zxid| zxid.counter() > 20;
+    assert_eq!(cluster.acknowledged.keys().find(beyond), None);
 }
 
 /// `SEED` is the first seed, `SEEDS` is how many; with `STORY` a failure tells all that happened.
@@ -553,8 +568,9 @@ fn whatever_happens_they_agree_and_come_back() {
     for seed in first..first + seeds {
         let count = [3, 3, 3, 5, 2][seed as usize % 5];
         let every = [100_000, 20][seed as usize / 5 % 2];
+        let counter_max = [u32::MAX, 30][seed as usize / 10 % 2];
         std::eprintln!("seed {seed}");
-        let mut cluster = Cluster::new(seed, count, every);
+        let mut cluster = Cluster::new(seed, count, every, counter_max);
         for _ in 0..3_000 {
             cluster.hazard();
         }

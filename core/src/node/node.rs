@@ -101,18 +101,7 @@ impl Node {
     /// # Panics
     /// If the configuration contradicts itself.
     pub fn new(config: Config, recovered: Recovered, seed: Seed) -> Node {
-        assert!(
-            config.session_timeout_min <= config.session_timeout_max,
-            "session time-outs"
-        );
-        assert!(
-            config.snapshot_every > 0,
-            "a snapshot is made after at least one transaction"
-        );
-        assert!(
-            config.beat < config.election_timeout,
-            "a leader says that it lives before others stand"
-        );
+        config.check();
         let mut prng = Prng::new(seed);
         let Recovered {
             directory,
@@ -131,6 +120,7 @@ impl Node {
             membership: store.membership().clone(),
             entries,
             incarnation,
+            counter_max: config.counter_max,
         };
         let timing = Timing {
             election_timeout: config.election_timeout,

@@ -54,7 +54,8 @@ impl Replica {
             self.last().epoch() == self.ballot.epoch,
             "the epoch is not open"
         );
-        let zxid = self.last().next()?;
+        let next = self.last().next();
+        let zxid = next.filter(|zxid| zxid.counter() <= self.counter_max)?;
         let entry = Entry { zxid, txn };
         let changes_members = membership_of(&entry).is_some();
         self.append(entry);

@@ -46,6 +46,8 @@ pub struct Beginning {
     pub entries: Vec<Entry>,
     /// Drawn for this life.
     pub incarnation: u64,
+    /// The last position of an epoch.
+    pub counter_max: u32,
 }
 
 /// The agreement's state at one server.
@@ -54,6 +56,7 @@ pub struct Replica {
     pub(super) server: ServerId,
     pub(super) directory: DirectoryId,
     pub(super) timing: Timing,
+    pub(super) counter_max: u32,
     pub(super) prng: Prng,
     pub(super) ballot: Ballot,
     pub(super) part: Part,
@@ -125,6 +128,7 @@ impl Replica {
             membership,
             entries,
             incarnation,
+            counter_max,
         } = beginning;
         let last = entries.last().map_or(executed, |entry| entry.zxid);
         assert!(
@@ -139,6 +143,7 @@ impl Replica {
             server,
             directory,
             timing,
+            counter_max,
             prng,
             ballot,
             part: Part::Looking,
