@@ -41,6 +41,11 @@ impl Prng {
         Prng::new(Seed(seed))
     }
 
+    /// How much was drawn: of two generators of one seed, those draw the same that drew as much.
+    pub fn position(&self) -> u128 {
+        self.chacha.get_word_pos()
+    }
+
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.chacha.next_u64()

@@ -5,9 +5,10 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::node::node::Node;
 
 impl Node {
-    /// A digest of the state that matters to the protocol: not the generator, and not the counters
-    /// of events. Of the clock there are the two readings that decide something; as long as time
-    /// stands still they do not change.
+    /// A digest of the state that matters to the protocol: not the generator of time-outs, and not
+    /// the counters of events. How much was drawn from the other one decides which passwords and
+    /// snapshots come next. Of the clock there are the two readings that decide something; as long
+    /// as time stands still they do not change.
     pub fn fingerprint(&self) -> u128 {
         let mut hash = Xxh3::new();
         self.replica.digest_into(|bytes| hash.update(bytes));
@@ -37,6 +38,7 @@ impl Node {
             .snapshot_after
             .saturating_sub(self.executed_since_snapshot);
         hash.update(&until_snapshot.to_le_bytes());
+        hash.update(&self.prng.position().to_le_bytes());
         hash.digest128()
     }
 }
