@@ -35,6 +35,8 @@ pub enum Action {
     Restart(ServerId, usize),
     /// A server crashes, its disk is replaced by a blank one, and it starts.
     Replace(ServerId),
+    /// A second passes at a server.
+    Wait(ServerId),
     /// A timer fires.
     Fire(ServerId, Timer),
     /// Gossip tells a server that another one does not answer.
@@ -67,6 +69,7 @@ impl Action {
             Action::Double(_) => Some(Kind::Double),
             Action::Refuse(_) | Action::Waste(_) => Some(Kind::Refusal),
             Action::Miss(_) => Some(Kind::Miss),
+            Action::Wait(_) => Some(Kind::Wait),
             Action::Restart(..) | Action::Crash(..) => Some(Kind::Restart),
             Action::Replace(_) => Some(Kind::Replace),
             Action::Fire(_, timer) => Some(Kind::of_timer(*timer)),

@@ -7,6 +7,7 @@ use althing_core::ids::ServerId;
 use althing_core::node::input::Timer;
 
 use crate::explore::client::Want;
+use crate::explore::disk::Honesty;
 use crate::explore::wire::Order;
 
 /// Kinds of things that happen only as often as a configuration allows, so that its states are
@@ -53,11 +54,13 @@ pub enum Kind {
     Stop,
     /// A snapshot that was to be read is gone.
     Miss,
+    /// A second passes at a server, and at no other.
+    Wait,
 }
 
 impl Kind {
     /// All of them, with the words of tables and stories.
-    pub const NAMES: [(Kind, &'static str); 20] = [
+    pub const NAMES: [(Kind, &'static str); 21] = [
         (Kind::Election, "elections"),
         (Kind::Beat, "beats"),
         (Kind::Quorum, "quorum checks"),
@@ -78,6 +81,7 @@ impl Kind {
         (Kind::Reconfigure, "reconfigurations"),
         (Kind::Stop, "stops"),
         (Kind::Miss, "missed snapshots"),
+        (Kind::Wait, "waits"),
     ];
 
     /// The kind of this timer.
@@ -178,8 +182,12 @@ pub struct Rules {
     pub candidates: Vec<ServerId>,
     /// A snapshot is made after so many transactions.
     pub snapshot_every: u32,
+    /// The last position of an epoch.
+    pub counter_max: u32,
     /// Of how many pieces a snapshot is.
     pub pieces: u8,
+    /// Do disks keep what they say is saved?
+    pub honesty: Honesty,
 }
 
 impl Rules {
@@ -198,7 +206,9 @@ impl Rules {
             wishes: Vec::new(),
             candidates: (1..=servers).map(ServerId).collect(),
             snapshot_every: 100_000,
+            counter_max: u32::MAX,
             pieces: 2,
+            honesty: Honesty::Honest,
         }
     }
 
@@ -207,6 +217,17 @@ impl Rules {
         Rules {
             flight_max: 1000,
             ..Rules::quiet(servers)
+        }
+    }
+
+    /// The same servers, and nothing is bounded.
+    pub fn unbounded(&self) -> Rules {
+        Rules {
+            founders: self.founders,
+            snapshot_every: self.snapshot_every,
+            counter_max: self.counter_max,
+            pieces: self.pieces,
+            ..Rules::roomy(self.servers)
         }
     }
 
@@ -227,6 +248,7 @@ impl Rules {
             config.voters.insert(server);
         }
         config.snapshot_every = self.snapshot_every;
+        config.counter_max = self.counter_max;
         config
     }
 }

@@ -76,6 +76,9 @@ fn of_server(
             choices.push(Action::Fire(id, timer));
         }
     }
+    if may(Kind::Wait) {
+        choices.push(Action::Wait(id));
+    }
     let others = || rules.all().filter(move |other| *other != id);
     if may(Kind::Suspicion) {
         choices.extend(others().map(|other| Action::Suspect(id, other)));

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use althing_core::code::Code;
 use althing_core::ids::{ConnectionId, Password, ServerId, SessionId, Xid, Zxid};
-use althing_core::node::reply::{Reply, Response};
+use althing_core::node::reply::{ConnectResponse, Reply, Response};
 use althing_core::node::request::{ConnectRequest, Read, Request, Watching};
 use althing_core::tree::acl::Acl;
 use althing_core::tree::data::Data;
@@ -198,93 +199,90 @@ impl Client {
     }
 
     /// It is told something. Gives the position that is acknowledged by it.
-    #[allow(clippy::too_many_lines, reason = "one short arm for each kind")]
     pub fn told(&mut self, reply: &Reply, ledger: &Ledger) -> Result<Option<Zxid>, Violation> {
         if self.phase == Phase::Gone {
             return Ok(None);
         }
         match reply {
-            Reply::Connected(response) => {
-                let Some(session) = response.session else {
-                    self.lose();
-                    return Ok(None);
-                };
-                if self.session.is_some_and(|(known, _)| known != session) {
-                    let text = format!("{} has got another session", self.connection);
-                    return Err(Violation::new("E5 session identity", text));
-                }
-                self.session = Some((session, response.password));
-                self.phase = Phase::Attached;
-                Ok(Some(Zxid::from_wire(session.0)))
-            }
-            Reply::Event(event) => {
-                let changed = |since: Zxid| {
-                    let changes = ledger.changes();
-                    changes
-                        .iter()
-                        .any(|zxid| *zxid > since && *zxid <= event.zxid)
-                };
-                match self.watching.take() {
-                    None => Err(Violation::new(
-                        "V1 watches fire once",
-                        format!("{} was told of a change unasked", self.connection),
-                    )),
-                    Some(since) if !changed(since) => Err(Violation::new(
-                        "V2 no event without a change",
-                        format!("{}: nothing has changed since {since}", self.connection),
-                    )),
-                    Some(_) => {
-                        self.see(event.zxid, ledger)?;
-                        Ok(None)
-                    }
-                }
-            }
-            Reply::Answer { xid, zxid, result } => {
-                self.see(*zxid, ledger)?;
-                let waits = self.waits.pop_front();
-                let Some(waits) = waits.filter(|waits| waits.xid == *xid) else {
-                    let text = format!("{} was answered {} out of turn", self.connection, xid.0);
-                    return Err(Violation::new("W3 order of replies", text));
-                };
-                if let Some(since) = self.watching
-                    && ledger
-                        .changes()
-                        .iter()
-                        .any(|change| *change > since && change <= zxid)
-                {
-                    let text = format!("{} saw {zxid} before its event", self.connection);
-                    return Err(Violation::new("V3 events come first", text));
-                }
-                let Ok(response) = result else {
-                    return Ok(None);
-                };
-                if waits.want == Want::Watch {
-                    self.watching.get_or_insert(*zxid);
-                }
-                if *zxid < waits.floor {
-                    let text = format!("a sync shows {zxid}, but {} is told", waits.floor);
-                    return Err(Violation::new("R4 sync", text));
-                }
-                if let Response::Done(Done::Created { stat, .. }) = response
-                    && stat.czxid != *zxid
-                {
-                    let text = format!("created at {}, answered at {zxid}", stat.czxid);
-                    return Err(Violation::new("W2 result", text));
-                }
-                let is_write = !matches!(waits.want, Want::Watch | Want::Get | Want::Sync);
-                Ok(is_write.then_some(*zxid))
-            }
+            Reply::Connected(response) => self.connected(response),
+            Reply::Event(event) => self.noticed(event.zxid, ledger).map(|()| None),
+            Reply::Answer { xid, zxid, result } => self.answered(*xid, *zxid, result, ledger),
         }
+    }
+
+    fn connected(&mut self, response: &ConnectResponse) -> Result<Option<Zxid>, Violation> {
+        let Some(session) = response.session else {
+            self.lose();
+            return Ok(None);
+        };
+        if self.session.is_some_and(|(known, _)| known != session) {
+            let text = format!("{} has got another session", self.connection);
+            return Err(Violation::new("E5 identity", text));
+        }
+        self.session = Some((session, response.password));
+        self.phase = Phase::Attached;
+        Ok(Some(Zxid::from_wire(session.0)))
+    }
+
+    /// Its watch fires.
+    fn noticed(&mut self, zxid: Zxid, ledger: &Ledger) -> Result<(), Violation> {
+        let Some(since) = self.watching.take() else {
+            let text = format!("{} was told of a change unasked", self.connection);
+            return Err(Violation::new("V1 one-shot", text));
+        };
+        if !ledger.has_changed(since, zxid) {
+            let text = format!("{}: nothing has changed since {since}", self.connection);
+            return Err(Violation::new("V2 true event", text));
+        }
+        self.see(zxid, ledger)
+    }
+
+    fn answered(
+        &mut self,
+        xid: Xid,
+        zxid: Zxid,
+        result: &Result<Response, Code>,
+        ledger: &Ledger,
+    ) -> Result<Option<Zxid>, Violation> {
+        self.see(zxid, ledger)?;
+        let waits = self.waits.pop_front();
+        let Some(waits) = waits.filter(|waits| waits.xid == xid) else {
+            let text = format!("{} was answered {} out of turn", self.connection, xid.0);
+            return Err(Violation::new("W3 order", text));
+        };
+        let unseen = |since: Zxid| ledger.has_changed(since, zxid);
+        if self.watching.is_some_and(unseen) {
+            let text = format!("{} saw {zxid} before its event", self.connection);
+            return Err(Violation::new("V3 no lost watch", text));
+        }
+        let Ok(response) = result else {
+            return Ok(None);
+        };
+        if waits.want == Want::Watch {
+            self.watching.get_or_insert(zxid);
+        }
+        if zxid < waits.floor {
+            let text = format!("a sync shows {zxid}, but {} is told", waits.floor);
+            return Err(Violation::new("R4 sync", text));
+        }
+        if let Response::Done(Done::Created { stat, .. }) = response
+            && stat.czxid != zxid
+        {
+            let text = format!("created at {}, answered at {zxid}", stat.czxid);
+            return Err(Violation::new("W2 result", text));
+        }
+        let is_write = !matches!(waits.want, Want::Watch | Want::Get | Want::Sync);
+        Ok(is_write.then_some(zxid))
     }
 
     fn see(&mut self, zxid: Zxid, ledger: &Ledger) -> Result<(), Violation> {
         if zxid < self.seen {
             let text = format!("{} saw {} and then {zxid}", self.connection, self.seen);
-            return Err(Violation::new("R2 monotone view", text));
+            return Err(Violation::new("R2 monotone", text));
         }
         if !ledger.is_agreed(zxid) {
             let text = format!("{} was told of {zxid}", self.connection);
-            return Err(Violation::new("I3 only what is agreed is told", text));
+            return Err(Violation::new("I4 no rollback", text));
         }
         self.seen = zxid;
         Ok(())
@@ -297,7 +295,8 @@ impl Client {
             .number(self.session.map_or(0, |(session, _)| session.0 as u64))
             .number(self.seen.0)
             .number(self.xids as u64)
-            .number(self.watching.map_or(0, |zxid| zxid.0 + 1));
+            .number(self.watching.map_or(0, |zxid| zxid.0 + 1))
+            .number(self.closing.into());
         for waits in &self.waits {
             digest
                 .number((waits.want as u64) << 32 | waits.xid.0 as u64)

@@ -3,7 +3,7 @@
 
 use althing_core::ids::ServerId;
 
-use crate::explore::bounds::{Counts, Kind, Rules, Saves};
+use crate::explore::bounds::{Counts, Kind, Rules, Saves, Wish};
 use crate::explore::client::Want;
 use crate::explore::wire::Order;
 
@@ -37,7 +37,9 @@ pub struct Configuration {
 const FOUNDED: &[&str] = &["settle", "server 1 campaigns", "settle"];
 /// And a client has a session at the leader.
 const SERVED: &[&str] = &["settle", "server 1 campaigns", "settle", "open 1", "settle"];
-/// And its znode is there, and there are two of them.
+/// And its client is at a follower.
+const FORWARDED: &[&str] = &["settle", "server 1 campaigns", "settle", "open 2", "settle"];
+/// A server alone; its znode is there, and it has two clients.
 const WATCHED: &[&str] = &[
     "settle",
     "server 1 campaigns",
@@ -48,6 +50,52 @@ const WATCHED: &[&str] = &[
     "settle",
     "open 1",
     "settle",
+];
+/// Two logs end in different epochs: server 1 has a write of epoch 1 that nobody else has, and
+/// server 3 has opened epoch 2 in its own log only. Server 1 has asked for votes in vain since.
+const FORKED: &[&str] = &[
+    "settle",
+    "server 1 campaigns",
+    "settle",
+    "open 1",
+    "settle",
+    "ask c1 create",
+    "save 1",
+    "deliver drop=(2,3)",
+    "restart 1",
+    "deliver drop=(1,2,3)",
+    "suspect 2 1",
+    "server 3 campaigns",
+    "deliver drop=(1)",
+    "deliver",
+    "save 3",
+    "deliver drop=(1)",
+    "save 2",
+    "deliver",
+    "save 3",
+    "restart 3",
+    "deliver drop=(1,2,3)",
+    "server 1 campaigns",
+    "settle",
+];
+
+/// Server 3 was away so long that the log of the others begins after its end, and is back.
+const BEHIND: &[&str] = &[
+    "settle",
+    "server 1 campaigns",
+    "settle",
+    "cut 1 3",
+    "cut 2 3",
+    "open 1",
+    "settle",
+    "restart 1",
+    "restart 2",
+    "settle",
+    "server 1 campaigns",
+    "settle",
+    "join 1 3",
+    "join 2 3",
+    "deliver 3>1 greeting",
 ];
 
 /// The configuration of this name.
@@ -60,7 +108,21 @@ pub fn find(name: &str) -> Option<Configuration> {
 /// All of them.
 pub fn all() -> Vec<Configuration> {
     let sizes = [Size::Small, Size::Large];
-    let grains = [sessions, election, replication, crashes];
+    let grains = [
+        sessions,
+        founding,
+        election,
+        replication,
+        crashes,
+        tails,
+        succession,
+        rollover,
+        forwarding,
+        transfer,
+        membership,
+        lost_disk,
+        full_disk,
+    ];
     let all = sizes
         .iter()
         .flat_map(|size| grains.map(|grain| grain(*size)));
@@ -107,16 +169,47 @@ fn sessions(size: Size) -> Configuration {
     }
 }
 
-fn election(size: Size) -> Configuration {
+/// The rules of three servers whose messages keep the order of their links.
+fn three(size: Size, flight_small: u8, flight_large: u8) -> Rules {
     let mut rules = Rules::quiet(3);
+    rules.order = Order::Link;
+    rules.flight_max = usize::from(either(size, flight_small, flight_large));
+    rules
+}
+
+fn founding(size: Size) -> Configuration {
+    let mut rules = three(size, 6, 8);
+    rules.saves = Saves::AtOnce;
+    rules.epoch_max = u32::from(either(size, 2, 3));
+    rules.allowed = Counts::of(&[
+        (Kind::Election, either(size, 1, 3)),
+        (Kind::Beat, either(size, 0, 1)),
+        (Kind::Drop, 1),
+        (Kind::Restart, 1),
+    ]);
+    Configuration {
+        name: named(size, "founding", "founding-large"),
+        about: "three blank servers found an ensemble, with losses and a crash",
+        size,
+        prelude: &[],
+        rules,
+        marks: &["elected", "epoch-opened"],
+    }
+}
+
+fn election(size: Size) -> Configuration {
+    let mut rules = three(size, 5, 6);
+    rules.order = match size {
+        Size::Small => Order::Link,
+        Size::Large => Order::Any,
+    };
     rules.saves = Saves::AtOnce;
     rules.epoch_max = u32::from(either(size, 3, 4));
-    rules.flight_max = usize::from(either(size, 5, 6));
     rules.allowed = Counts::of(&[
         (Kind::Election, either(size, 2, 3)),
-        (Kind::Quorum, either(size, 1, 2)),
-        (Kind::Suspicion, either(size, 1, 2)),
-        (Kind::Drop, either(size, 0, 1)),
+        (Kind::Quorum, 1),
+        (Kind::Suspicion, 1),
+        (Kind::Drop, 1),
         (Kind::Restart, either(size, 0, 1)),
     ]);
     Configuration {
@@ -130,18 +223,18 @@ fn election(size: Size) -> Configuration {
 }
 
 fn replication(size: Size) -> Configuration {
-    let mut rules = Rules::quiet(3);
+    let mut rules = three(size, 5, 6);
     rules.order = match size {
         Size::Small => Order::Link,
         Size::Large => Order::Any,
     };
-    rules.flight_max = usize::from(either(size, 5, 6));
     rules.epoch_max = 2;
     rules.allowed = Counts::of(&[
         (Kind::Ask, 2),
         (Kind::Beat, 1),
         (Kind::Drop, 1),
-        (Kind::Double, either(size, 0, 1)),
+        (Kind::Double, 1),
+        (Kind::Flap, either(size, 0, 1)),
     ]);
     Configuration {
         name: named(size, "replication", "replication-large"),
@@ -154,16 +247,14 @@ fn replication(size: Size) -> Configuration {
 }
 
 fn crashes(size: Size) -> Configuration {
-    let mut rules = Rules::quiet(3);
-    rules.order = Order::Link;
-    rules.flight_max = usize::from(either(size, 4, 5));
+    let mut rules = three(size, 4, 5);
     rules.epoch_max = u32::from(either(size, 2, 3));
     rules.candidates = vec![ServerId(2), ServerId(3)];
     rules.allowed = Counts::of(&[
         (Kind::Ask, 1),
-        (Kind::Election, 1 + either(size, 0, 1)),
+        (Kind::Election, either(size, 1, 2)),
         (Kind::Restart, 1),
-        (Kind::Suspicion, 1),
+        (Kind::Suspicion, either(size, 0, 1)),
     ]);
     Configuration {
         name: named(size, "crashes", "crashes-large"),
@@ -172,5 +263,195 @@ fn crashes(size: Size) -> Configuration {
         prelude: SERVED,
         rules,
         marks: &["elected", "log-cut"],
+    }
+}
+
+fn tails(size: Size) -> Configuration {
+    let mut rules = three(size, 2, 4);
+    rules.epoch_max = u32::from(either(size, 4, 5));
+    rules.candidates = vec![ServerId(1), ServerId(3)];
+    rules.allowed = Counts::of(&[
+        (Kind::Election, either(size, 2, 3)),
+        (Kind::Restart, 1),
+        (Kind::Beat, either(size, 0, 1)),
+        (Kind::Drop, either(size, 0, 1)),
+    ]);
+    Configuration {
+        name: named(size, "tails", "tails-large"),
+        about: "two logs end in different epochs: which end stays is decided, and crashes undo nothing",
+        size,
+        prelude: FORKED,
+        rules,
+        marks: &["elected", "log-cut"],
+    }
+}
+
+fn rollover(size: Size) -> Configuration {
+    let mut rules = three(size, 4, 5);
+    rules.counter_max = 2;
+    rules.epoch_max = 3;
+    rules.candidates = vec![ServerId(2)];
+    rules.allowed = Counts::of(&[
+        (Kind::Ask, 2),
+        (Kind::Election, either(size, 0, 1)),
+        (Kind::Drop, either(size, 0, 1)),
+        (Kind::Restart, 1),
+        (Kind::Beat, either(size, 0, 1)),
+    ]);
+    Configuration {
+        name: named(size, "rollover", "rollover-large"),
+        about: "a leader whose epoch's counter is exhausted goes on in the next epoch",
+        size,
+        prelude: SERVED,
+        rules,
+        marks: &["elected", "executed"],
+    }
+}
+
+fn succession(size: Size) -> Configuration {
+    let mut rules = three(size, 6, 7);
+    rules.saves = Saves::AtOnce;
+    rules.epoch_max = 3;
+    rules.candidates = vec![ServerId(2), ServerId(3)];
+    rules.allowed = Counts::of(&[
+        (Kind::Ask, 1),
+        (Kind::Stop, 1),
+        (Kind::Quorum, 1),
+        (Kind::Election, 1),
+        (Kind::Drop, 1),
+        (Kind::Restart, either(size, 0, 1)),
+    ]);
+    Configuration {
+        name: named(size, "succession", "succession-large"),
+        about: "a leader that is told to stop hands over, with a write on its way",
+        size,
+        prelude: SERVED,
+        rules,
+        marks: &["handed-over", "elected"],
+    }
+}
+
+fn forwarding(size: Size) -> Configuration {
+    let mut rules = three(size, 4, 5);
+    rules.saves = Saves::AtOnce;
+    rules.epoch_max = 2;
+    rules.doors = vec![ServerId(2), ServerId(3)];
+    rules.wants = vec![Want::Create, Want::Sync];
+    rules.candidates = vec![ServerId(3)];
+    rules.allowed = Counts::of(&[
+        (Kind::Ask, either(size, 1, 2)),
+        (Kind::Beat, 1),
+        (Kind::Election, either(size, 0, 1)),
+        (Kind::Move, 1),
+        (Kind::Drop, either(size, 0, 1)),
+        (Kind::Double, either(size, 0, 1)),
+        (Kind::Restart, 1),
+    ]);
+    Configuration {
+        name: named(size, "forwarding", "forwarding-large"),
+        about: "requests through followers, forwarded again; a session that moves; syncs",
+        size,
+        prelude: FORWARDED,
+        rules,
+        marks: &["reforwarded", "attached", "executed"],
+    }
+}
+
+fn transfer(size: Size) -> Configuration {
+    let mut rules = three(size, 4, 5);
+    rules.epoch_max = 3;
+    rules.snapshot_every = 2;
+    rules.candidates = vec![ServerId(2)];
+    rules.allowed = Counts::of(&[
+        (Kind::Ask, either(size, 0, 1)),
+        (Kind::Beat, 1),
+        (Kind::Drop, 1),
+        (Kind::Double, either(size, 0, 1)),
+        (Kind::Miss, 1),
+        (Kind::Restart, 1),
+        (Kind::Election, either(size, 0, 1)),
+    ]);
+    Configuration {
+        name: named(size, "transfer", "transfer-large"),
+        about: "a snapshot for a server that is far behind, with losses, crashes and a missing file",
+        size,
+        prelude: BEHIND,
+        rules,
+        marks: &["transfer-begun", "installed"],
+    }
+}
+
+fn membership(size: Size) -> Configuration {
+    let mut rules = Rules::quiet(4);
+    rules.founders = 3;
+    rules.order = Order::Link;
+    rules.saves = Saves::AtOnce;
+    rules.flight_max = usize::from(either(size, 5, 6));
+    rules.epoch_max = 2;
+    rules.candidates = vec![ServerId(2), ServerId(4)];
+    let voters = |names: &[u8]| Wish {
+        voters: names.iter().copied().map(ServerId).collect(),
+        learners: [].into(),
+    };
+    rules.wishes = vec![voters(&[2, 3, 4]), voters(&[1, 2])];
+    rules.allowed = Counts::of(&[
+        (Kind::Reconfigure, 1),
+        (Kind::Election, 1),
+        (Kind::Beat, either(size, 0, 1)),
+        (Kind::Drop, either(size, 0, 1)),
+        (Kind::Restart, either(size, 0, 1)),
+        (Kind::Suspicion, either(size, 0, 1)),
+    ]);
+    Configuration {
+        name: named(size, "membership", "membership-large"),
+        about: "members change by joint consensus, and somebody stands meanwhile",
+        size,
+        prelude: FOUNDED,
+        rules,
+        marks: &["reconfigured", "elected"],
+    }
+}
+
+fn lost_disk(size: Size) -> Configuration {
+    let mut rules = three(size, 4, 5);
+    rules.saves = Saves::AtOnce;
+    rules.epoch_max = u32::from(either(size, 2, 3));
+    rules.candidates = vec![ServerId(2), ServerId(3)];
+    rules.allowed = Counts::of(&[
+        (Kind::Ask, 1),
+        (Kind::Replace, 1),
+        (Kind::Election, either(size, 1, 2)),
+        (Kind::Suspicion, 1),
+        (Kind::Beat, either(size, 0, 1)),
+    ]);
+    Configuration {
+        name: named(size, "lost-disk", "lost-disk-large"),
+        about: "a server loses its disk at any moment and is admitted again",
+        size,
+        prelude: SERVED,
+        rules,
+        marks: &["reconfigured", "elected"],
+    }
+}
+
+fn full_disk(size: Size) -> Configuration {
+    let mut rules = three(size, 4, 5);
+    rules.epoch_max = u32::from(either(size, 2, 3));
+    rules.candidates = vec![ServerId(2)];
+    rules.allowed = Counts::of(&[
+        (Kind::Ask, either(size, 1, 2)),
+        (Kind::Refusal, 1),
+        (Kind::Wait, 1),
+        (Kind::Election, either(size, 0, 1)),
+        (Kind::Restart, either(size, 0, 1)),
+        (Kind::Beat, 1),
+    ]);
+    Configuration {
+        name: named(size, "full-disk", "full-disk-large"),
+        about: "a disk that is full at any moment: what waited is taken back, a leader hands over",
+        size,
+        prelude: SERVED,
+        rules,
+        marks: &["saves-refused", "handed-over"],
     }
 }

@@ -146,6 +146,8 @@ pub enum Asked {
         ticket: Ticket,
         /// What.
         record: Record,
+        /// Of the log as it is meant to be then.
+        chain: u128,
     },
     /// To store a piece of a snapshot.
     Take(Piece),
@@ -158,6 +160,17 @@ pub enum Stored {
     Record(Ticket),
     /// The piece is stored.
     Piece(Piece),
+}
+
+/// Does a disk keep what it says is saved? Those that do not are for the test of the explorer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Honesty {
+    /// It does.
+    Honest,
+    /// It loses ballots.
+    LosesBallots,
+    /// It loses entries.
+    LosesEntries,
 }
 
 /// A server's disk.
@@ -197,21 +210,31 @@ impl Disk {
         &self.asked
     }
 
-    /// Asks for something.
-    pub fn ask(&mut self, asked: Asked) {
-        if let Asked::Save { record, .. } = &asked {
-            self.wished.take(record);
-        }
-        self.asked.push_back(asked);
+    /// Asks to save a record.
+    pub fn ask_save(&mut self, ticket: Ticket, record: Record) {
+        self.wished.take(&record);
+        let chain = self.wished.last().chain;
+        self.asked.push_back(Asked::Save {
+            ticket,
+            record,
+            chain,
+        });
+    }
+
+    /// Asks to store a piece of a snapshot.
+    pub fn ask_take(&mut self, piece: Piece) {
+        self.asked.push_back(Asked::Take(piece));
     }
 
     /// The oldest thing that it was asked for becomes durable; `None` if there is nothing.
-    pub fn save(&mut self) -> Option<Stored> {
+    pub fn save(&mut self, honesty: Honesty) -> Option<Stored> {
         match self.asked.pop_front()? {
-            Asked::Save { ticket, record } => {
-                match &record {
-                    Record::Ballot(ballot) => self.ballot = *ballot,
-                    Record::Entry(_) | Record::Cut(_) => self.log.take(&record),
+            Asked::Save { ticket, record, .. } => {
+                match (&record, honesty) {
+                    (Record::Ballot(_), Honesty::LosesBallots) => {}
+                    (Record::Entry(_), Honesty::LosesEntries) => {}
+                    (Record::Ballot(ballot), _) => self.ballot = *ballot,
+                    (Record::Entry(_) | Record::Cut(_), _) => self.log.take(&record),
                 }
                 Some(Stored::Record(ticket))
             }
@@ -256,7 +279,7 @@ impl Disk {
     /// The power goes. Of what was not done the first `kept` reach the disk nevertheless.
     pub fn crash(&mut self, kept: usize) {
         for _ in 0..kept {
-            self.save();
+            self.save(Honesty::Honest);
         }
         self.asked.clear();
         self.wished = self.log.clone();
@@ -301,11 +324,10 @@ impl Disk {
         digest.number(self.asked.len() as u64);
         for asked in &self.asked {
             match asked {
-                Asked::Save {
-                    record: Record::Entry(entry),
-                    ..
-                } => digest.number(entry.zxid.0),
-                Asked::Save { record, .. } => digest.debug(record),
+                Asked::Save { record, chain, .. } => match record {
+                    Record::Entry(entry) => digest.number(entry.zxid.0).digest(*chain),
+                    Record::Ballot(_) | Record::Cut(_) => digest.debug(record),
+                },
                 Asked::Take(piece) => digest.debug(piece),
             };
         }

@@ -1,6 +1,5 @@
 //! What must hold in every state, beside what is checked as things happen.
 
-use crate::explore::bounds::Kind;
 use crate::explore::server::{Power, Server};
 use crate::explore::violation::Violation;
 use crate::explore::world::World;
@@ -47,7 +46,7 @@ fn leader_completeness(world: &World) -> Result<(), Violation> {
             let zxid = agreed.mark.zxid;
             if zxid >= log.base().zxid && log.at(zxid) != Some(agreed.mark) {
                 return Err(Violation::new(
-                    "I5 leader completeness",
+                    "I5 completeness",
                     format!("{} leads {epoch} without {zxid}", server.id),
                 ));
             }
@@ -72,7 +71,7 @@ fn state_machine_safety(world: &World) -> Result<(), Violation> {
         };
         if zxid == other && digest != differing {
             return Err(Violation::new(
-                "I5 state-machine safety",
+                "I5 state machine",
                 format!("{a} and {b} differ in their state at {zxid}"),
             ));
         }
@@ -87,12 +86,12 @@ fn durability(world: &World) -> Result<(), Violation> {
     };
     if world.ledger().acknowledged() > agreed.mark.zxid {
         return Err(Violation::new(
-            "I3 only what is agreed is told",
+            "I4 no rollback",
             format!("{} was acknowledged", world.ledger().acknowledged()),
         ));
     }
     // Whoever loses disks weakens the quorums of the past; then only leaders can tell.
-    if world.spent().get(Kind::Replace) > 0 {
+    if world.ledger().disks_lost() > 0 {
         return Ok(());
     }
     let membership = world.ledger().membership();
@@ -100,7 +99,7 @@ fn durability(world: &World) -> Result<(), Violation> {
     match membership.is_empty() || membership.is_quorum(holds) {
         true => Ok(()),
         false => Err(Violation::new(
-            "I3 quorum durability",
+            "I3 durability",
             format!("{} is on the disks of no quorum any more", agreed.mark.zxid),
         )),
     }

@@ -23,6 +23,17 @@ pub struct Lab {
     /// Snapshots that were read.
     snapshots: BTreeMap<u128, Snapshot>,
     known: HashMap<u128, Arc<Played>, AsItIs>,
+    forgets: Forgets,
+}
+
+/// Is what came of a step remembered?
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Forgets {
+    /// It is.
+    #[default]
+    No,
+    /// It is not.
+    Yes,
 }
 
 impl Lab {
@@ -35,6 +46,15 @@ impl Lab {
     pub fn telling() -> Lab {
         Lab {
             notes: Notes::telling(),
+            forgets: Forgets::Yes,
+            ..Lab::default()
+        }
+    }
+
+    /// For a way that is gone once: remembers nothing, so that what is counted goes on.
+    pub fn forgetful() -> Lab {
+        Lab {
+            forgets: Forgets::Yes,
             ..Lab::default()
         }
     }
@@ -60,7 +80,7 @@ impl Lab {
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
-        if !self.notes.is_telling() {
+        if self.forgets == Forgets::No {
             self.known.insert(key, Arc::clone(&played));
         }
         played

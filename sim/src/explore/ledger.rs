@@ -28,6 +28,7 @@ pub struct Ledger {
     changes: Vec<Zxid>,
     membership: Membership,
     acknowledged: Zxid,
+    disks_lost: u8,
 }
 
 impl Ledger {
@@ -41,9 +42,20 @@ impl Ledger {
         &self.membership
     }
 
-    /// Where the znode that clients watch was changed.
-    pub fn changes(&self) -> &[Zxid] {
-        &self.changes
+    /// Was the znode that clients watch changed after `since`, and not after `until`?
+    pub fn has_changed(&self, since: Zxid, until: Zxid) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| *change > since && *change <= until)
+    }
+
+    /// How many disks were lost, with what they had saved.
+    pub fn disks_lost(&self) -> u8 {
+        self.disks_lost
+    }
+
+    /// A disk is lost.
+    pub fn lose_disk(&mut self) {
+        self.disks_lost += 1;
     }
 
     /// The newest position that a client was told is done.
@@ -96,7 +108,7 @@ impl Ledger {
                 let last = self.agreed.last().map(|agreed| agreed.mark.zxid);
                 if last.is_some_and(|last| last > zxid) {
                     let text = format!("{who} executed {zxid}, which was passed over");
-                    return Err(Violation::new("I2 positions", text));
+                    return Err(Violation::new("I2 zxid", text));
                 }
                 self.agreed.push(agreed);
                 Ok(true)
@@ -132,7 +144,9 @@ impl Ledger {
         for (epoch, leader) in &self.leaders {
             digest.number(u64::from(epoch.0) << 8 | u64::from(leader.0));
         }
-        digest.number(self.acknowledged.0);
+        digest
+            .number(self.acknowledged.0)
+            .number(self.disks_lost.into());
         if let Some(last) = self.agreed.last() {
             digest.number(last.mark.zxid.0).digest(last.mark.chain);
         }

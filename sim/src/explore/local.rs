@@ -4,7 +4,6 @@
 //! ensemble, so what came of it is remembered ([`Lab`]).
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use althing_core::ids::Zxid;
@@ -28,7 +27,8 @@ use crate::explore::violation::Violation;
 use crate::explore::wire::Packet;
 use crate::world::caught;
 
-/// Time stands still: any armed timer may fire at any moment, so no clock has to tell.
+/// Time stands still: any armed timer may fire at any moment, so no clock has to tell. Only to wait
+/// moves a server's own clock.
 const START: Instant = Instant(1_000_000_000_000);
 
 /// A server that finds more than this to do about one thing never comes to rest. Everything that
@@ -61,6 +61,8 @@ pub enum Cue {
     Start,
     /// It loses its disk.
     LoseDisk,
+    /// A second passes.
+    Wait,
     /// A timer fires.
     Fire(Timer),
     /// Anything else.
@@ -82,6 +84,7 @@ impl Cue {
             Cue::Start => digest.number(8),
             Cue::LoseDisk => digest.number(9),
             Cue::Fire(timer) => digest.number(10).debug(timer),
+            Cue::Wait => digest.number(12),
             Cue::Input(input) => digest.number(11).debug(input),
         };
         digest.finish()
@@ -99,7 +102,7 @@ pub fn play(
     if let Some(known) = lab.recall(key) {
         return Ok(known);
     }
-    let played = catch_unwind(AssertUnwindSafe(|| {
+    let played = caught::catch(|| {
         let mut play = Play {
             server: Server::clone(server),
             rules,
@@ -115,11 +118,11 @@ pub fn play(
             outcomes: play.outcomes,
             effects: play.effects,
         })
-    }));
+    });
     match played {
         Ok(Ok(played)) => Ok(lab.remember(key, played)),
         Ok(Err(violation)) => Err(violation),
-        Err(payload) => Err(Violation::new("Node::check", caught::message(&*payload))),
+        Err(text) => Err(Violation::new("A1 assertion", text)),
     }
 }
 
@@ -166,6 +169,10 @@ impl Play<'_> {
                 self.server.replace_disk();
                 return Ok(());
             }
+            Cue::Wait => {
+                self.server.wait();
+                Input::Drained
+            }
             Cue::Fire(timer) => {
                 self.step(Input::Timeout(*timer))?;
                 // After its start a server first waits its time out. That alone is no state.
@@ -198,7 +205,7 @@ impl Play<'_> {
             let next = self.inputs.pop_front();
             let is_drained = next.is_none();
             let now = Now {
-                clock: START.after(self.server.slept()),
+                clock: START.after(self.server.waited()),
                 wall: WallTime(0),
             };
             let input = next.unwrap_or(Input::Drained);
@@ -216,7 +223,7 @@ impl Play<'_> {
             }
         }
         let text = format!("server {} does not come to rest", self.server.id);
-        Err(Violation::new("L1 bounded work", text))
+        Err(Violation::new("bounded work", text))
     }
 
     /// Everything that the node asked of its surroundings is done.
@@ -237,7 +244,7 @@ impl Play<'_> {
 
     /// What the disk answers when the oldest thing that it was asked for is done.
     fn saved(&mut self) -> Input {
-        let stored = self.server.disk.save();
+        let stored = self.server.disk.save(self.rules.honesty);
         let Piece {
             zxid,
             bytes,
@@ -314,7 +321,7 @@ impl Play<'_> {
                 self.inputs.push_back(Input::Closed { connection });
             }
             Effect::Save { ticket, record } => {
-                self.server.disk.ask(Asked::Save { ticket, record });
+                self.server.disk.ask_save(ticket, record);
             }
             Effect::MakeSnapshot { store } => self.server.making = Some(Arc::from(store)),
             Effect::Send { to, message } => {
@@ -339,7 +346,7 @@ impl Play<'_> {
                     offset,
                     extent,
                 };
-                self.server.disk.ask(Asked::Take(piece));
+                self.server.disk.ask_take(piece);
             }
             Effect::Note(event) => {
                 self.outcomes.push(Outcome::Mark(event.name()));

@@ -12,7 +12,6 @@ use crate::explore::violation::Violation;
 use crate::explore::visited::Visited;
 use crate::explore::world::World;
 use crate::stopwatch::Stopwatch;
-use crate::world::caught;
 
 /// The clock is read once in so many transitions.
 const CLOCK_EVERY: u64 = 1 << 12;
@@ -97,7 +96,6 @@ fn is_within(world: &World) -> bool {
 
 /// Looks at every state that `first` can come to.
 pub fn search(first: World, limits: &Limits<'_>) -> Tally {
-    caught::keep_panics_of_this_thread();
     let stopwatch = Stopwatch::start();
     let mut visited = Visited::new();
     visited.insert(first.fingerprint());

@@ -14,8 +14,9 @@ use crate::explore::bounds::Rules;
 use crate::explore::digest::Digest;
 use crate::explore::disk::Disk;
 
-/// Longer than any server waits after its disk was full.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
+/// Longer than an election takes, and than any server takes nothing after its disk was full;
+/// shorter than what is noticed as a pause of the process.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// Does the process run?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +44,8 @@ pub struct Server {
     pub reading: VecDeque<(ServerId, Zxid, u64)>,
     /// How often it was started.
     life: u8,
-    /// How often it waited for its disk to have space again.
-    sleeps: u8,
+    /// How many seconds have passed for it.
+    waits: u8,
     /// How many directories it has lost.
     disks: u8,
     /// As what it acts, and in which epoch.
@@ -67,7 +68,7 @@ impl Server {
             making: None,
             reading: VecDeque::new(),
             life: 0,
-            sleeps: 0,
+            waits: 0,
             disks: 0,
             role: (status.role, status.epoch),
             executed: (Zxid::ZERO, 0),
@@ -111,7 +112,7 @@ impl Server {
             self.executed = (store.applied(), store.digest());
         }
         let mut digest = Digest::new();
-        digest.number(self.power as u64 | u64::from(self.life) << 8 | u64::from(self.sleeps) << 16);
+        digest.number(self.power as u64 | u64::from(self.life) << 8 | u64::from(self.waits) << 16);
         if self.power == Power::On {
             digest.digest(self.node.fingerprint());
         }
@@ -138,16 +139,14 @@ impl Server {
         self.executed
     }
 
-    /// How far its clock stands after the start of time: it moves only while a full disk is waited
-    /// for.
-    pub fn slept(&self) -> Duration {
-        FULL_PAUSE * u32::from(self.sleeps)
+    /// How far its clock stands after the start of time.
+    pub fn waited(&self) -> Duration {
+        WAIT * u32::from(self.waits)
     }
 
-    /// It waits until its disk may have space again.
-    pub fn sleep(&mut self) {
-        self.sleeps += 1;
-        self.changed();
+    /// A second passes.
+    pub fn wait(&mut self) {
+        self.waits += 1;
     }
 
     /// Does it lead, and in which epoch?

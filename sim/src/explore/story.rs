@@ -4,7 +4,7 @@
 //!
 //! | command | what it does |
 //! |---|---|
-//! | `servers 3 founders=3 snapshot-every=2 pieces=3` | begins anew with blank servers |
+//! | `servers 3 founders=3 snapshot-every=2 counter-max=4 pieces=3` | begins anew with blank servers |
 //! | `configuration NAME` | begins anew as a configuration of the explorer does |
 //! | `server 1 campaigns`, `beats`, `counts`, `isolates` | its timer fires |
 //! | `deliver 2 3 from=1 drop=(4)` | what is in flight arrives, to these if any are named; that to 4 is lost |
@@ -28,7 +28,6 @@ use crate::explore::telling;
 use crate::explore::violation::Violation;
 use crate::explore::words;
 use crate::explore::world::World;
-use crate::world::caught;
 
 /// What settles within this many actions settles; the largest stories need some hundreds.
 const SETTLE_MAX: usize = 10_000;
@@ -72,7 +71,6 @@ pub struct Stage {
 impl Stage {
     /// A world as it is, to go on from.
     pub fn of(world: World) -> Stage {
-        caught::keep_panics_of_this_thread();
         Stage {
             world,
             lab: Lab::telling(),
@@ -262,7 +260,7 @@ impl Stage {
             self.perform(&action)?;
         }
         let text = "the servers do not come to rest";
-        Err(Violation::new("L1 bounded work", text).into())
+        Err(Violation::new("bounded work", text).into())
     }
 }
 
@@ -272,12 +270,12 @@ fn rules_of(words: &[&str]) -> Result<Rules, String> {
     let mut rules = Rules::roomy(count.ok_or("`servers 3`")?);
     for word in &words[2..] {
         let (key, value) = word.split_once('=').ok_or(format!("what is `{word}`?"))?;
-        let number: u8 = value
-            .parse()
-            .map_err(|_| format!("`{value}` is no number"))?;
+        let number = || format!("`{value}` is no number");
+        let number: u8 = value.parse().map_err(|_| number())?;
         match key {
             "founders" => rules.founders = number,
             "snapshot-every" => rules.snapshot_every = u32::from(number),
+            "counter-max" => rules.counter_max = u32::from(number),
             "pieces" => rules.pieces = number,
             _ => return Err(format!("what is `{key}`?")),
         }
@@ -288,11 +286,7 @@ fn rules_of(words: &[&str]) -> Result<Rules, String> {
 /// The state that the exploring of a configuration begins with.
 pub fn first(configuration: &Configuration) -> Result<World, Trouble> {
     let wanted = &configuration.rules;
-    let mut rules = Rules::roomy(wanted.servers);
-    rules.founders = wanted.founders;
-    rules.snapshot_every = wanted.snapshot_every;
-    rules.pieces = wanted.pieces;
-    let mut stage = Stage::begin(rules)?;
+    let mut stage = Stage::begin(wanted.unbounded())?;
     for line in configuration.prelude {
         stage.command(line)?;
     }

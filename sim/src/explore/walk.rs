@@ -18,7 +18,6 @@ use crate::explore::visited::Visited;
 use crate::explore::world::World;
 use crate::random::Stream;
 use crate::stopwatch::Stopwatch;
-use crate::world::caught;
 
 /// Steps of a walk before another place to branch from is drawn.
 const STEPS: usize = 24;
@@ -44,7 +43,6 @@ struct Place {
 
 /// Walks until a limit is reached or something breaks.
 pub fn walk(first: World, seed: u64, limits: &Limits<'_>) -> Tally {
-    caught::keep_panics_of_this_thread();
     let stopwatch = Stopwatch::start();
     let mut random = Stream::named(seed, "walks");
     let mut lab = Lab::counting();

@@ -27,6 +27,7 @@ pub fn text(world: &World, action: &Action) -> String {
         Action::Start(who) => format!("start {who}"),
         Action::Restart(who, kept) => format!("restart {who} kept={kept}"),
         Action::Replace(who) => format!("replace {who}"),
+        Action::Wait(who) => format!("wait {who}"),
         Action::Fire(who, timer) => format!("fire {who} {}", timer_text(*timer)),
         Action::Suspect(who, other) => format!("suspect {who} {other}"),
         Action::Flap(who, other) => format!("flap {who} {other}"),
@@ -106,6 +107,7 @@ pub fn action(world: &World, line: &str) -> Result<Option<Action>, String> {
         "start" => Action::Start(who(1)?),
         "restart" => Action::Restart(who(1)?, kept(&words)?),
         "replace" => Action::Replace(who(1)?),
+        "wait" => Action::Wait(who(1)?),
         "fire" => Action::Fire(who(1)?, timer(word(2)?)?),
         "suspect" => Action::Suspect(who(1)?, who(2)?),
         "flap" => Action::Flap(who(1)?, who(2)?),
@@ -153,6 +155,7 @@ fn can_happen(world: &World, action: &Action) -> bool {
         Action::Leave(index) => client(index).is_some_and(|client| client.is_open()),
         Action::Crash(who, _)
         | Action::Suspect(who, _)
+        | Action::Wait(who)
         | Action::Open(who)
         | Action::Reconfigure(who, _)
         | Action::Stop(who) => runs(who),

@@ -15,6 +15,23 @@ thread_local! {
 
 /// From now on the panics of this thread are kept for the run's report instead of printed.
 pub fn keep_panics_of_this_thread() {
+    set_hook();
+    SIMULATES.set(true);
+}
+
+/// Does the work; a panic of it is its result, and is not printed.
+///
+/// # Errors
+/// What the panic said, and where.
+pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    set_hook();
+    let before = SIMULATES.replace(true);
+    let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+    SIMULATES.set(before);
+    done.map_err(|payload| message(&*payload))
+}
+
+fn set_hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
@@ -23,7 +40,6 @@ pub fn keep_panics_of_this_thread() {
             false => before(info),
         }));
     });
-    SIMULATES.set(true);
 }
 
 /// What the last panic of this thread said and where, or what its payload says.
