@@ -1,9 +1,9 @@
 //! The mutant catalogue: real kinds of bugs, kept as patches, each of which the testbed must catch.
 //!
 //! `cargo catalogue` applies each patch of `tests/mutants/` to a scratch copy of the repository,
-//! builds the simulator there, runs the scenario that the patch names, and tells which invariant
-//! caught it. `cargo catalogue --check` only sees that every patch still applies. Production code
-//! carries no switch for any of them.
+//! builds the simulator there, runs the scenario or explores the configuration that the patch
+//! names, and tells which invariant caught it. `cargo catalogue --check` only sees that every patch
+//! still applies. Production code carries no switch for any of them.
 //!
 //! A patch begins with lines that say what it is:
 //!
@@ -14,8 +14,15 @@
 //! # caught-by: V3
 //! ```
 //!
+//! For the explorer, the configuration stands in the place of scenario and seeds:
+//!
+//! ```text
+//! # explore: tails
+//! ```
+//!
 //! `caught-by: nothing` marks a harmless mutant, on which no checker may fire.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
@@ -25,9 +32,52 @@ struct Mutant {
     name: String,
     patch: PathBuf,
     kind: String,
-    scenario: String,
-    seeds: String,
+    trial: Trial,
     caught_by: String,
+}
+
+/// Where a mutant must be caught.
+enum Trial {
+    /// A scenario, played with these seeds.
+    Scenario { name: String, seeds: String },
+    /// A configuration of the explorer.
+    Exploring { configuration: String },
+}
+
+impl Trial {
+    /// What the simulator is asked for.
+    fn arguments(&self) -> Vec<&str> {
+        match self {
+            Trial::Scenario { name, seeds } => vec!["run", name, "--seeds", seeds],
+            Trial::Exploring { configuration } => vec!["explore", configuration],
+        }
+    }
+
+    /// What the simulator prints before the name of a broken invariant.
+    fn alarm(&self) -> &'static str {
+        match self {
+            Trial::Scenario { .. } => "FAIL ",
+            Trial::Exploring { .. } => "BROKEN ",
+        }
+    }
+
+    /// What it prints of this invariant.
+    fn alarm_of(&self, invariant: &str) -> String {
+        let end = match self {
+            Trial::Scenario { .. } => ' ',
+            Trial::Exploring { .. } => ':',
+        };
+        format!("{}{invariant}{end}", self.alarm())
+    }
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trial::Scenario { name, seeds } => write!(f, "{seeds} seeds of {name}"),
+            Trial::Exploring { configuration } => write!(f, "configuration {configuration}"),
+        }
+    }
 }
 
 fn mutants(folder: &Path) -> Result<Vec<Mutant>, String> {
@@ -41,11 +91,18 @@ fn mutants(folder: &Path) -> Result<Vec<Mutant>, String> {
             continue;
         }
         let text = fs::read_to_string(&patch).map_err(|error| error.to_string())?;
-        let field = |key: &str| {
+        let optional = |key: &str| {
             let prefix = format!("# {key}: ");
             let line = text.lines().find_map(|line| line.strip_prefix(&prefix));
             line.map(str::to_owned)
-                .ok_or(format!("{}: no `{prefix}`", patch.display()))
+        };
+        let field = |key: &str| optional(key).ok_or(format!("{}: no `# {key}: `", patch.display()));
+        let trial = match optional("explore") {
+            Some(configuration) => Trial::Exploring { configuration },
+            None => Trial::Scenario {
+                name: field("scenario")?,
+                seeds: field("seeds")?,
+            },
         };
         found.push(Mutant {
             name: patch
@@ -54,8 +111,7 @@ fn mutants(folder: &Path) -> Result<Vec<Mutant>, String> {
                 .to_string_lossy()
                 .into_owned(),
             kind: field("kind")?,
-            scenario: field("scenario")?,
-            seeds: field("seeds")?,
+            trial,
             caught_by: field("caught-by")?,
             patch,
         });
@@ -132,21 +188,20 @@ fn try_mutant(mutant: &Mutant, root: &Path, scratch: &Path) -> Result<String, St
     let mut simulator = Command::new(build.join("release/althing-sim"));
     simulator
         .current_dir(scratch)
-        .args(["run", &mutant.scenario, "--seeds", &mutant.seeds]);
+        .args(mutant.trial.arguments());
     let output = run(&mut simulator)?;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     let took = began.elapsed().as_secs_f64();
-    let failed: Vec<&str> = told.lines().filter(|line| line.contains("FAIL ")).collect();
+    let trial = &mutant.trial;
+    let fails = |line: &&str| line.contains(trial.alarm());
+    let failed: Vec<&str> = told.lines().filter(fails).collect();
     let named = |line: &&&str| {
         let mut names = mutant.caught_by.split(',');
-        names.any(|name| line.contains(&format!("FAIL {} ", name.trim())))
+        names.any(|name| line.contains(&trial.alarm_of(name.trim())))
     };
     match (failed.first(), failed.iter().find(named)) {
         (None, _) if mutant.caught_by == "nothing" => Ok(format!("rightly green, {took:.1} s")),
-        (None, _) => Err(format!(
-            "green: {} seeds of {}",
-            mutant.seeds, mutant.scenario
-        )),
+        (None, _) => Err(format!("green: {trial}")),
         (Some(line), _) if mutant.caught_by == "nothing" => Err(format!("a false alarm: {line}")),
         (Some(_), Some(line)) => Ok(format!("{took:.1} s: {}", line.trim())),
         (Some(line), None) => Err(format!("caught by another invariant than named: {line}")),
