@@ -171,20 +171,25 @@ impl<'a> Talk<'a> {
         });
     }
 
-    /// Sends a heartbeat if one is due; tells if the silence has lasted too long.
-    pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<u8>) -> Result<(), Ending> {
-        if now >= self.heard + self.lasting.silence_max() {
-            return Err(Ending::Lost("the server is silent"));
+    /// Tells if the silence has lasted too long. To be asked before anything is heard: a process
+    /// that was paused finds frames that came long ago, and they prove nothing about now.
+    pub(crate) fn bear_silence(&self, now: Duration) -> Result<(), Ending> {
+        match now >= self.heard + self.lasting.silence_max() {
+            true => Err(Ending::Lost("the server is silent")),
+            false => Ok(()),
         }
+    }
+
+    /// Sends a heartbeat if one is due.
+    pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<u8>) {
         if self.pinged.is_none() && now >= self.spoke + self.ping_interval() {
             encode_request(Xid::PING, &Request::Ping, out);
             self.pinged = Some(now);
             self.spoke = now;
         }
-        Ok(())
     }
 
-    /// When [`Talk::tick`] is due.
+    /// When [`Talk::tick`] or the end of [`Talk::bear_silence`] is due.
     pub(crate) fn deadline(&self) -> Duration {
         let silence = self.heard + self.lasting.silence_max();
         match self.pinged {

@@ -270,6 +270,9 @@ impl<R: Runtime> Session<R> {
                 () = timer.as_mut() => Step::Tick,
             };
             let now = runtime.now();
+            if let Err(ending) = talk.bear_silence(now) {
+                break ending;
+            }
             let outcome = match step {
                 Step::Written(outcome) => outcome.map_err(|_| Ending::Lost("writing failed")),
                 Step::Read(outcome) => hear(outcome, &mut inbound, &mut talk, now),
@@ -288,9 +291,10 @@ impl<R: Runtime> Session<R> {
                     Ok(())
                 }
             };
-            if let Err(ending) = outcome.and_then(|()| talk.tick(now, outbound.bytes())) {
+            if let Err(ending) = outcome {
                 break ending;
             }
+            talk.tick(now, outbound.bytes());
             let deadline = talk.deadline();
             if deadline < armed {
                 armed = deadline;

@@ -313,6 +313,22 @@ async fn a_silent_server_is_left_after_two_thirds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_while_the_process_was_paused_proves_nothing() {
+    let mut servers = Servers::new();
+    let (client, mut peer) = servers.client().await;
+    let asking = client.exists("/a");
+    let serving = async {
+        let (xid, _) = peer.asked().await;
+        // It is there before the time passes, and the client reads it only afterwards.
+        peer.answer(xid, 5, Err(Code::NoNode)).await;
+        tokio::time::advance(TIMEOUT).await;
+    };
+    let (asked, ()) = tokio::join!(asking, serving);
+    assert_eq!(asked, Err(ClientError::ConnectionLoss));
+    assert!(!client.is_safe());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_expired_session_fails_everybody() {
     let mut servers = Servers::new();
     let (client, mut peer) = servers.client().await;
