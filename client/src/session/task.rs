@@ -270,9 +270,6 @@ impl<R: Runtime> Session<R> {
                 () = timer.as_mut() => Step::Tick,
             };
             let now = runtime.now();
-            if let Err(ending) = talk.bear_silence(now) {
-                break ending;
-            }
             let outcome = match step {
                 Step::Written(outcome) => outcome.map_err(|_| Ending::Lost("writing failed")),
                 Step::Read(outcome) => hear(outcome, &mut inbound, &mut talk, now),
@@ -291,7 +288,7 @@ impl<R: Runtime> Session<R> {
                     Ok(())
                 }
             };
-            if let Err(ending) = outcome {
+            if let Err(ending) = outcome.and_then(|()| talk.bear_silence(now)) {
                 break ending;
             }
             talk.tick(now, outbound.bytes());
@@ -327,6 +324,7 @@ fn hear<S: AsyncRead + Unpin>(
     now: Duration,
 ) -> Result<(), Ending> {
     outcome.map_err(|_| Ending::Lost("the connection ended"))?;
+    talk.bear_silence(now)?;
     while let Some(frame) = inbound.frame()? {
         talk.hear(frame, now)?;
     }

@@ -329,6 +329,15 @@ async fn what_came_while_the_process_was_paused_proves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_asked_after_a_pause_is_answered() {
+    let mut servers = Servers::new();
+    let (client, _peer) = servers.client().await;
+    let asking = client.exists("/a");
+    let (asked, ()) = tokio::join!(asking, tokio::time::advance(TIMEOUT));
+    assert_eq!(asked, Err(ClientError::ConnectionLoss));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_expired_session_fails_everybody() {
     let mut servers = Servers::new();
     let (client, mut peer) = servers.client().await;
