@@ -509,7 +509,8 @@ fn reign() -> impl Strategy<Value = Message> {
             |(epoch, round, applied, touched)| Message::Beaten { epoch, round, applied, touched }
         ),
         2 => many(txn().prop_map(Arc::new), 0..4).prop_map(|txns| Message::Forward { txns }),
-        1 => any::<u64>().prop_map(|number| Message::BarrierAsked { number }),
+        1 => (any::<u64>(), many(session(), 0..4))
+            .prop_map(|(number, touched)| Message::BarrierAsked { number, touched }),
         1 => (any::<u64>(), zxid())
             .prop_map(|(number, zxid)| Message::BarrierSet { number, zxid }),
     ]

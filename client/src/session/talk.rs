@@ -66,7 +66,6 @@ enum Purpose {
 struct AuthFlight {
     scheme: String,
     credential: Data,
-    sent: Duration,
     /// `None` if it is sent again after a reconnect.
     answer: Option<Answer>,
 }
@@ -78,14 +77,14 @@ pub(crate) struct Talk<'a> {
     /// Answered in this order.
     flights: VecDeque<Flight>,
     auth_flights: VecDeque<AuthFlight>,
-    /// When each of the setWatches was sent that are not answered.
-    rearming: VecDeque<Duration>,
+    /// How many setWatches are not answered.
+    rearming: usize,
     /// The newest position of an answer.
     answered: Zxid,
     /// When the heartbeat was sent that is not answered.
     pinged: Option<Duration>,
-    /// When something was last sent.
-    spoke: Duration,
+    /// When the newest request was sent whose answer proved that the session lives.
+    proven: Duration,
     /// When something was last heard.
     heard: Duration,
 }
@@ -104,17 +103,17 @@ impl<'a> Talk<'a> {
             shared,
             flights: VecDeque::new(),
             auth_flights: VecDeque::new(),
-            rearming: VecDeque::new(),
+            rearming: 0,
             pinged: None,
-            spoke: now,
+            proven: now,
             heard: now,
         };
         for (scheme, credential) in talk.lasting.auths.clone() {
-            talk.send_auth(scheme, credential, None, now, out);
+            talk.send_auth(scheme, credential, None, out);
         }
         for batch in talk.lasting.watches.set_again(talk.lasting.settled) {
             encode_request(Xid::SET_WATCHES, &Request::SetWatches(batch), out);
-            talk.rearming.push_back(now);
+            talk.rearming += 1;
         }
         talk.publish_watches();
         talk
@@ -136,7 +135,7 @@ impl<'a> Talk<'a> {
             if self.lasting.auths.len() + self.auth_flights.len() >= AUTHS_MAX {
                 reply(answer, Err(ClientError::TooManyIdentities));
             } else {
-                self.send_auth(scheme, credential, Some(answer), now, out);
+                self.send_auth(scheme, credential, Some(answer), out);
             }
             return;
         }
@@ -149,7 +148,6 @@ impl<'a> Talk<'a> {
             reply(answer, Err(ClientError::TooLarge { frame_bytes }));
             return;
         }
-        self.spoke = now;
         self.flights.push_back(Flight {
             xid,
             request,
@@ -162,7 +160,6 @@ impl<'a> Talk<'a> {
     pub(crate) fn close(&mut self, now: Duration, out: &mut Vec<u8>) {
         let xid = self.lasting.next_xid();
         encode_request(xid, &Request::CloseSession, out);
-        self.spoke = now;
         self.flights.push_back(Flight {
             xid,
             request: Request::CloseSession,
@@ -182,10 +179,9 @@ impl<'a> Talk<'a> {
 
     /// Sends a heartbeat if one is due.
     pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<u8>) {
-        if self.pinged.is_none() && now >= self.spoke + self.ping_interval() {
+        if self.pinged.is_none() && now >= self.proven + self.ping_interval() {
             encode_request(Xid::PING, &Request::Ping, out);
             self.pinged = Some(now);
-            self.spoke = now;
         }
     }
 
@@ -194,7 +190,7 @@ impl<'a> Talk<'a> {
         let silence = self.heard + self.lasting.silence_max();
         match self.pinged {
             Some(_) => silence,
-            None => silence.min(self.spoke + self.ping_interval()),
+            None => silence.min(self.proven + self.ping_interval()),
         }
     }
 
@@ -206,7 +202,8 @@ impl<'a> Talk<'a> {
             Xid::PING => {
                 let (zxid, _) = decode_answer(frame, &Request::Ping)?;
                 let sent = self.pinged.take().ok_or(out_of_order())?;
-                self.note_answer(zxid, sent);
+                self.note_answer(zxid);
+                self.note_proof(sent);
                 Ok(())
             }
             Xid::AUTH => self.hear_auth(frame),
@@ -237,7 +234,6 @@ impl<'a> Talk<'a> {
         scheme: String,
         credential: Data,
         answer: Option<Answer>,
-        now: Duration,
         out: &mut Vec<u8>,
     ) {
         let request = Request::Auth {
@@ -245,11 +241,9 @@ impl<'a> Talk<'a> {
             credential: credential.clone(),
         };
         encode_request(Xid::AUTH, &request, out);
-        self.spoke = now;
         self.auth_flights.push_back(AuthFlight {
             scheme,
             credential,
-            sent: now,
             answer,
         });
     }
@@ -275,7 +269,7 @@ impl<'a> Talk<'a> {
             credential: auth.credential.clone(),
         };
         let (zxid, result) = decode_answer(frame, &request)?;
-        self.note_answer(zxid, auth.sent);
+        self.note_answer(zxid);
         let Some(answer) = auth.answer else {
             return result.map(drop).map_err(|_| Ending::AuthFailed);
         };
@@ -288,13 +282,13 @@ impl<'a> Talk<'a> {
     }
 
     fn hear_rearmed(&mut self, frame: &[u8]) -> Result<(), Ending> {
-        let sent = self.rearming.pop_front().ok_or(out_of_order())?;
+        self.rearming = self.rearming.checked_sub(1).ok_or(out_of_order())?;
         let request = Request::SetWatches(Default::default());
         let (zxid, result) = decode_answer(frame, &request)?;
         if result.is_err() {
             return Err(Ending::Lost("the server did not set the watches again"));
         }
-        self.note_answer(zxid, sent);
+        self.note_answer(zxid);
         Ok(())
     }
 
@@ -326,7 +320,10 @@ impl<'a> Talk<'a> {
             reply(answer, Err(ClientError::SessionExpired));
             return Err(Ending::Expired);
         }
-        self.note_answer(zxid, flight.sent);
+        self.note_answer(zxid);
+        if result.is_ok() && proves(&flight.request) {
+            self.note_proof(flight.sent);
+        }
         if let Some(watch) = watch {
             let outcome = result.as_ref().map_err(|code| *code);
             self.lasting.watches.add(&flight.request, outcome, watch);
@@ -342,24 +339,38 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// What every answer tells: how far the server is, and that the session lived when it took the
-    /// request, which was after it was sent.
-    fn note_answer(&mut self, zxid: Zxid, sent: Duration) {
+    /// The session lived, and was heard of, after this was sent.
+    fn note_proof(&mut self, sent: Duration) {
+        self.proven = self.proven.max(sent);
+        self.shared.set_proven(sent);
+    }
+
+    /// What every answer tells: how far the server is.
+    fn note_answer(&mut self, zxid: Zxid) {
         // ZooKeeper answers some requests, and all that it refuses early, with 0 or -1.
         if zxid.to_wire() > 0 {
             self.answered = self.answered.max(zxid);
             self.lasting.seen = self.lasting.seen.max(zxid);
             self.shared.set_last_zxid(self.lasting.seen);
         }
-        if self.rearming.is_empty() {
+        if self.rearming == 0 {
             self.lasting.settled = self.answered;
         }
-        self.shared.set_proven(sent);
     }
 
     fn publish_watches(&self) {
         self.shared.set_watches(self.lasting.watches.count());
     }
+}
+
+/// Does the answer to this request prove that the session lives? Who ends sessions must have heard
+/// of it. A server that is cut off from that one reads on for a while, so what was read proves
+/// nothing.
+fn proves(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Write(_) | Request::Multi(_) | Request::Sync { .. }
+    )
 }
 
 fn decode_answer(

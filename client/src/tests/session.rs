@@ -328,6 +328,35 @@ async fn what_came_while_the_process_was_paused_proves_nothing() {
     assert!(!client.is_safe());
 }
 
+/// A server that is cut off from the leader reads on for a while.
+#[tokio::test(start_paused = true)]
+async fn reads_prove_nothing() {
+    let mut servers = Servers::new();
+    let (client, mut peer) = servers.client().await;
+    let reading = async {
+        let proven = client.safe_until();
+        for _ in 0..10 {
+            tokio::time::sleep(TIMEOUT / 40).await;
+            assert_eq!(client.exists("/a").await, Ok(None));
+        }
+        assert_eq!(client.safe_until(), proven);
+        client.sync("/a").await.expect("an answer");
+        assert!(client.safe_until() > proven);
+    };
+    let serving = async {
+        for _ in 0..10 {
+            let (xid, _) = peer.asked().await;
+            peer.answer(xid, 5, Err(Code::NoNode)).await;
+        }
+        let (xid, request) = peer.asked().await;
+        let Request::Sync { path } = request else {
+            panic!("{request:?}");
+        };
+        peer.answer(xid, 5, Ok(Response::Synced { path })).await;
+    };
+    tokio::join!(reading, serving);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_after_a_pause_is_answered() {
     let mut servers = Servers::new();

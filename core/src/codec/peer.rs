@@ -68,7 +68,7 @@ messages! {
     9 => Chunk { epoch, zxid, offset, extent, bytes }
     10 => ChunkTaken { epoch, zxid, offset }
     11 => Forward { txns }
-    12 => BarrierAsked { number }
+    12 => BarrierAsked { number, touched }
     13 => BarrierSet { number, zxid }
     14 => Succeed { epoch }
 }

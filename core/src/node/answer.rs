@@ -40,7 +40,7 @@ impl Node {
             Phase::Attached { session, .. } => *session,
         };
         let barrier = match &request {
-            Request::Sync { .. } => self.barrier(),
+            Request::Sync { .. } | Request::Ping => self.barrier(),
             Request::Read(_) => match self.reads_of(id) {
                 Reads::Local => 0,
                 Reads::Linearizable => self.barrier(),
@@ -64,7 +64,7 @@ impl Node {
             }
             Request::Read(read) => (Waiting::Read(read, identities.clone(), barrier), None),
             Request::Sync { path } => (Waiting::Sync(path, barrier), None),
-            Request::Ping => (Waiting::Answered(Ok(Response::Empty)), None),
+            Request::Ping => (Waiting::Heartbeat(barrier), None),
             Request::SetWatches(watches) => (Waiting::SetWatches(watches), None),
             Request::Refused(code) => (Waiting::Answered(Err(code)), None),
             Request::Unknown { .. } => (Waiting::Answered(Err(Code::Unimplemented)), None),
@@ -94,9 +94,9 @@ impl Node {
     /// Answers what no longer waits for a transaction, in order.
     pub(super) fn answer_ready(&mut self, id: ConnectionId, out: &mut Outbox) {
         while let Some(connection) = self.connections.get_mut(&id)
-            && let Some(next) = connection.queue.front()
+            && let Some(next) = connection.queue.front_mut()
         {
-            if !next.what.is_ready(self.barriers.passed) {
+            if !next.what.is_ready(&self.barriers) {
                 if next.what.barrier().is_some() {
                     self.barriers.waiters.insert(id);
                 }
@@ -110,6 +110,7 @@ impl Node {
                 Waiting::Txn => unreachable!("a write is answered by its transaction"),
                 Waiting::Read(read, identities, _) => self.read(id, &read, &identities, out),
                 Waiting::Sync(path, _) => Ok(Response::Synced { path }),
+                Waiting::Heartbeat(_) => Ok(Response::Empty),
                 Waiting::SetWatches(watches) => {
                     self.set_watches(id, watches, out);
                     Ok(Response::Empty)
@@ -141,10 +142,11 @@ impl Node {
             return;
         };
         for pending in &mut connection.queue {
-            match &mut pending.what {
-                Waiting::Txn => break,
-                Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier) => *barrier = 0,
-                _ => {}
+            if pending.what == Waiting::Txn {
+                break;
+            }
+            if let Some(barrier) = pending.what.barrier() {
+                *barrier = 0;
             }
         }
         self.answer_ready(id, out);

@@ -7,7 +7,10 @@
 use alloc::collections::{BTreeSet, VecDeque};
 
 use crate::ids::{ConnectionId, Zxid};
-use crate::node::connection::Barrier;
+
+/// The number of a question for what is agreed; what it precedes waits for the answer. Zero waits
+/// for nothing.
+pub(super) type Barrier = u64;
 
 /// This server's questions.
 #[derive(Clone, Debug, Default)]

@@ -27,7 +27,7 @@ impl Node {
             has_executed = true;
         }
         if has_executed {
-            self.pass_barriers(out);
+            self.reach_barriers(out);
             self.snapshot_if_due(out);
             self.replica.trim();
         }
@@ -391,6 +391,6 @@ impl Node {
         self.executed_since_snapshot = 0;
         out.note(Event::Installed { zxid, digest });
         self.send_everybody_away(Refusal::Behind, out);
-        self.pass_barriers(out);
+        self.reach_barriers(out);
     }
 }

@@ -11,6 +11,7 @@ use alloc::string::ToString;
 
 use crate::code::Code;
 use crate::ids::{SessionId, Xid};
+use crate::node::barrier::{Barrier, Barriers};
 use crate::node::reply::Response;
 use crate::node::request::{ConnectRequest, Read, Request, SetWatches};
 use crate::store::txn::{Attachment, Txn};
@@ -47,10 +48,6 @@ pub(super) struct Pending {
     pub what: Waiting,
 }
 
-/// The number of a question for what is agreed; what it precedes waits for the answer. Zero waits
-/// for nothing.
-pub(super) type Barrier = u64;
-
 /// How a connection reads.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Reads {
@@ -69,6 +66,9 @@ pub(super) enum Waiting {
     Read(Read, Arc<[Identity]>, Barrier),
     /// The requests before it; then what everybody was told is done here, too.
     Sync(Path, Barrier),
+    /// The requests before it, and until the leader is known to have heard of the session: the
+    /// answer to a heartbeat is a proof.
+    Heartbeat(Barrier),
     /// The requests before it; then the watches are set.
     SetWatches(SetWatches),
     /// The requests before it; its answer is known.
@@ -78,19 +78,24 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
-    /// The barrier that it waits for, passed or not, if it is of the kind that waits for one.
-    pub fn barrier(&self) -> Option<Barrier> {
+    /// The question that it waits for, answered or not, if it is of the kind that waits for one.
+    pub fn barrier(&mut self) -> Option<&mut Barrier> {
         match self {
-            Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier) => Some(*barrier),
+            Waiting::Read(_, _, barrier)
+            | Waiting::Sync(_, barrier)
+            | Waiting::Heartbeat(barrier) => Some(barrier),
             _ => None,
         }
     }
 
-    /// May it be answered, as the first of its connection?
-    pub fn is_ready(&self, passed: Barrier) -> bool {
+    /// May it be answered, as the first of its connection? A heartbeat shows nothing, so it need
+    /// not wait until what was agreed is executed here.
+    pub fn is_ready(&self, barriers: &Barriers) -> bool {
         match self {
             Waiting::Txn => false,
-            _ => self.barrier().is_none_or(|barrier| barrier <= passed),
+            Waiting::Read(_, _, barrier) | Waiting::Sync(_, barrier) => *barrier <= barriers.passed,
+            Waiting::Heartbeat(barrier) => *barrier <= barriers.answered,
+            _ => true,
         }
     }
 }

@@ -343,7 +343,7 @@ impl Node {
         for connection in self.connections.values() {
             unexecuted += connection.asked.len();
             let next = connection.queue.front();
-            let ready = next.is_some_and(|next| next.what.is_ready(self.barriers.passed));
+            let ready = next.is_some_and(|next| next.what.is_ready(&self.barriers));
             assert!(!ready, "an answer that is ready does not wait");
         }
         assert!(

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::ids::{DirectoryId, Epoch, ServerId, SessionId};
+use crate::ids::{DirectoryId, ServerId, SessionId};
 use crate::membership::Membership;
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::Event;
@@ -45,7 +45,8 @@ impl Node {
             Message::BarrierSet { number, zxid } => return self.barrier_set(number, zxid, out),
             Message::Beaten {
                 epoch, ref touched, ..
-            } => self.touched_elsewhere(now, epoch, touched, out),
+            } if epoch == self.replica.epoch() => self.touched_elsewhere(now, touched, out),
+            Message::BarrierAsked { ref touched, .. } => self.touched_elsewhere(now, touched, out),
             _ => {}
         }
         let is_greeting = matches!(message, Message::Greeting { .. });
@@ -55,14 +56,8 @@ impl Node {
         }
     }
 
-    fn touched_elsewhere(
-        &mut self,
-        now: Now,
-        epoch: Epoch,
-        touched: &[SessionId],
-        out: &mut Outbox,
-    ) {
-        if !self.is_serving() || epoch != self.replica.epoch() {
+    fn touched_elsewhere(&mut self, now: Now, touched: &[SessionId], out: &mut Outbox) {
+        if !self.is_serving() {
             return;
         }
         for session in touched {
@@ -88,7 +83,7 @@ impl Node {
         {
             match leader == self.config.server {
                 true => self.replica.barrier_asked(leader, number),
-                false => out.send(leader, Message::BarrierAsked { number }),
+                false => self.ask(leader, number, out),
             }
         }
         self.forward(out);

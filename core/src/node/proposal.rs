@@ -93,7 +93,7 @@ impl Node {
         }
         self.handed_to = recipient;
         self.outgoing.clear();
-        self.barriers.ask_again();
+        self.ask_again();
         if recipient.is_none() {
             return;
         }
@@ -158,6 +158,10 @@ impl Node {
             (None, None) => true,
         };
         if is_next {
+            // A write that is agreed proves to its client that this server has heard of it.
+            if let Some(origin) = &txn.origin {
+                self.touch(now, origin.session, out);
+            }
             self.append(now, txn, out);
         }
     }

@@ -164,6 +164,9 @@ pub enum Message {
     BarrierAsked {
         /// Counts the sender's questions.
         number: u64,
+        /// Sessions of the sender's clients that gave a sign of life: the answer proves to them
+        /// that the leader has heard it.
+        touched: Vec<SessionId>,
     },
     /// The answer: everything that anybody was told is done by the time of the question is at or
     /// before `zxid`.

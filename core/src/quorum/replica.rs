@@ -360,7 +360,7 @@ impl Replica {
                 zxid,
                 offset,
             } => self.chunk_taken_heard(from, epoch, zxid, offset),
-            Message::BarrierAsked { number } => self.barrier_asked(from, number),
+            Message::BarrierAsked { number, .. } => self.barrier_asked(from, number),
             // These are the node's.
             Message::BarrierSet { .. } | Message::Forward { .. } => {}
         }
