@@ -122,10 +122,10 @@ impl<R: Runtime> Client<R> {
     ///
     /// The leader counts a session's time-out from when it heard of it last, and answers to writes,
     /// syncs and heartbeats prove that it has: so the session lasts at least one time-out from when
-    /// the newest of these was sent that was *answered*. (ZooKeeper's followers answer heartbeats on
-    /// their own; with them a session may end sooner.) Other reads prove nothing. A quarter of
+    /// the newest of these was sent that was *answered*. (ZooKeeper's followers answer heartbeats
+    /// on their own; with them a session may end sooner.) Other reads prove nothing. A quarter of
     /// the time-out is subtracted: for clocks that run at different speeds, and for what the owner
-    /// of a lock has to wind up. With every answer the bound moves; without answers it passes, also
+    /// of a lock has to wind up. With every proof the bound moves; without one it passes, also
     /// while this program is paused. It ignores that a paused *program* acts without looking: only
     /// fencing tokens help against that.
     pub fn safe_until(&self) -> Duration {
