@@ -149,7 +149,10 @@ impl Kind {
 
     /// The ranges of what a fault of this kind has, where a scenario does not give its own. What is
     /// `None` here does not belong to the kind.
-    #[allow(clippy::too_many_lines, reason = "one short arm for each kind")]
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one arm for each kind, and no two share a thought"
+    )]
     pub fn ranges(self) -> Ranges {
         let empty = Ranges {
             every: Some(Between::spans(10_000, 60_000)),

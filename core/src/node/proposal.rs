@@ -123,7 +123,9 @@ impl Node {
     /// Hands a request to whom requests are handed.
     pub(super) fn hand_on(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) {
         match self.replica.part() {
-            Part::Leader => self.propose_once(now, txn, out),
+            Part::Leader => {
+                self.propose_once(now, txn, out);
+            }
             _ => self.outgoing.push(txn),
         }
     }
@@ -145,25 +147,28 @@ impl Node {
             Action::CloseSession { ending, .. } => ending == Ending::Closed,
             Action::Write(_) | Action::Multi(_) => txn.origin.is_some(),
         };
-        if is_for_clients && self.is_serving() && self.replica.can_propose(now) {
-            self.propose_once(now, txn, out);
+        if !is_for_clients || !self.is_serving() || !self.replica.can_propose(now) {
+            return;
+        }
+        let session = txn.origin.map(|origin| origin.session);
+        let was_next = self.propose_once(now, txn, out);
+        // A write that is agreed proves to its client that this server has heard of it.
+        if let Some(session) = session.filter(|_| was_next) {
+            self.touch(now, session, out);
         }
     }
 
-    /// Proposes what is not proposed yet, and what nothing is missing before.
-    fn propose_once(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) {
+    /// Proposes what is not proposed yet, and what nothing is missing before. Was it that?
+    fn propose_once(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) -> bool {
         let is_next = match (&txn.origin, token_of(&txn.action)) {
             (Some(origin), _) => self.is_next(*origin),
             (None, Some(token)) => !self.wishes.contains(&token),
             (None, None) => true,
         };
         if is_next {
-            // A write that is agreed proves to its client that this server has heard of it.
-            if let Some(origin) = &txn.origin {
-                self.touch(now, origin.session, out);
-            }
             self.append(now, txn, out);
         }
+        is_next
     }
 
     /// Is it the next write of the session's attachment, by the log of this leader?

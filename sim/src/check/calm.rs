@@ -39,8 +39,8 @@ fn disturbs(fault: &FaultKind) -> bool {
     match fault {
         FaultKind::Crash { who, .. }
         | FaultKind::Pause { who, .. }
-        | FaultKind::Cut { who, .. }
         | FaultKind::SlowLink { who, .. } => matches!(who, Who::Server(_)),
+        FaultKind::Cut { .. } => cuts(fault),
         FaultKind::Reset { .. } | FaultKind::WallJump { .. } | FaultKind::ClockDrift { .. } => {
             false
         }

@@ -133,8 +133,18 @@ pub fn members(membership: &Membership) -> String {
     format!("{{{text}}}")
 }
 
+fn trial(ballotting: Ballotting) -> &'static str {
+    match ballotting {
+        Ballotting::Trial => "trial, ",
+        Ballotting::Real => "",
+    }
+}
+
 /// A message, shortly.
-#[allow(clippy::too_many_lines, reason = "one short arm for each kind")]
+#[allow(
+    clippy::too_many_lines,
+    reason = "one arm for each kind, and no two share a thought"
+)]
 pub fn message(message: &Message) -> String {
     let name = message.name();
     let text = match message {
@@ -145,10 +155,7 @@ pub fn message(message: &Message) -> String {
             cause,
             last,
         } => {
-            let trial = match ballotting {
-                Ballotting::Trial => "trial, ",
-                Ballotting::Real => "",
-            };
+            let trial = trial(*ballotting);
             let cause = match cause {
                 Cause::Silence => "",
                 Cause::Succession => ", in succession",
@@ -161,10 +168,7 @@ pub fn message(message: &Message) -> String {
             vote,
             ..
         } => {
-            let trial = match ballotting {
-                Ballotting::Trial => "trial, ",
-                Ballotting::Real => "",
-            };
+            let trial = trial(*ballotting);
             let vote = match vote {
                 Vote::Given => "given",
                 Vote::Denied => "denied",
