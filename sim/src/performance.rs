@@ -18,6 +18,9 @@ pub struct Performance {
     pub history: History,
 }
 
+/// Plays one plan with one seed.
+pub type Perform = dyn Fn(&Plan, u64) -> Performance + Sync;
+
 /// Plays one plan with one seed, and checks what happened.
 pub fn perform(plan: &Plan, seed: u64) -> Performance {
     let run = run::run(plan, seed);

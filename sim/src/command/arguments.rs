@@ -1,0 +1,188 @@
+//! The arguments of `cargo sim`, as clap reads them.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::failure::Failure;
+use crate::explore::options::ExploreOptions;
+use crate::timeline;
+
+/// Seeds of each scenario unless it is told otherwise: all the scenarios together, of which most
+/// play three to eleven servers, take some minutes on two cores.
+const SEEDS_DEFAULT: u64 = 20;
+/// Althing under its simulator: stories, faults, verdicts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo sim",
+    bin_name = "cargo sim",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How, if it is left out.
+    #[command(flatten)]
+    pub campaign: CampaignOptions,
+}
+
+/// What to do; a campaign over everything if it is left out.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play scenarios over several seeds (without a subcommand: every file of scenarios/)
+    Run {
+        /// Scenario files, or the bare names of scenarios
+        #[arg(required = true)]
+        files: Vec<String>,
+        #[command(flatten)]
+        campaign: CampaignOptions,
+    },
+    /// Play one seed twice and print its timeline
+    Replay {
+        /// A scenario file, or the bare name of a scenario
+        file: String,
+        /// The seed
+        #[arg(long, value_parser = parse_number)]
+        seed: u64,
+        #[command(flatten)]
+        view: ViewOptions,
+    },
+    /// See every state of small ensembles, within bounds, and check what must hold in each
+    Explore(ExploreOptions),
+    /// Print the plan that a seed draws, which is a scenario itself
+    Plan {
+        /// A scenario file, or the bare name of a scenario
+        file: String,
+        /// The seed
+        #[arg(long, value_parser = parse_number)]
+        seed: u64,
+    },
+}
+
+/// Which seeds, how often, for how long.
+#[derive(Debug, Args)]
+pub struct CampaignOptions {
+    /// Only this seed
+    #[arg(long, value_parser = parse_number, conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Seeds A..B (without B), A..=B, or A.. together with --for
+    #[arg(long, value_parser = parse_seeds)]
+    pub seeds: Option<Seeds>,
+    /// Threads that play; as many as there are processors if it is left out
+    #[arg(long)]
+    pub jobs: Option<usize>,
+    /// Play new seeds for about this long in all, such as 60s or 1h
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub lasts: Option<Duration>,
+    /// Play every seed twice and compare, not only the red ones
+    #[arg(long)]
+    pub twice: bool,
+}
+
+/// What of a run is shown.
+#[derive(Debug, Args)]
+pub struct ViewOptions {
+    /// Only what happened around this time of the run, such as 12.345s; the first violation's if
+    /// there is one
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub around: Option<Duration>,
+    /// How far around
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "5s")]
+    pub within: Duration,
+    /// The whole run, even if it is red
+    #[arg(long, conflicts_with = "around")]
+    pub whole: bool,
+    /// Only these clients and servers, beside faults: client-1,server-1
+    #[arg(long, value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// At most so many lines; what is left out is in the middle
+    #[arg(long, default_value_t = timeline::LINES_DEFAULT)]
+    pub lines: usize,
+    /// Heartbeats, saves and executions too
+    #[arg(long)]
+    pub everything: bool,
+}
+
+/// A range of seeds; open-ended if it has no end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seeds {
+    /// The first.
+    pub first: u64,
+    /// The one after the last.
+    pub end: Option<u64>,
+}
+
+fn parse_number(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| format!("`{text}` is no seed: {error}"))
+}
+
+fn parse_seeds(text: &str) -> Result<Seeds, String> {
+    let (first, end) = text
+        .split_once("..")
+        .ok_or("a range of seeds is written A..B")?;
+    let first = parse_number(first)?;
+    let end = match end.strip_prefix('=') {
+        _ if end.is_empty() => None,
+        Some(last) => Some(
+            parse_number(last)?
+                .checked_add(1)
+                .ok_or("the last seed is too large")?,
+        ),
+        None => Some(parse_number(end)?),
+    };
+    if end.is_some_and(|end| end <= first) {
+        return Err("the range is empty".to_owned());
+    }
+    Ok(Seeds { first, end })
+}
+
+/// Seconds as verdicts and timelines write them (`12.345s`), or any span of time.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse::<f64>();
+    match seconds {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string()),
+    }
+}
+
+/// The seeds that are asked for.
+pub fn seeds(options: &CampaignOptions) -> Result<Range<u64>, Failure> {
+    let timed = options.lasts.is_some();
+    match (options.seed, &options.seeds) {
+        (Some(seed), _) => match seed.checked_add(1) {
+            Some(end) => Ok(seed..end),
+            None => Err(Failure::Input("the seed is too large".to_owned())),
+        },
+        (None, Some(Seeds { first, end: None })) if timed => Ok(*first..u64::MAX),
+        (None, Some(Seeds { end: None, .. })) => Err(Failure::Input(
+            "a range of seeds without an end needs --for".to_owned(),
+        )),
+        (
+            None,
+            Some(Seeds {
+                first,
+                end: Some(end),
+            }),
+        ) => Ok(*first..*end),
+        (None, None) if timed => Ok(0..u64::MAX),
+        (None, None) => Ok(0..SEEDS_DEFAULT),
+    }
+}
+
+/// How many threads shall play.
+pub fn jobs(options: &CampaignOptions) -> Result<usize, Failure> {
+    match options.jobs {
+        Some(0) => Err(Failure::Input(
+            "somebody has to play: --jobs is at least 1".to_owned(),
+        )),
+        Some(jobs) => Ok(jobs),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}

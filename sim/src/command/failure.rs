@@ -1,0 +1,45 @@
+//! Why a command ends without a verdict.
+
+use std::fmt;
+use std::io;
+
+use crate::explore::options::Unexplored;
+use crate::library::Unreadable;
+
+/// Why a command ends without a verdict.
+pub enum Failure {
+    /// What was asked for does not make sense.
+    Input(String),
+    /// Nobody reads the output any more, or it cannot be written.
+    Output(io::Error),
+}
+
+impl From<Unreadable> for Failure {
+    fn from(error: Unreadable) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<Unexplored> for Failure {
+    fn from(error: Unexplored) -> Failure {
+        match error {
+            Unexplored::Input(message) => Failure::Input(message),
+            Unexplored::Output(error) => Failure::Output(error),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Output(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Input(message) => f.write_str(message),
+            Failure::Output(error) => write!(f, "the output cannot be written: {error}"),
+        }
+    }
+}

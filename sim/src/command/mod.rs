@@ -1,0 +1,74 @@
+//! The command line behind `cargo sim`: what is asked for, and what is printed where.
+
+pub mod arguments;
+pub mod failure;
+mod play;
+mod replay;
+mod signals;
+
+use std::io::{self, Write};
+
+use clap::Parser;
+
+use crate::command::arguments::{Arguments, Command};
+use crate::command::failure::Failure;
+use crate::command::play::play;
+use crate::command::replay::replay;
+use crate::command::signals::stop_on_signals;
+use crate::draw;
+use crate::explore::options::{self, Explored};
+use crate::library::{Entry, Library};
+use crate::performance::Perform;
+use crate::scenario;
+use crate::verdict::Verdict;
+
+/// The exit code of bad input; also that of a command line that cannot be read.
+const EXIT_BAD_INPUT: u8 = 2;
+
+/// Does what the process's arguments ask for; returns its exit code.
+pub fn main(perform: &Perform) -> u8 {
+    let arguments = Arguments::parse();
+    let mut out = io::stdout();
+    match obey(arguments, perform, &mut out) {
+        Ok(verdict) => verdict.exit_code(),
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_BAD_INPUT,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            EXIT_BAD_INPUT
+        }
+    }
+}
+
+fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    let library = Library::find()?;
+    match arguments.command {
+        None => play(&library, library.all()?, &arguments.campaign, perform, out),
+        Some(Command::Run { files, campaign }) => {
+            let entries: Result<Vec<Entry>, _> =
+                files.iter().map(|file| library.open(file)).collect();
+            play(&library, entries?, &campaign, perform, out)
+        }
+        Some(Command::Replay { file, seed, view }) => {
+            replay(&library.open(&file)?, seed, &view, perform, out)
+        }
+        Some(Command::Explore(options)) => {
+            let stop = stop_on_signals()?;
+            let explored = options::explore(&options, &stop, out)?;
+            Ok(match explored {
+                Explored::Well => Verdict::Green,
+                Explored::Broken => Verdict::Red,
+            })
+        }
+        Some(Command::Plan { file, seed }) => {
+            let entry = library.open(&file)?;
+            let plan = draw::draw(&entry.scenario, seed);
+            writeln!(
+                out,
+                "# What seed {seed} draws from {}.\n",
+                entry.file.display()
+            )?;
+            out.write_all(scenario::print(&plan).as_bytes())?;
+            Ok(Verdict::Green)
+        }
+    }
+}
