@@ -6,6 +6,7 @@ compile_error!(
      variable overrides that file: unset it, or add `--cfg madsim` to it."
 );
 
+pub mod backstage;
 pub mod campaign;
 pub mod cast;
 pub mod check;

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::backstage::{Backstage, Recording};
 use crate::campaign::Outcome;
 use crate::check;
 use crate::history::{History, Violation};
@@ -16,6 +17,8 @@ pub struct Performance {
     pub outcome: Outcome,
     /// Everything that happened.
     pub history: History,
+    /// What went on behind it, if that was to be recorded.
+    pub backstage: Backstage,
 }
 
 /// Plays one plan with one seed.
@@ -23,7 +26,12 @@ pub type Perform = dyn Fn(&Plan, u64) -> Performance + Sync;
 
 /// Plays one plan with one seed, and checks what happened.
 pub fn perform(plan: &Plan, seed: u64) -> Performance {
-    let run = run::run(plan, seed);
+    perform_recorded(plan, seed, Recording::Stage)
+}
+
+/// As [`perform`], with so much written down; what happens is the same.
+pub fn perform_recorded(plan: &Plan, seed: u64, recording: Recording) -> Performance {
+    let run = run::run_recorded(plan, seed, recording);
     let mut violations = run.violations;
     let checked = catch_unwind(AssertUnwindSafe(|| check::check(plan, &run.history)));
     violations.extend(checked.unwrap_or_else(|payload| {
@@ -47,5 +55,6 @@ pub fn perform(plan: &Plan, seed: u64) -> Performance {
             leaderless: run.leaderless,
         },
         history: run.history,
+        backstage: run.backstage,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use madsim::Config;
 use madsim::runtime::Runtime;
 
+use crate::backstage::{Backstage, Recording};
 use crate::history::{History, Violation};
 use crate::outage::unavailable;
 use crate::plan::Plan;
@@ -21,6 +22,8 @@ use crate::world::theatre;
 pub struct Run {
     /// Everything that happened.
     pub history: History,
+    /// What went on behind it, if that was to be recorded.
+    pub backstage: Backstage,
     /// Of everything that happened: equal for two runs of the same plan and seed.
     pub digest: u128,
     /// How many things happened.
@@ -42,9 +45,27 @@ pub fn run(plan: &Plan, seed: u64) -> Run {
     run_story(plan, seed, workload::perform)
 }
 
+/// As [`run`], with so much written down; what happens is the same.
+pub fn run_recorded(plan: &Plan, seed: u64, recording: Recording) -> Run {
+    run_story_recorded(plan, seed, recording, workload::perform)
+}
+
 /// Plays `story` on the stage that `plan` describes, in a thread of its own, since some state of
 /// the runtime beneath belongs to its thread.
 pub fn run_story<F>(plan: &Plan, seed: u64, story: impl FnOnce(Stage) -> F + Send) -> Run
+where
+    F: Future<Output = ()> + 'static,
+{
+    run_story_recorded(plan, seed, Recording::Stage, story)
+}
+
+/// As [`run_story`], with so much written down; what happens is the same.
+pub fn run_story_recorded<F>(
+    plan: &Plan,
+    seed: u64,
+    recording: Recording,
+    story: impl FnOnce(Stage) -> F + Send,
+) -> Run
 where
     F: Future<Output = ()> + 'static,
 {
@@ -54,7 +75,7 @@ where
             caught::keep_panics_of_this_thread();
             let play = || {
                 Runtime::with_seed_and_config(seed, Config::default())
-                    .block_on(theatre::play(plan, seed, story))
+                    .block_on(theatre::play(plan, seed, recording, story))
             };
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(play))
                 .map_err(|payload| caught::message(&*payload))
@@ -68,6 +89,7 @@ where
             leaderless: leaderless(&recorded.history, simulated),
             events: recorded.history.moments.len() as u64,
             history: recorded.history,
+            backstage: recorded.backstage,
             digest: recorded.digest,
             simulated,
             counts: recorded.counts,
@@ -93,7 +115,9 @@ mod tests {
     use althing_client::znode::{CreateMode, Version};
 
     use super::*;
-    use crate::plan::{Fault, Heals};
+    use crate::backstage::{Astray, Behind, Deed, MessageId};
+    use crate::plan::{Fault, Heals, Weather};
+    use crate::span::Span;
     use crate::world::stage::Player;
 
     const PLAN: &str = r#"
@@ -301,5 +325,75 @@ mod tests {
         });
         assert_eq!(run.violations.len(), 1);
         assert!(run.violations[0].detail.contains("world peace"));
+    }
+
+    #[test]
+    fn what_is_recorded_backstage_changes_nothing_and_follows_each_message() {
+        let plan = Plan {
+            servers: 3,
+            lasts: Span::secs(12),
+            network: Weather {
+                shuffle: 0.1,
+                ..Weather::default()
+            },
+            faults: faults(
+                r#"faults = [
+                    { when = { at = "4s" }, what = { isolate = { server = "leader", lasts = "3s" } } },
+                    { when = { at = "9s" }, what = { crash = { who = "leader", down = "1s" } } },
+                ]"#,
+            ),
+            ..plan()
+        };
+        let bare = run(&plan, 11);
+        let told = run_recorded(&plan, 11, Recording::Backstage);
+        assert_eq!((bare.digest, bare.events), (told.digest, told.events));
+        assert_eq!(bare.history.moments, told.history.moments);
+        assert_eq!(bare.backstage, Backstage::default());
+
+        let mut said = BTreeMap::new();
+        let mut heard: BTreeMap<MessageId, u32> = BTreeMap::new();
+        let mut astray: BTreeMap<MessageId, Astray> = BTreeMap::new();
+        let mut fates: BTreeMap<Astray, u32> = BTreeMap::new();
+        let mut before = (Duration::ZERO, 0);
+        for Behind { at, after, deed } in &told.backstage.deeds {
+            assert!((*at, *after) >= before, "deeds are in order");
+            before = (*at, *after);
+            match deed {
+                Deed::Said { server, to, id, .. } => drop(said.insert(*id, (*server, *to))),
+                Deed::Heard { server, from, id } => {
+                    assert_eq!(said[id], (*from, *server));
+                    *heard.entry(*id).or_default() += 1;
+                }
+                Deed::Strayed { id, fate } => {
+                    astray.insert(*id, *fate);
+                    *fates.entry(*fate).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+        for (id, fate) in &astray {
+            let times = heard.get(id).copied().unwrap_or(0);
+            let most = match fate {
+                Astray::Unsent | Astray::Lost => 0,
+                Astray::Doubled => 2,
+                Astray::Late => 1,
+            };
+            assert!(times <= most, "{id:?}: {fate:?}, heard {times} times");
+        }
+        let twice = heard.iter().filter(|(_, times)| **times == 2);
+        assert!(twice.count() > 5, "{fates:?}");
+        let all = [Astray::Unsent, Astray::Lost, Astray::Doubled, Astray::Late];
+        assert!(all.iter().all(|fate| fates.contains_key(fate)), "{fates:?}");
+        let gone = said.len() - heard.len() - astray_unheard(&astray);
+        assert!(
+            heard.len() > 500 && gone < heard.len() / 20,
+            "{gone} of {}",
+            said.len()
+        );
+    }
+
+    fn astray_unheard(astray: &BTreeMap<MessageId, Astray>) -> usize {
+        let unheard = |fate: &&Astray| matches!(fate, Astray::Unsent | Astray::Lost);
+        astray.values().filter(unheard).count()
     }
 }

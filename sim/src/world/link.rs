@@ -10,8 +10,10 @@ use althing_core::codec::handshake::HANDSHAKE_BYTES;
 use althing_core::codec::peer::MESSAGE_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::backstage::Astray;
 use crate::random::Stream;
 use crate::world::stream::SimStream;
+use crate::world::wiretap::LinkTap;
 
 /// Bytes that are read from the stream beneath at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -20,6 +22,7 @@ const READ_BYTES: usize = 16 * 1024;
 pub struct SimLink {
     stream: SimStream,
     shuffler: Option<Box<Shuffler>>,
+    tap: Option<Box<LinkTap>>,
 }
 
 impl SimLink {
@@ -28,6 +31,7 @@ impl SimLink {
         SimLink {
             stream,
             shuffler: None,
+            tap: None,
         }
     }
 
@@ -36,6 +40,12 @@ impl SimLink {
         if share > 0.0 {
             self.shuffler = Some(Box::new(Shuffler::new(share, random)));
         }
+        self
+    }
+
+    /// The same with a tap on it.
+    pub fn tapped(mut self, tap: Option<LinkTap>) -> SimLink {
+        self.tap = tap.map(Box::new);
         self
     }
 }
@@ -48,7 +58,12 @@ impl AsyncRead for SimLink {
     ) -> Poll<io::Result<()>> {
         let link = &mut *self;
         let Some(shuffler) = &mut link.shuffler else {
-            return Pin::new(&mut link.stream).poll_read(context, into);
+            let before = into.filled().len();
+            ready!(Pin::new(&mut link.stream).poll_read(context, into))?;
+            if let Some(tap) = &mut link.tap {
+                tap.came(&into.filled()[before..]);
+            }
+            return Poll::Ready(Ok(()));
         };
         while shuffler.ready.is_empty() {
             let mut bytes = [0; READ_BYTES];
@@ -57,7 +72,7 @@ impl AsyncRead for SimLink {
             match read.filled() {
                 // The end: what is held back has got lost with it.
                 [] => return Poll::Ready(Ok(())),
-                read => shuffler.take(read),
+                read => shuffler.take(read, link.tap.as_deref_mut()),
             }
         }
         let bytes = shuffler.ready.len().min(into.remaining());
@@ -75,7 +90,12 @@ impl AsyncWrite for SimLink {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let link = &mut *self;
+        let written = ready!(Pin::new(&mut link.stream).poll_write(context, bytes))?;
+        if let Some(tap) = &mut link.tap {
+            tap.wrote(&bytes[..written]);
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -95,6 +115,17 @@ enum Fate {
     Doubled,
     /// It comes after the one that was sent after it.
     Late,
+}
+
+impl Fate {
+    fn astray(self) -> Option<Astray> {
+        match self {
+            Fate::Comes => None,
+            Fate::Lost => Some(Astray::Lost),
+            Fate::Doubled => Some(Astray::Doubled),
+            Fate::Late => Some(Astray::Late),
+        }
+    }
 }
 
 /// Cuts what comes into messages, and lets some of them go astray.
@@ -123,14 +154,21 @@ impl Shuffler {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    fn take(&mut self, bytes: &[u8], mut tap: Option<&mut LinkTap>) {
         let (handshake, messages) = bytes.split_at(self.handshake_left.min(bytes.len()));
         self.handshake_left -= handshake.len();
         self.ready.extend(handshake);
+        if let Some(tap) = &mut tap {
+            tap.introduced(handshake);
+        }
         self.begun.extend_from_slice(messages);
         while let Some(message) = self.next_message() {
             let late = self.late.take();
-            match self.fate() {
+            let fate = self.fate();
+            if let Some(tap) = &mut tap {
+                tap.fell(fate.astray());
+            }
+            match fate {
                 Fate::Lost => {}
                 Fate::Comes => self.ready.extend(&message),
                 Fate::Doubled => {
@@ -187,7 +225,7 @@ mod tests {
         }
         let mut shuffler = Shuffler::new(share, Stream::named(1, "link"));
         sent.chunks(piece_bytes)
-            .for_each(|piece| shuffler.take(piece));
+            .for_each(|piece| shuffler.take(piece, None));
         let come: Vec<u8> = shuffler.ready.into_iter().collect();
         let (handshake, mut rest) = come.split_at(HANDSHAKE_BYTES);
         assert!(handshake.iter().all(|byte| *byte == 7));

@@ -24,4 +24,5 @@ pub mod stage;
 pub mod stream;
 pub mod tap;
 pub mod theatre;
+pub mod wiretap;
 pub mod world;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::backstage::{Backstage, Behind, DEEDS_MAX, Deed, Recording};
 use crate::history::{History, LinkId, Moment, Received, Sent, Violation, What};
 use crate::world::agenda::Agenda;
 
@@ -20,6 +21,7 @@ struct Cue {
 
 struct Book {
     history: History,
+    backstage: Backstage,
     digest: Xxh3,
     counts: BTreeMap<&'static str, u64>,
     violations: Vec<Violation>,
@@ -32,6 +34,7 @@ struct Book {
 #[derive(Clone)]
 pub struct Recorder {
     agenda: Agenda,
+    recording: Recording,
     book: Arc<Mutex<Book>>,
 }
 
@@ -39,6 +42,8 @@ pub struct Recorder {
 pub struct Recorded {
     /// Everything that happened.
     pub history: History,
+    /// What went on behind it, if that was to be recorded.
+    pub backstage: Backstage,
     /// Of everything that happened.
     pub digest: u128,
     /// How often what happened, by name of event, mark or fault.
@@ -49,11 +54,13 @@ pub struct Recorded {
 
 impl Recorder {
     /// An empty one, on the clock of `agenda`.
-    pub fn new(agenda: Agenda) -> Recorder {
+    pub fn new(agenda: Agenda, recording: Recording) -> Recorder {
         Recorder {
             agenda,
+            recording,
             book: Arc::new(Mutex::new(Book {
                 history: History::default(),
+                backstage: Backstage::default(),
                 digest: Xxh3::new(),
                 counts: BTreeMap::new(),
                 violations: Vec::new(),
@@ -72,6 +79,19 @@ impl Recorder {
     /// As [`Recorder::record`], for a frame whose bytes stand for it in the digest.
     pub fn record_frame(&self, what: What, bytes: &[u8]) {
         self.book().write(&self.agenda, what, bytes);
+    }
+
+    /// Writes down what was done backstage, if that is recorded. The digest knows nothing of it.
+    pub fn record_deed(&self, deed: Deed) {
+        if self.recording == Recording::Stage {
+            return;
+        }
+        let at = self.agenda.now();
+        let mut book = self.book();
+        if book.backstage.deeds.len() < DEEDS_MAX {
+            let after = book.history.moments.len();
+            book.backstage.deeds.push(Behind { at, after, deed });
+        }
     }
 
     /// Writes down that a rule was broken.
@@ -116,6 +136,7 @@ impl Recorder {
         let counts = std::mem::take(&mut book.counts);
         Recorded {
             history: std::mem::take(&mut book.history),
+            backstage: std::mem::take(&mut book.backstage),
             digest: book.digest.digest128(),
             counts: counts
                 .into_iter()

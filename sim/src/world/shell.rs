@@ -26,6 +26,7 @@ use crate::world::link::SimLink;
 use crate::world::net::Port;
 use crate::world::poison::Sent;
 use crate::world::stream::SimStream;
+use crate::world::wiretap::LinkTap;
 use crate::world::world::World;
 
 /// How one life of a server ended by itself.
@@ -87,7 +88,11 @@ impl SimShell {
         let stream = SimStream::new(self.world.net.clone(), number, side);
         let name = format!("link.{}.{number}", self.server);
         let random = self.world.streams.fork(&name);
-        SimLink::new(stream).shuffled(self.world.shuffle, random)
+        let tap = self.world.wiretap.clone();
+        let tap = tap.map(|wiretap| LinkTap::new(wiretap, self.server, number, side));
+        SimLink::new(stream)
+            .shuffled(self.world.shuffle, random)
+            .tapped(tap)
     }
 }
 
@@ -164,6 +169,9 @@ impl Shell for SimShell {
     }
 
     fn observe_recovered(&self, recovered: &Recovered) {
+        if let Some(wiretap) = &self.world.wiretap {
+            wiretap.begins(self.server);
+        }
         self.record(witness::recovered(self.server, recovered));
     }
 
@@ -174,6 +182,9 @@ impl Shell for SimShell {
                 name: "suspected",
                 detail: format!("server-{server}"),
             });
+        }
+        if let Some(wiretap) = &self.world.wiretap {
+            wiretap.input(self.server, input);
         }
         let mut witness = self.witness.lock().expect("no panic within");
         witness.input(input, |what| self.record(what));
@@ -186,6 +197,9 @@ impl Shell for SimShell {
     fn observe_effect(&self, _: Now, effect: &Effect) {
         if let Effect::Note(event) = effect {
             self.world.reign.said(self.server, event);
+        }
+        if let Some(wiretap) = &self.world.wiretap {
+            wiretap.effect(self.server, effect);
         }
         let mut witness = self.witness.lock().expect("no panic within");
         witness.effect(effect, |what| self.record(what));

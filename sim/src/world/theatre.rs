@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use madsim::task::spawn;
 
+use crate::backstage::Recording;
 use crate::history::What;
 use crate::plan::{Expects, Heals, Plan};
 use crate::world::blows::Means;
@@ -19,11 +20,16 @@ const CURTAIN: Duration = Duration::from_millis(1);
 
 /// Plays `story`; what was recorded, and how long it took in true time. To be called inside the
 /// runtime.
-pub async fn play<F>(plan: &Plan, seed: u64, story: impl FnOnce(Stage) -> F) -> (Recorded, Duration)
+pub async fn play<F>(
+    plan: &Plan,
+    seed: u64,
+    recording: Recording,
+    story: impl FnOnce(Stage) -> F,
+) -> (Recorded, Duration)
 where
     F: Future<Output = ()> + 'static,
 {
-    let world = World::new(plan, seed);
+    let world = World::new(plan, seed, recording);
     let driver = spawn(world.agenda.clone().drive());
     let stage = Stage::new(world.clone(), plan);
     let (house, ends) = House::new(&world, plan);

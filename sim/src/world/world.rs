@@ -1,5 +1,6 @@
 //! What everything in a simulated world shares: time, network, randomness, and the record.
 
+use crate::backstage::Recording;
 use crate::plan::Plan;
 use crate::random::Streams;
 use crate::world::agenda::Agenda;
@@ -7,6 +8,7 @@ use crate::world::net::Net;
 use crate::world::poison::Poison;
 use crate::world::record::Recorder;
 use crate::world::reign::Reign;
+use crate::world::wiretap::Wiretap;
 
 /// A handle; all clones are the same world.
 #[derive(Clone)]
@@ -15,6 +17,8 @@ pub struct World {
     pub agenda: Agenda,
     /// What happened.
     pub recorder: Recorder,
+    /// What follows the messages between servers, if anybody wants to know.
+    pub wiretap: Option<Wiretap>,
     /// The network.
     pub net: Net,
     /// What is done to the gossip.
@@ -29,11 +33,14 @@ pub struct World {
 
 impl World {
     /// An empty world with the weather of `plan`. Must be called inside the runtime.
-    pub fn new(plan: &Plan, seed: u64) -> World {
+    pub fn new(plan: &Plan, seed: u64, recording: Recording) -> World {
         let agenda = Agenda::new();
         let streams = Streams::new(seed);
+        let recorder = Recorder::new(agenda.clone(), recording);
+        let tapped = recording == Recording::Backstage;
         World {
-            recorder: Recorder::new(agenda.clone()),
+            wiretap: tapped.then(|| Wiretap::new(recorder.clone())),
+            recorder,
             net: Net::new(agenda.clone(), streams, &plan.network),
             poison: Poison::new(streams),
             agenda,
