@@ -43,6 +43,18 @@ fn every_scenario_is_green_and_deterministic() {
     }
 }
 
+/// What leads to planted bugs leads nowhere without them.
+#[test]
+fn every_trigger_is_green_without_its_mutant() {
+    let triggers = library().triggers().expect("readable triggers");
+    assert!(triggers.len() >= 10, "only {} triggers", triggers.len());
+    for entry in &triggers {
+        let plan = draw(&entry.scenario, 0);
+        let violations = play(&plan, 0).violations;
+        assert!(violations.is_empty(), "{}: {violations:?}", plan.name);
+    }
+}
+
 /// Alone and beside others, in whichever thread: the same plan and seed give the same digest; and
 /// another seed gives another one.
 #[test]

@@ -25,6 +25,7 @@ pub mod random;
 pub mod reference;
 pub mod run;
 pub mod scenario;
+pub mod score;
 pub mod soundness;
 pub mod span;
 pub mod stopwatch;

@@ -11,6 +11,8 @@ use crate::scenario::{Refused, Scenario};
 const FOLDER: &str = "scenarios";
 /// Below that: what once went wrong.
 const REGRESSIONS: &str = "regressions";
+/// And what leads to planted bugs: found by name, and no part of [`Library::all`].
+const TRIGGERS: &str = "triggers";
 
 /// Why there is no scenario.
 #[derive(Debug, Error)]
@@ -92,13 +94,20 @@ impl Library {
         self.files()?.iter().map(|file| self.read(file)).collect()
     }
 
+    /// The scenarios that lead to planted bugs, in the order of their names.
+    pub fn triggers(&self) -> Result<Vec<Entry>, Unreadable> {
+        let files = self.trigger_files()?;
+        files.iter().map(|file| self.read(file)).collect()
+    }
+
     /// The scenario in this file, or with this name.
     pub fn open(&self, name: &str) -> Result<Entry, Unreadable> {
         let file = self.here.join(name);
         if file.is_file() {
             return self.read(&file);
         }
-        let files = self.files()?;
+        let mut files = self.files()?;
+        files.extend(self.trigger_files()?);
         let named = files.iter().find(|file| stem(file) == name);
         match named {
             Some(file) => self.read(file),
@@ -111,6 +120,11 @@ impl Library {
                     .join(", "),
             }),
         }
+    }
+
+    /// The workspace's root.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Where the plans of red seeds are saved.
@@ -133,6 +147,14 @@ impl Library {
             files.extend(files_in(&regressions)?);
         }
         Ok(files)
+    }
+
+    fn trigger_files(&self) -> Result<Vec<PathBuf>, Unreadable> {
+        let triggers = self.root.join(FOLDER).join(TRIGGERS);
+        match triggers.is_dir() {
+            true => files_in(&triggers),
+            false => Ok(Vec::new()),
+        }
     }
 
     fn read(&self, file: &Path) -> Result<Entry, Unreadable> {

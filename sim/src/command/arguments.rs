@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::failure::Failure;
 use crate::explore::options::ExploreOptions;
+use crate::score::options::ScoreOptions;
 use crate::timeline;
 
 /// Seeds of each scenario unless it is told otherwise: all the scenarios together, of which most
@@ -52,6 +53,8 @@ pub enum Command {
     },
     /// See every state of small ensembles, within bounds, and check what must hold in each
     Explore(ExploreOptions),
+    /// Plant real bugs, one after the other, and see which of them are caught
+    Score(ScoreOptions),
     /// Print the plan that a seed draws, which is a scenario itself
     Plan {
         /// A scenario file, or the bare name of a scenario

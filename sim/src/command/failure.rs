@@ -5,6 +5,7 @@ use std::io;
 
 use crate::explore::options::Unexplored;
 use crate::library::Unreadable;
+use crate::score::trouble::Trouble;
 
 /// Why a command ends without a verdict.
 pub enum Failure {
@@ -25,6 +26,15 @@ impl From<Unexplored> for Failure {
         match error {
             Unexplored::Input(message) => Failure::Input(message),
             Unexplored::Output(error) => Failure::Output(error),
+        }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Failure {
+        match trouble {
+            Trouble::Output(error) => Failure::Output(error),
+            trouble => Failure::Input(trouble.to_string()),
         }
     }
 }

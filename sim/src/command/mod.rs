@@ -20,6 +20,7 @@ use crate::explore::options::{self, Explored};
 use crate::library::{Entry, Library};
 use crate::performance::Perform;
 use crate::scenario;
+use crate::score::options::{Scored, score};
 use crate::verdict::Verdict;
 
 /// The exit code of bad input; also that of a command line that cannot be read.
@@ -57,6 +58,14 @@ fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<
             Ok(match explored {
                 Explored::Well => Verdict::Green,
                 Explored::Broken => Verdict::Red,
+            })
+        }
+        Some(Command::Score(options)) => {
+            let stop = stop_on_signals()?;
+            let scored = score(&options, library.root(), &stop, out)?;
+            Ok(match scored {
+                Scored::Well => Verdict::Green,
+                Scored::Badly => Verdict::Red,
             })
         }
         Some(Command::Plan { file, seed }) => {

@@ -1,0 +1,314 @@
+//! The command `cargo sim score`: which mutants, in which ways, for how long, and where the table
+//! is kept.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::score::catalogue::{impossible, uncovered};
+use crate::score::mutant::{Mutant, read_all};
+use crate::score::page::{Score, line, put_into};
+use crate::score::results::{Results, Standing, Tried};
+use crate::score::scratch::{Scratch, run};
+use crate::score::trial::{Tester, Way};
+use crate::score::trouble::Trouble;
+
+/// Where the mutants are, below the workspace's root.
+const FOLDER: &str = "tests/mutants";
+
+/// What is asked for.
+#[derive(Debug, Args)]
+pub struct ScoreOptions {
+    /// Parts of the names of mutants; all if none is named
+    pub names: Vec<String>,
+    /// Only see that every patch applies, and that every bug of the catalogue has one or a reason
+    #[arg(long, conflicts_with_all = ["rotate", "out"])]
+    check: bool,
+    /// Only so many mutants, others with every commit; each until one way has caught it as its
+    /// patch says
+    #[arg(long, value_name = "COUNT", conflicts_with = "out")]
+    rotate: Option<usize>,
+    /// The ways in which each is tried; all if it is left out
+    #[arg(long, value_delimiter = ',', value_enum)]
+    ways: Vec<Way>,
+    /// Processor time for each way of each mutant
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration,
+          default_value = "60s")]
+    lasts: Duration,
+    /// Only mutants of which the wanted ways were not tried yet, by what is kept
+    #[arg(long, requires = "out")]
+    missing: bool,
+    /// Keep the table in this page, such as docs/score.md; what it is made of is kept beside it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What it comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scored {
+    /// Everything is as it should be.
+    Well,
+    /// A mutant got away, a harmless one did not, or a patch does not apply.
+    Badly,
+}
+
+/// Tries mutants, and tells what came of it.
+///
+/// # Errors
+/// If a mutant cannot be built, or files cannot be read or written.
+pub fn score(
+    options: &ScoreOptions,
+    root: &Path,
+    stop: &AtomicBool,
+    out: &mut dyn Write,
+) -> Result<Scored, Trouble> {
+    let mutants = read_all(&root.join(FOLDER))?;
+    let chosen = choose(options, &mutants, root)?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = root.join(target.unwrap_or_else(|| PathBuf::from("target")));
+    let mut scratch = Scratch::of(root, &target)?;
+    if options.check {
+        return check(&mut scratch, &mutants, &chosen, out);
+    }
+    let mut session = Session {
+        options,
+        tester_folder: target.join("score/red"),
+        scratch,
+        kept: Kept::read(options.out.as_deref())?,
+        width: chosen
+            .iter()
+            .map(|mutant| mutant.name.len())
+            .max()
+            .unwrap_or(0),
+        stamp: Stamp::now(root)?,
+    };
+    let mut scored = Scored::Well;
+    for mutant in chosen {
+        if stop.load(Ordering::Relaxed) {
+            say(
+                out,
+                "Stopped before the end: this is what was learnt until then.",
+            )?;
+            break;
+        }
+        if session.attempt(mutant, out)? == Scored::Badly {
+            scored = Scored::Badly;
+        }
+        session.kept.write(&mutants, root)?;
+    }
+    session.kept.write(&mutants, root)?;
+    Ok(scored)
+}
+
+fn say(out: &mut dyn Write, text: &str) -> Result<(), Trouble> {
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(Trouble::Output)
+}
+
+/// Which mutants are meant.
+fn choose<'a>(
+    options: &ScoreOptions,
+    mutants: &'a [Mutant],
+    root: &Path,
+) -> Result<Vec<&'a Mutant>, Trouble> {
+    let is_named = |mutant: &&Mutant| {
+        let names = &options.names;
+        names.is_empty() || names.iter().any(|name| mutant.name.contains(name))
+    };
+    let named: Vec<&Mutant> = mutants.iter().filter(is_named).collect();
+    if named.is_empty() {
+        return Err(Trouble::Input("no mutant has such a name".to_owned()));
+    }
+    let Some(count) = options.rotate else {
+        return Ok(named);
+    };
+    // With every commit the next handful, so that all have their turn.
+    let counted = run(git(root).args(["rev-list", "--count", "HEAD"]))?;
+    let commits = String::from_utf8_lossy(&counted.stdout).trim().to_owned();
+    let commits: usize = commits.parse().map_err(|_| {
+        Trouble::Input(format!(
+            "git counts `{commits}` commits, which is no number"
+        ))
+    })?;
+    let first = commits.wrapping_mul(count) % named.len();
+    let turn = named
+        .iter()
+        .cycle()
+        .skip(first)
+        .take(count.min(named.len()));
+    Ok(turn.copied().collect())
+}
+
+/// Does every patch apply, and has every bug one, or a reason why there can be none?
+fn check(
+    scratch: &mut Scratch,
+    mutants: &[Mutant],
+    chosen: &[&Mutant],
+    out: &mut dyn Write,
+) -> Result<Scored, Trouble> {
+    let mut scored = Scored::Well;
+    for mutant in chosen {
+        if let Err(trouble) = scratch.apply(mutant) {
+            scored = Scored::Badly;
+            say(out, &format!("{} does not apply: {trouble}", mutant.name))?;
+        }
+        scratch.refresh()?;
+    }
+    let impossible = impossible(&scratch.root().join(FOLDER))?;
+    for id in uncovered(mutants, &impossible) {
+        scored = Scored::Badly;
+        say(out, &format!("{id} has no mutant, and no reason is given"))?;
+    }
+    let (tried, impossible) = (chosen.len(), impossible.len());
+    say(
+        out,
+        &format!("{tried} patches tried, {impossible} kinds of bugs are impossible"),
+    )?;
+    Ok(scored)
+}
+
+fn git(root: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.current_dir(root);
+    git
+}
+
+/// When, and of what.
+struct Stamp {
+    date: String,
+    commit: String,
+}
+
+impl Stamp {
+    fn now(root: &Path) -> Result<Stamp, Trouble> {
+        let date = run(Command::new("date").args(["-u", "+%F"]))?;
+        let commit = run(git(root).args(["describe", "--always", "--dirty"]))?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        Ok(Stamp {
+            date: text(&date.stdout),
+            commit: text(&commit.stdout),
+        })
+    }
+}
+
+/// What is kept between runs.
+struct Kept {
+    page: Option<PathBuf>,
+    results: Results,
+}
+
+impl Kept {
+    fn read(page: Option<&Path>) -> Result<Kept, Trouble> {
+        let results = match page {
+            Some(page) => Results::read(&page.with_extension("toml"))?,
+            None => Results::default(),
+        };
+        let page = page.map(Path::to_owned);
+        Ok(Kept { page, results })
+    }
+
+    fn write(&mut self, mutants: &[Mutant], root: &Path) -> Result<(), Trouble> {
+        let Some(page) = &self.page else {
+            return Ok(());
+        };
+        // What became of mutants that are gone is no news.
+        let known: BTreeMap<&str, &Mutant> = mutants
+            .iter()
+            .map(|mutant| (mutant.name.as_str(), mutant))
+            .collect();
+        self.results
+            .mutant
+            .retain(|name, _| known.contains_key(name.as_str()));
+        self.results.write(&page.with_extension("toml"))?;
+        let impossible = impossible(&root.join(FOLDER))?;
+        let score = Score {
+            mutants,
+            impossible: &impossible,
+            results: &self.results,
+        };
+        let before = fs::read_to_string(page).map_err(Trouble::file(page))?;
+        let after = put_into(&before, &score.markdown())
+            .ok_or_else(|| Trouble::nonsense(page, "it has no place for a score"))?;
+        fs::write(page, after).map_err(Trouble::file(page))
+    }
+}
+
+/// One run of the command.
+struct Session<'a> {
+    options: &'a ScoreOptions,
+    tester_folder: PathBuf,
+    scratch: Scratch,
+    kept: Kept,
+    width: usize,
+    stamp: Stamp,
+}
+
+impl Session<'_> {
+    /// Tries one mutant in the ways that are wanted.
+    fn attempt(&mut self, mutant: &Mutant, out: &mut dyn Write) -> Result<Scored, Trouble> {
+        let ways = self.wanted(mutant);
+        if ways.is_empty() {
+            return Ok(Scored::Well);
+        }
+        let tester = Tester {
+            simulator: self.scratch.simulator(mutant)?,
+            root: self.scratch.root(),
+            folder: self.tester_folder.clone(),
+            busy_max: self.options.lasts,
+        };
+        let mut tried = Tried {
+            digest: mutant.digest.clone(),
+            date: self.stamp.date.clone(),
+            commit: self.stamp.commit.clone(),
+            ..Tried::default()
+        };
+        let mut is_as_named = mutant.is_harmless();
+        for way in ways {
+            let trial = tester.attempt(mutant, way)?;
+            let broken = trial.as_ref().map_or(&[][..], |trial| &trial.broken);
+            is_as_named |= mutant.is_named_among(broken);
+            tried.set(way, trial);
+            if self.options.rotate.is_some() && is_as_named && !mutant.is_harmless() {
+                break;
+            }
+        }
+        self.kept.results.keep(mutant, tried);
+        say(out, &line(mutant, &self.kept.results, self.width))?;
+        let is_well = matches!(
+            self.kept.results.standing(mutant),
+            Standing::Caught | Standing::RightlyGreen
+        );
+        if is_well && !is_as_named {
+            say(out, "  caught by others than its patch names")?;
+        }
+        Ok(match is_well && is_as_named {
+            true => Scored::Well,
+            false => Scored::Badly,
+        })
+    }
+
+    fn wanted(&self, mutant: &Mutant) -> Vec<Way> {
+        let asked = match self.options.ways.is_empty() {
+            true => Way::ALL.to_vec(),
+            false => self.options.ways.clone(),
+        };
+        let known = self.kept.results.of(mutant);
+        let is_new = |way: &Way| known.is_none_or(|tried| tried.by(*way).is_none());
+        let is_given = |way: &Way| match way {
+            Way::Trigger => mutant.trigger.is_some(),
+            Way::Swarm => true,
+            Way::Explorer => mutant.explore.is_some(),
+        };
+        let wanted = asked.into_iter().filter(is_given);
+        wanted
+            .filter(|way| !self.options.missing || is_new(way))
+            .collect()
+    }
+}

@@ -1,0 +1,166 @@
+//! A scratch copy of the working tree, into which one mutant after the other is patched, and in
+//! which the simulator is built with it.
+//!
+//! The copy's build shares the directory of the working tree's own, and its quick profile (`dev`),
+//! so that the crates of others are built once, and of ours what a patch touches. A simulator that
+//! was built is kept, under a name that says of which patch and which sources it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::score::mutant::Mutant;
+use crate::score::trouble::Trouble;
+
+/// What the simulator is built of.
+const SOURCES: [&str; 6] = ["core/", "server/", "client/", "sim/", "Cargo.", ".cargo/"];
+
+/// Simulators that are kept, each of some dozen megabytes.
+const KEPT_MAX: usize = 150;
+
+/// The scratch copy.
+#[derive(Debug)]
+pub struct Scratch {
+    root: PathBuf,
+    target: PathBuf,
+    copy: PathBuf,
+    /// Of the sources.
+    digest: u64,
+}
+
+impl Scratch {
+    /// Makes the copy what the working tree at `root` is.
+    ///
+    /// # Errors
+    /// If git or the file system fails.
+    pub fn of(root: &Path, target: &Path) -> Result<Scratch, Trouble> {
+        let mut scratch = Scratch {
+            root: root.to_owned(),
+            target: target.to_owned(),
+            copy: target.join("score/copy"),
+            digest: 0,
+        };
+        fs::create_dir_all(&scratch.copy).map_err(Trouble::file(&scratch.copy))?;
+        scratch.refresh()?;
+        Ok(scratch)
+    }
+
+    /// Copies what git knows of the working tree, so that uncommitted changes are tried, too, and
+    /// whatever a patch has changed is as it was.
+    ///
+    /// # Errors
+    /// If git or the file system fails.
+    pub fn refresh(&mut self) -> Result<(), Trouble> {
+        let known = ["ls-files", "--cached", "--others", "--exclude-standard"];
+        let listed = run(Command::new("git").current_dir(&self.root).args(known))?;
+        let mut digest = Xxh3::new();
+        for name in String::from_utf8_lossy(&listed.stdout).lines() {
+            let (from, to) = (self.root.join(name), self.copy.join(name));
+            let Ok(bytes) = fs::read(&from) else {
+                // It was removed and git has not been told.
+                continue;
+            };
+            if SOURCES.iter().any(|source| name.starts_with(source)) {
+                digest.update(name.as_bytes());
+                digest.update(&bytes);
+            }
+            // What is equal keeps its time of change, so that the build can be used again.
+            if fs::read(&to).is_ok_and(|there| there == bytes) {
+                continue;
+            }
+            let folder = to.parent().expect("a file lies in a folder");
+            fs::create_dir_all(folder).map_err(Trouble::file(folder))?;
+            fs::write(&to, bytes).map_err(Trouble::file(&to))?;
+        }
+        self.digest = digest.digest();
+        Ok(())
+    }
+
+    /// Patches the mutant into the copy.
+    ///
+    /// # Errors
+    /// If its patch does not apply.
+    pub fn apply(&self, mutant: &Mutant) -> Result<(), Trouble> {
+        let mut git = Command::new("git");
+        // The copy lies inside the repository; without this git would apply to the outer one.
+        let ceiling = self.copy.parent().expect("a folder below another");
+        git.current_dir(&self.copy)
+            .env("GIT_CEILING_DIRECTORIES", ceiling)
+            .args(["apply", "--unidiff-zero"])
+            .arg(&mutant.patch);
+        run(&mut git).map(drop)
+    }
+
+    /// The simulator with the mutant in it.
+    ///
+    /// # Errors
+    /// If the patch does not apply, or what it makes cannot be built.
+    pub fn simulator(&mut self, mutant: &Mutant) -> Result<PathBuf, Trouble> {
+        let kept = self.target.join("score/simulators");
+        let (name, patch, sources) = (&mutant.name, &mutant.digest, self.digest);
+        let simulator = kept.join(format!("{name}-{patch}-{sources:016x}"));
+        if simulator.exists() {
+            return Ok(simulator);
+        }
+        fs::create_dir_all(&kept).map_err(Trouble::file(&kept))?;
+        make_room(&kept)?;
+        self.apply(mutant)?;
+        let built = self.build();
+        self.refresh()?;
+        built?;
+        let from = self.target.join("debug/althing-sim");
+        let arriving = simulator.with_extension("arriving");
+        fs::copy(&from, &arriving).map_err(Trouble::file(&from))?;
+        fs::rename(&arriving, &simulator).map_err(Trouble::file(&arriving))?;
+        Ok(simulator)
+    }
+
+    fn build(&self) -> Result<(), Trouble> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo
+            .current_dir(&self.copy)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_INCREMENTAL", "1")
+            .env("CARGO_PROFILE_DEV_STRIP", "true")
+            .args(["build", "--quiet", "--package", "althing-sim"])
+            .args(["--bin", "althing-sim"]);
+        run(&mut cargo).map(drop)
+    }
+
+    /// The working tree.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// Removes the simulators that were built the longest time ago.
+fn make_room(folder: &Path) -> Result<(), Trouble> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Trouble::file(folder))? {
+        let entry = entry.map_err(Trouble::file(folder))?;
+        let built = entry.metadata().and_then(|data| data.modified());
+        kept.push((built.map_err(Trouble::file(&entry.path()))?, entry.path()));
+    }
+    kept.sort();
+    let needless = (kept.len() + 1).saturating_sub(KEPT_MAX);
+    for (_, path) in kept.into_iter().take(needless) {
+        fs::remove_file(&path).map_err(Trouble::file(&path))?;
+    }
+    Ok(())
+}
+
+/// Runs a program to its end, which must be a good one.
+pub fn run(command: &mut Command) -> Result<Output, Trouble> {
+    let output = command.output();
+    let failed = |told: String| Trouble::Program {
+        program: format!("{command:?}"),
+        told,
+    };
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(output),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())),
+    }
+}
