@@ -12,7 +12,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("server", &["core"]),
     ("client", &["core"]),
-    ("sim", &["core", "server", "client"]),
+    ("sim/macros", &[]),
+    ("sim", &["core", "server", "client", "sim/macros"]),
     ("tests", &["core", "server", "client", "sim"]),
     ("bench", &["core", "client"]),
 ];
@@ -109,7 +110,7 @@ fn arrows_between_crates_point_down() {
         for (other, _) in CRATES {
             let package = match *other {
                 "server" => "althing".to_owned(),
-                other => format!("althing-{other}"),
+                other => format!("althing-{}", other.replace('/', "-")),
             };
             let depends = manifest.lines().any(|line| {
                 let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();

@@ -24,9 +24,17 @@ pub const MOMENTS: &[&str] = &[
 ];
 
 /// Every name on which a fault can be cued, and which a scenario can want to be reached.
-pub fn names(workload: &Workload) -> Vec<&'static str> {
+pub fn names(workload: &Workload) -> Vec<&str> {
     let kinds = Kind::ALL.map(Kind::name);
-    [marks(workload), MOMENTS, Event::NAMES, &kinds].concat()
+    let own = own_faults(workload).iter().map(String::as_str).collect();
+    [
+        marks(workload),
+        own,
+        MOMENTS.into(),
+        Event::NAMES.into(),
+        kinds.into(),
+    ]
+    .concat()
 }
 
 /// The names of the clients of a story that are there from its beginning.
@@ -62,30 +70,40 @@ pub fn clients(workload: &Workload) -> Vec<String> {
             clients.extend(named(&["operator"]));
             clients.extend(numbered("reader", *readers));
         }
+        Workload::Service { processes, .. } => clients.extend_from_slice(processes),
     }
     clients
 }
 
 /// The parts of a story: names for whoever plays them when a fault falls.
-pub fn parts(workload: &Workload) -> &'static [&'static str] {
+pub fn parts(workload: &Workload) -> Vec<&str> {
     match workload {
-        Workload::Shard { .. } => &["master"],
-        Workload::Lock { .. } => &["holder"],
-        Workload::ServiceTree { .. } | Workload::Rollout { .. } | Workload::Mix { .. } => &[],
+        Workload::Shard { .. } => vec!["master"],
+        Workload::Lock { .. } => vec!["holder"],
+        Workload::ServiceTree { .. } | Workload::Rollout { .. } | Workload::Mix { .. } => vec![],
+        Workload::Service { parts, .. } => parts.iter().map(String::as_str).collect(),
+    }
+}
+
+/// The faults that a test has of its own.
+pub fn own_faults(workload: &Workload) -> &[String] {
+    match workload {
+        Workload::Service { faults, .. } => faults,
+        _ => &[],
     }
 }
 
 /// The marks that the clients of a story can reach.
-pub fn marks(workload: &Workload) -> &'static [&'static str] {
+pub fn marks(workload: &Workload) -> Vec<&str> {
     match workload {
-        Workload::ServiceTree { .. } => &[
+        Workload::ServiceTree { .. } => vec![
             "tree-built",
             "tree-changed",
             "copy-told",
             "copies-agree",
             "reader-quiet",
         ],
-        Workload::Shard { .. } => &[
+        Workload::Shard { .. } => vec![
             "master-elected",
             "master-lost",
             "master-seen",
@@ -94,13 +112,14 @@ pub fn marks(workload: &Workload) -> &'static [&'static str] {
             "everybody-uses-new-master",
             "stale-write-refused",
         ],
-        Workload::Lock { .. } => &["lock-granted", "lock-lost", "stale-write-refused"],
-        Workload::Rollout { .. } => &[
+        Workload::Lock { .. } => vec!["lock-granted", "lock-lost", "stale-write-refused"],
+        Workload::Rollout { .. } => vec![
             "rolled-out",
             "rollout-refused",
             "check-overtaken",
             "seen-whole",
         ],
-        Workload::Mix { .. } => &["multi-done", "session-lost"],
+        Workload::Mix { .. } => vec!["multi-done", "session-lost"],
+        Workload::Service { marks, .. } => marks.iter().map(String::as_str).collect(),
     }
 }

@@ -41,17 +41,18 @@ pub fn draw(scenario: &Scenario, seed: u64) -> Plan {
 fn draw_faults(plan: &mut Plan, swarm: &Swarm, seed: u64) {
     let mut drawn: Vec<(Duration, Fault)> = Vec::new();
     let breakable = breakable(plan, seed);
-    for kind in chosen_kinds(swarm, seed) {
-        if plan.servers < kind.servers_min() {
+    for lot in chosen(swarm, seed) {
+        if plan.servers < lot.kind.servers_min() {
             continue;
         }
         let mut draw = Draw {
             plan,
             breakable: &breakable,
-            ranges: swarm.faults[&kind].or(kind.ranges()),
-            stream: Streams::new(seed).fork(&format!("faults.{}", kind.name())),
+            own: lot.own,
+            ranges: lot.ranges.or(lot.kind.ranges()),
+            stream: lot.stream(seed, ""),
         };
-        drawn.extend(draw.faults(kind));
+        drawn.extend(draw.faults(lot.kind));
     }
     let rots = |(_, fault): &(Duration, Fault)| matches!(fault.what, FaultKind::BitRot { .. });
     if plan.minority() == 0 && drawn.iter().any(rots) {
@@ -96,25 +97,57 @@ fn shuffle(servers: &mut [u8], stream: &mut Stream) {
     }
 }
 
-/// The kinds that this seed enables. Each kind's lot comes from a stream of its own.
-fn chosen_kinds(swarm: &Swarm, seed: u64) -> Vec<Kind> {
+/// What a seed enables or not: a kind, or a fault of the test's own.
+#[derive(Clone, Copy)]
+struct Lot<'a> {
+    kind: Kind,
+    own: &'a str,
+    ranges: &'a Ranges,
+}
+
+impl<'a> Lot<'a> {
+    /// Everything that a seed can enable.
+    fn all(swarm: &'a Swarm) -> impl Iterator<Item = Lot<'a>> {
+        let kinds = swarm.faults.iter().map(|(kind, ranges)| Lot {
+            kind: *kind,
+            own: "",
+            ranges,
+        });
+        kinds.chain(swarm.own.iter().map(|(own, ranges)| Lot {
+            kind: Kind::Own,
+            own,
+            ranges,
+        }))
+    }
+
+    /// A stream of its own.
+    fn stream(&self, seed: u64, purpose: &str) -> Stream {
+        let (kind, own) = (self.kind.name(), self.own);
+        let name = match own.is_empty() {
+            true => format!("faults.{kind}{purpose}"),
+            false => format!("faults.{kind}.{own}{purpose}"),
+        };
+        Streams::new(seed).fork(&name)
+    }
+
+    fn chance(&self) -> f64 {
+        self.ranges.chance.unwrap_or(CHANCE)
+    }
+}
+
+/// What this seed enables. The lot of each comes from a stream of its own.
+fn chosen(swarm: &Swarm, seed: u64) -> Vec<Lot<'_>> {
     let mode = Streams::new(seed).fork("faults.mode").unit();
     if mode < swarm.calm {
         return Vec::new();
     }
-    let lot = |kind: Kind| {
-        Streams::new(seed)
-            .fork(&format!("faults.{}.lot", kind.name()))
-            .unit()
-    };
-    let kinds = swarm.faults.iter();
-    let open = kinds.filter(|(_, ranges)| ranges.chance.unwrap_or(CHANCE) > 0.0);
+    let drawn = |lot: &Lot<'_>| lot.stream(seed, ".lot").unit();
+    let open = Lot::all(swarm).filter(|lot| lot.chance() > 0.0);
     if mode < swarm.calm + swarm.single {
-        let lowest = open.min_by(|(a, _), (b, _)| lot(**a).total_cmp(&lot(**b)));
-        return lowest.map(|(kind, _)| *kind).into_iter().collect();
+        let lowest = open.min_by(|a, b| drawn(a).total_cmp(&drawn(b)));
+        return lowest.into_iter().collect();
     }
-    let enabled = open.filter(|(kind, ranges)| lot(**kind) < ranges.chance.unwrap_or(CHANCE));
-    enabled.map(|(kind, _)| *kind).collect()
+    open.filter(|lot| drawn(lot) < lot.chance()).collect()
 }
 
 /// How likely a seed enables a kind, unless the scenario says otherwise.
@@ -133,6 +166,8 @@ fn subset(all: u8, most: u8, stream: &mut Stream) -> Vec<u8> {
 struct Draw<'a> {
     plan: &'a Plan,
     breakable: &'a BTreeSet<u8>,
+    /// Which of the test's own faults.
+    own: &'a str,
     ranges: Ranges,
     stream: Stream,
 }
@@ -277,6 +312,10 @@ impl Draw<'_> {
             Kind::ClockDrift => FaultKind::ClockDrift {
                 server: self.which(),
                 ppm: i32::try_from(self.number(self.ranges.ppm)).expect("drifts are checked"),
+            },
+            Kind::Own => FaultKind::Own {
+                name: self.own.to_owned(),
+                lasts: Some(self.span(self.ranges.lasts)),
             },
             Kind::SlowDisk | Kind::FullDisk | Kind::SyncError | Kind::BitRot | Kind::LostDisk => {
                 return self.of_disks(kind);

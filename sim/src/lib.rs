@@ -6,6 +6,8 @@ compile_error!(
      variable overrides that file: unset it, or add `--cfg madsim` to it."
 );
 
+pub use althing_sim_macros::test;
+
 pub mod backstage;
 pub mod campaign;
 pub mod cast;
@@ -31,9 +33,11 @@ pub mod span;
 pub mod stopwatch;
 pub mod swarm;
 pub mod telling;
+pub mod testbed;
 pub mod timeline;
 pub mod vacancy;
 pub mod verdict;
+pub mod whereabouts;
 pub mod witness;
 pub mod workload;
 pub mod world;

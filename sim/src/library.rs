@@ -268,7 +268,7 @@ mod tests {
             change_every: Span::secs(1),
         };
         for workload in [plan.workload, mix, rollout, shard, tree] {
-            let parts = cast::parts(&workload).iter().map(|part| (*part).to_owned());
+            let parts = cast::parts(&workload).into_iter().map(str::to_owned);
             let names = cast::names(&workload).into_iter().map(str::to_owned);
             let clients = cast::clients(&workload).into_iter();
             // The first of many stands for the others.

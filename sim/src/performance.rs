@@ -8,7 +8,7 @@ use crate::campaign::Outcome;
 use crate::check;
 use crate::history::{History, Violation};
 use crate::plan::Plan;
-use crate::run;
+use crate::run::{self, Run};
 use crate::world::caught;
 
 /// One run, with its history.
@@ -31,7 +31,11 @@ pub fn perform(plan: &Plan, seed: u64) -> Performance {
 
 /// As [`perform`], with so much written down; what happens is the same.
 pub fn perform_recorded(plan: &Plan, seed: u64, recording: Recording) -> Performance {
-    let run = run::run_recorded(plan, seed, recording);
+    judged(plan, run::run_recorded(plan, seed, recording))
+}
+
+/// A run of `plan`, with what the checkers make of it.
+pub fn judged(plan: &Plan, run: Run) -> Performance {
     let mut violations = run.violations;
     let checked = catch_unwind(AssertUnwindSafe(|| check::check(plan, &run.history)));
     violations.extend(checked.unwrap_or_else(|payload| {

@@ -133,6 +133,23 @@ pub enum Workload {
         /// The session time-out that everybody asks for.
         session: Span,
     },
+    /// A test's own: the service that it tries on the bed ([`crate::testbed`]). Only the test can
+    /// play it, and it fills in what it has.
+    #[serde(rename_all = "kebab-case")]
+    Service {
+        /// Its processes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        processes: Vec<String>,
+        /// The parts that its processes play.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<String>,
+        /// The marks that it can reach.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        marks: Vec<String>,
+        /// Its own faults.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        faults: Vec<String>,
+    },
 }
 
 /// How packets fare when no fault is in force.
@@ -506,6 +523,14 @@ pub enum FaultKind {
         /// In millionths: 500 is too fast by 0.05 %.
         ppm: i32,
     },
+    /// A fault of the test's own: what it does stands in the test ([`crate::testbed`]).
+    Own {
+        /// By the name that the test gave it.
+        name: String,
+        /// For how long; until the second act if it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lasts: Option<Span>,
+    },
 }
 
 /// One way or both.
@@ -553,7 +578,8 @@ impl Plan {
 }
 
 impl FaultKind {
-    /// The name by which verdicts count this fault.
+    /// The name by which verdicts count this fault; those of a test's own are counted by the names
+    /// that the test gave them.
     pub fn name(&self) -> &'static str {
         match self {
             FaultKind::Crash { .. } => "crash",
@@ -579,6 +605,7 @@ impl FaultKind {
             FaultKind::Reconfigure { .. } => "reconfigure",
             FaultKind::WallJump { .. } => "wall-jump",
             FaultKind::ClockDrift { .. } => "clock-drift",
+            FaultKind::Own { .. } => "own",
         }
     }
 }

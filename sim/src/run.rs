@@ -11,10 +11,10 @@ use crate::backstage::{Backstage, Recording};
 use crate::history::{History, Violation};
 use crate::outage::unavailable;
 use crate::plan::Plan;
+use crate::testbed::bed::Bed;
 use crate::vacancy::leaderless;
 use crate::workload;
 use crate::world::caught;
-use crate::world::stage::Stage;
 use crate::world::theatre;
 
 /// What came of a run.
@@ -50,9 +50,9 @@ pub fn run_recorded(plan: &Plan, seed: u64, recording: Recording) -> Run {
     run_story_recorded(plan, seed, recording, workload::perform)
 }
 
-/// Plays `story` on the stage that `plan` describes, in a thread of its own, since some state of
+/// Plays `story` on the bed that `plan` describes, in a thread of its own, since some state of
 /// the runtime beneath belongs to its thread.
-pub fn run_story<F>(plan: &Plan, seed: u64, story: impl FnOnce(Stage) -> F + Send) -> Run
+pub fn run_story<F>(plan: &Plan, seed: u64, story: impl FnOnce(Bed) -> F + Send) -> Run
 where
     F: Future<Output = ()> + 'static,
 {
@@ -64,7 +64,7 @@ pub fn run_story_recorded<F>(
     plan: &Plan,
     seed: u64,
     recording: Recording,
-    story: impl FnOnce(Stage) -> F + Send,
+    story: impl FnOnce(Bed) -> F + Send,
 ) -> Run
 where
     F: Future<Output = ()> + 'static,
@@ -118,7 +118,7 @@ mod tests {
     use crate::backstage::{Astray, Behind, Deed, MessageId};
     use crate::plan::{Fault, Heals, Weather};
     use crate::span::Span;
-    use crate::world::stage::Player;
+    use crate::testbed::bed::Process;
 
     const PLAN: &str = r#"
         name = "counters"
@@ -163,31 +163,31 @@ mod tests {
     }
 
     /// Two clients count in znodes of their own: each write must find what the one before it left.
-    async fn count(stage: Stage) {
+    async fn count(bed: Bed) {
         for number in 1..=2 {
-            let goal = std::sync::Mutex::new(Some(stage.goal(format!("counter {number}"))));
+            let goal = std::sync::Mutex::new(Some(bed.goal(format!("counter {number}"))));
             let goal = std::sync::Arc::new(goal);
-            stage.player(&format!("counter-{number}"), move |player| {
+            bed.process(&format!("counter-{number}"), move |process| {
                 let goal = goal.clone();
                 async move {
-                    while !player.stage().is_first_act_over() {
-                        if let Err(error) = count_in_a_session(&player).await {
-                            player.mark("session-lost", error.to_string());
+                    while !process.bed().are_faults_over() {
+                        if let Err(error) = count_in_a_session(&process).await {
+                            process.mark("session-lost", error.to_string());
                         }
                     }
-                    count_in_a_session(&player).await.expect("all is well");
+                    count_in_a_session(&process).await.expect("all is well");
                     let goal = goal.lock().expect("no panic").take();
                     goal.expect("reached once").reached();
                 }
             });
         }
-        stage.everybody_left().await;
+        bed.everybody_left().await;
     }
 
-    async fn count_in_a_session(player: &Player) -> Result<(), ClientError> {
-        let config = ClientConfig::new(player.stage().servers());
-        let client = Client::connect(player.runtime.clone(), config).await?;
-        let path = format!("/{}", player.name);
+    async fn count_in_a_session(process: &Process) -> Result<(), ClientError> {
+        let config = ClientConfig::new(process.bed().servers());
+        let client = Client::connect(process.runtime.clone(), config).await?;
+        let path = format!("/{}", process.name);
         client.ensure(&path).await?;
         let mut last = client.get_data(&path).await?.stat.version;
         for _ in 0..200 {
@@ -196,7 +196,7 @@ mod tests {
                     assert!(stat.version > last, "{} after {last}", stat.version);
                     last = stat.version;
                 }
-                Err(ClientError::ConnectionLoss) => player.mark("in-doubt", ""),
+                Err(ClientError::ConnectionLoss) => process.mark("in-doubt", ""),
                 Err(error) => return Err(error),
             }
             let here = client.get_data(&path).await;
@@ -309,9 +309,9 @@ mod tests {
 
     #[test]
     fn a_panic_of_a_player_is_a_violation() {
-        let run = run_story(&plan(), 6, |stage| async move {
-            stage.player("fool", |_| async { panic!("falls") });
-            stage.everybody_left().await;
+        let run = run_story(&plan(), 6, |bed| async move {
+            bed.process("fool", |_| async { panic!("falls") });
+            bed.everybody_left().await;
         });
         assert_eq!(run.violations.len(), 1);
         assert_eq!(run.violations[0].invariant, "A1 assertion");
@@ -319,8 +319,8 @@ mod tests {
 
     #[test]
     fn a_goal_that_is_missed_is_named() {
-        let run = run_story(&plan(), 7, |stage| async move {
-            let _goal = stage.goal("world peace");
+        let run = run_story(&plan(), 7, |bed| async move {
+            let _goal = bed.goal("world peace");
             std::future::pending::<()>().await;
         });
         assert_eq!(run.violations.len(), 1);

@@ -6,13 +6,14 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use crate::figures;
-use crate::key_path::{KeyPath, Step};
-use crate::plan::Plan;
+use crate::key_path::{KeyPath, Unsound};
+use crate::plan::{Plan, Workload};
 use crate::soundness::{check_plan, check_swarm};
 use crate::swarm::Swarm;
+use crate::whereabouts::{key_at, span_of};
 
 /// A scenario, as its file says it.
 #[derive(Clone, PartialEq, Debug)]
@@ -59,6 +60,45 @@ impl std::error::Error for Refused {}
 impl Scenario {
     /// Reads the text of the scenario file `file`, whose name without `.toml` is `name`.
     pub fn parse(text: &str, file: &str, name: &str) -> Result<Scenario, Refused> {
+        let draft = Draft::read(text, file, name)?;
+        if matches!(draft.plan.workload, Workload::Service { .. }) {
+            let message =
+                "is a test's own story, which only the test can play: see docs/testbed.md";
+            return Err(draft.refused(&KeyPath::new("workload.service"), message));
+        }
+        draft.checked()
+    }
+
+    /// Refuses what names something that does not exist, or has a figure beyond its limits.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn check(&self) -> Result<(), Unsound> {
+        check_plan(&self.plan)?;
+        match &self.swarm {
+            Some(swarm) => {
+                check_swarm(&self.plan, swarm)?;
+                figures::check_figures(&self.plan, &swarm.figures)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A scenario file that was read, and not yet checked.
+pub struct Draft<'a> {
+    text: &'a str,
+    file: &'a str,
+    document: Spanned<DeTable<'a>>,
+    /// What it says.
+    pub plan: Plan,
+    /// What a seed draws.
+    pub swarm: Option<Swarm>,
+}
+
+impl<'a> Draft<'a> {
+    /// Reads the text of the scenario file `file`, whose name without `.toml` is `name`.
+    pub fn read(text: &'a str, file: &'a str, name: &str) -> Result<Draft<'a>, Refused> {
         let document = DeTable::parse(text)
             .map_err(|error| refused(text, file, String::new(), error.span(), error.message()))?;
         let ungrammatical = |error: toml::de::Error| {
@@ -79,17 +119,31 @@ impl Scenario {
         if plan.name.is_empty() {
             plan.name = name.to_owned();
         }
-        let mut sound = check_plan(&plan);
-        if let Some(swarm) = &swarm {
-            sound = sound
-                .and_then(|()| check_swarm(&plan, swarm))
-                .and_then(|()| figures::check_figures(&plan, &swarm.figures));
+        Ok(Draft {
+            text,
+            file,
+            document,
+            plan,
+            swarm,
+        })
+    }
+
+    /// The scenario, if it is sound.
+    pub fn checked(self) -> Result<Scenario, Refused> {
+        let scenario = Scenario {
+            plan: self.plan.clone(),
+            swarm: self.swarm.clone(),
+        };
+        match scenario.check() {
+            Ok(()) => Ok(scenario),
+            Err(unsound) => Err(self.refused(&unsound.key, &unsound.message)),
         }
-        sound.map_err(|unsound| {
-            let span = span_of(document.get_ref(), &unsound.key);
-            refused(text, file, unsound.key.to_string(), span, &unsound.message)
-        })?;
-        Ok(Scenario { plan, swarm })
+    }
+
+    /// Why it is not taken, shown where that stands.
+    pub fn refused(&self, key: &KeyPath, message: &str) -> Refused {
+        let span = span_of(self.document.get_ref(), key);
+        refused(self.text, self.file, key.to_string(), span, message)
     }
 }
 
@@ -112,67 +166,6 @@ fn refused(
         // Multi-line messages of the parser would break the form of the report.
         message: message.replace('\n', "; "),
         source_line: source_line.to_owned(),
-    }
-}
-
-/// The longest path whose value encloses `span`.
-fn key_at(table: &DeTable<'_>, span: &Range<usize>) -> KeyPath {
-    let encloses = |outer: &Range<usize>| outer.start <= span.start && span.end <= outer.end;
-    let mut path = KeyPath::default();
-    for (key, value) in table {
-        let deeper = match value.get_ref() {
-            DeValue::Table(inner) => key_at(inner, span),
-            DeValue::Array(items) => key_in_array(items, span),
-            _ => KeyPath::default(),
-        };
-        let own = encloses(&key.span()) || encloses(&value.span());
-        if own || !deeper.0.is_empty() {
-            path.0.push(Step::Key(key.get_ref().to_string()));
-            path.0.extend(deeper.0);
-            return path;
-        }
-    }
-    path
-}
-
-fn key_in_array(items: &[Spanned<DeValue<'_>>], span: &Range<usize>) -> KeyPath {
-    for (index, item) in items.iter().enumerate() {
-        let deeper = match item.get_ref() {
-            DeValue::Table(inner) => key_at(inner, span),
-            DeValue::Array(inner) => key_in_array(inner, span),
-            _ => KeyPath::default(),
-        };
-        let own = item.span().start <= span.start && span.end <= item.span().end;
-        if own || !deeper.0.is_empty() {
-            let mut path = KeyPath(vec![Step::Item(index)]);
-            path.0.extend(deeper.0);
-            return path;
-        }
-    }
-    KeyPath::default()
-}
-
-/// Where a path stands in the text, as far as the file has it: a key that is missing is reported at
-/// its table.
-fn span_of(table: &DeTable<'_>, path: &KeyPath) -> Option<Range<usize>> {
-    let (first, rest) = path.0.split_first()?;
-    let Step::Key(name) = first else { return None };
-    let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
-    span_within(value, rest).or(Some(key.span()))
-}
-
-fn span_within(value: &Spanned<DeValue<'_>>, path: &[Step]) -> Option<Range<usize>> {
-    let (first, rest) = path.split_first()?;
-    match (first, value.get_ref()) {
-        (Step::Key(name), DeValue::Table(table)) => {
-            let (key, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
-            span_within(value, rest).or(Some(key.span()))
-        }
-        (Step::Item(index), DeValue::Array(items)) => {
-            let item = items.get(*index)?;
-            span_within(item, rest).or(Some(item.span()))
-        }
-        _ => None,
     }
 }
 

@@ -158,6 +158,8 @@ fn check_workload(workload: &Workload) -> Result<(), Unsound> {
             count("workload.mix.znodes", *znodes, ZNODES_MAX)?;
             within("workload.mix.session", *session, tiny, ACT_MAX)
         }
+        // The test judges what it declares itself.
+        Workload::Service { .. } => Ok(()),
     }
 }
 
@@ -272,6 +274,13 @@ fn check_fault(plan: &Plan, index: usize, fault: &Fault) -> Result<(), Unsound> 
             struck(server)?;
             magnitude(what.key("ppm"), i64::from(*ppm), DRIFT_PPM_MAX)
         }
+        FaultKind::Own { name, lasts } => {
+            check_own(plan, name, what.key("name"))?;
+            match lasts {
+                Some(lasts) => long("lasts", lasts),
+                None => Ok(()),
+            }
+        }
     }
 }
 
@@ -312,6 +321,16 @@ fn check_partition(plan: &Plan, fault: &FaultKind, what: &KeyPath) -> Result<(),
         Some(flaps) => within_at(what.key("flaps"), *flaps, FLAPS_MIN, ACT_MAX),
         None => Ok(()),
     }
+}
+
+fn check_own(plan: &Plan, name: &String, key: KeyPath) -> Result<(), Unsound> {
+    let faults = cast::own_faults(&plan.workload);
+    if !faults.contains(name) {
+        let faults = faults.join(", ");
+        let message = format!("the test has no fault `{name}` of its own; it has: {faults}");
+        return refuse(key, message);
+    }
+    Ok(())
 }
 
 fn check_members(
@@ -444,6 +463,11 @@ pub fn check_swarm(plan: &Plan, swarm: &Swarm) -> Result<(), Unsound> {
             );
         }
         check_ranges(plan, *kind, ranges, &here.key("faults").key(kind.name()))?;
+    }
+    for (name, ranges) in &swarm.own {
+        let here = here.key("own").key(name);
+        check_own(plan, name, here.clone())?;
+        check_ranges(plan, Kind::Own, ranges, &here)?;
     }
     Ok(())
 }

@@ -21,6 +21,9 @@ pub struct Swarm {
     /// The kinds of faults, each with its ranges.
     #[serde(default)]
     pub faults: BTreeMap<Kind, Ranges>,
+    /// The faults of a test's own, by the names that it gave them, each with its ranges.
+    #[serde(default)]
+    pub own: BTreeMap<String, Ranges>,
     /// A table of the plan's shape, with ranges in the place of figures.
     #[serde(default)]
     pub figures: toml::Table,
@@ -61,11 +64,14 @@ pub enum Kind {
     Reconfigure,
     WallJump,
     ClockDrift,
+    /// Those of a test's own. They stand in a table of their own, by their names.
+    #[serde(skip)]
+    Own,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Crash,
         Kind::Stop,
         Kind::RollingRestart,
@@ -89,6 +95,7 @@ impl Kind {
         Kind::Reconfigure,
         Kind::WallJump,
         Kind::ClockDrift,
+        Kind::Own,
     ];
 
     /// The kind of a fault.
@@ -124,6 +131,7 @@ impl Kind {
             Kind::Reconfigure => "reconfigure",
             Kind::WallJump => "wall-jump",
             Kind::ClockDrift => "clock-drift",
+            Kind::Own => "own",
         }
     }
 
@@ -227,6 +235,10 @@ impl Kind {
                 ..empty
             },
             Kind::Reconfigure => empty,
+            Kind::Own => Ranges {
+                lasts: Some(Between::spans(500, 10_000)),
+                ..empty
+            },
             Kind::WallJump => Ranges {
                 whom: servers,
                 by_ms: Some(Between::Two([-300_000, 300_000])),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::campaign::{Red, Tally};
+use crate::cast;
 use crate::plan::{Expects, Plan};
 use crate::scenario;
 
@@ -91,7 +92,9 @@ pub fn line(plan: &Plan, tally: &Tally, width: usize) -> String {
         ratio(tally),
     );
     let mut line = format!("{word:<8} {name:<width$}  {figures}");
-    let faults = tally.faults();
+    let mut faults = tally.faults();
+    let own = tally.reached(cast::own_faults(&plan.workload));
+    faults.extend(own.into_iter().filter(|(_, count)| *count > 0));
     let faults = match faults.is_empty() {
         true => "none".to_owned(),
         false => list(faults),

@@ -1,4 +1,4 @@
-//! What the players of a story let its teller know, outside the simulated world: the teller sees
+//! What the processes of a story let its teller know, outside the simulated world: the teller sees
 //! everything at once and at no cost, as no program in that world could.
 
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use althing_client::watch;
 
-use crate::world::stage::{Goal, Stage};
+use crate::testbed::bed::{Bed, Goal};
 
 /// How often the teller looks who has left for good, which nobody tells it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// A value that all of a story's players see and change. A handle: all clones are the same board.
+/// A value that all of a story's processes see and change. A handle: all clones are the same board.
 #[derive(Debug)]
 pub struct Board<T>(Arc<watch::Sender<T>>);
 
@@ -46,13 +46,13 @@ impl<T: Send + Sync + 'static> Board<T> {
 
     /// Ends when `holds`, which is also asked again every now and then: it may depend on who is
     /// still there.
-    pub async fn until_with(&self, stage: &Stage, mut holds: impl FnMut(&T) -> bool) {
+    pub async fn until_with(&self, bed: &Bed, mut holds: impl FnMut(&T) -> bool) {
         let mut shown = self.0.subscribe();
         while !holds(&shown.borrow_and_update()) {
             tokio::select! {
                 biased;
                 _changed = shown.changed() => {}
-                () = stage.sleep(LOOK_EVERY) => {}
+                () = bed.sleep(LOOK_EVERY) => {}
             }
         }
     }
@@ -61,12 +61,12 @@ impl<T: Send + Sync + 'static> Board<T> {
     /// back owes nothing any more.
     pub async fn until_paid(
         &self,
-        stage: &Stage,
+        bed: &Bed,
         mut debts: Vec<Debt>,
         done: impl Fn(&T, &str) -> bool,
     ) {
-        self.until_with(stage, |shown| {
-            let paid = |debt: &mut Debt| done(shown, &debt.who) || stage.is_down(&debt.who);
+        self.until_with(bed, |shown| {
+            let paid = |debt: &mut Debt| done(shown, &debt.who) || bed.is_down(&debt.who);
             for debt in debts.extract_if(.., paid) {
                 debt.goal.reached();
             }
@@ -76,19 +76,19 @@ impl<T: Send + Sync + 'static> Board<T> {
     }
 }
 
-/// A goal that one player has to reach.
+/// A goal that one process has to reach.
 pub struct Debt {
-    /// The player.
+    /// The process.
     pub who: Arc<str>,
     /// Its goal.
     pub goal: Goal,
 }
 
-/// The same goal for each of several players: `what` follows their names in the verdict.
-pub fn debts(stage: &Stage, names: &[Arc<str>], what: &str) -> Vec<Debt> {
+/// The same goal for each of several processes: `what` follows their names in the verdict.
+pub fn debts(bed: &Bed, names: &[Arc<str>], what: &str) -> Vec<Debt> {
     let debt = |who: &Arc<str>| Debt {
         who: Arc::clone(who),
-        goal: stage.goal(format!("{who} {what}")),
+        goal: bed.goal(format!("{who} {what}")),
     };
     names.iter().map(debt).collect()
 }

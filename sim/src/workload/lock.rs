@@ -13,11 +13,11 @@ use althing_client::recipes::hold::Hold;
 use althing_client::recipes::lock::Lock;
 use althing_client::runtime::Runtime;
 
+use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::persistence::{persevere, rest, sessions, while_holding};
 use crate::workload::store::GuardedStore;
 use crate::world::runtime::SimRuntime;
-use crate::world::stage::{Player, Stage};
 
 /// What the clients take turns with: only one of them may move money between shards.
 const LOCK: &str = "/payment/locks/transfer";
@@ -29,69 +29,77 @@ const HOLDER: &str = "holder";
 type Served = Board<BTreeSet<Arc<str>>>;
 
 /// Plays the story.
-pub async fn play(stage: &Stage, clients: u32, hold: Duration, session: Duration) {
+pub async fn play(bed: &Bed, clients: u32, hold: Duration, session: Duration) {
     let names = numbered("client", clients);
-    let owed = debts(stage, &names, "has the lock once more");
+    let owed = debts(bed, &names, "has the lock once more");
     let served = Served::new(BTreeSet::new());
     let store = GuardedStore::default();
     for name in &names {
         let (served, store) = (served.clone(), store.clone());
-        stage.player(name, move |player| {
-            take_turns(player, hold, session, served.clone(), store.clone())
+        bed.process(name, move |process| {
+            take_turns(process, hold, session, served.clone(), store.clone())
         });
     }
-    stage.first_act_over().await;
+    bed.faults_over().await;
     served
-        .until_paid(stage, owed, |served, name| served.contains(name))
+        .until_paid(bed, owed, |served, name| served.contains(name))
         .await;
 }
 
 async fn take_turns(
-    player: Player,
+    process: Process,
     hold: Duration,
     session: Duration,
     served: Served,
     store: GuardedStore,
 ) {
-    let sessions = sessions(&player, session);
+    let sessions = sessions(&process, session);
     loop {
-        let after_faults = player.stage().is_first_act_over();
-        persevere(&sessions, |client| take_turn(&player, client, hold, &store)).await;
+        let after_faults = process.bed().are_faults_over();
+        persevere(&sessions, |client| {
+            take_turn(&process, client, hold, &store)
+        })
+        .await;
         if after_faults {
             break;
         }
-        rest(&player.runtime).await;
+        rest(&process.runtime).await;
     }
     served.note(|served| {
-        served.insert(Arc::clone(&player.name));
+        served.insert(Arc::clone(&process.name));
     });
 }
 
 async fn take_turn(
-    player: &Player,
+    process: &Process,
     client: Client<SimRuntime>,
     duration: Duration,
     store: &GuardedStore,
 ) -> Result<(), ClientError> {
     let lock = Lock::new(&client, LOCK)?;
     let hold = lock.acquire().await?;
-    player.stage().role(HOLDER, &player.name);
-    player.mark("lock-granted", hold.token().to_string());
-    while_holding(player, LOCK, &hold, work(player, &hold, duration, store)).await;
+    process.bed().role(HOLDER, &process.name);
+    process.mark("lock-granted", hold.token().to_string());
+    while_holding(process, LOCK, &hold, work(process, &hold, duration, store)).await;
     if !hold.is_safe() {
-        player.mark("lock-lost", hold.token().to_string());
+        process.mark("lock-lost", hold.token().to_string());
     }
     hold.release().await
 }
 
 /// Two writes: one at once, and one whose way to the store takes half of the time, so that a holder
 /// that is paused meanwhile sends it without looking again.
-async fn work(player: &Player, hold: &Hold<SimRuntime>, duration: Duration, store: &GuardedStore) {
-    let runtime = &player.runtime;
-    store.write(player, hold.token());
+async fn work(
+    process: &Process,
+    hold: &Hold<SimRuntime>,
+    duration: Duration,
+    store: &GuardedStore,
+) {
+    let runtime = &process.runtime;
+    store.write(process, hold.token());
     runtime.sleep(duration / 2).await;
     if hold.is_safe() {
         runtime.sleep(duration / 2).await;
-        store.write(player, hold.token());
+        store.write(process, hold.token());
     }
 }

@@ -12,11 +12,11 @@ use althing_client::error::ClientError;
 use althing_client::runtime::Runtime;
 use althing_client::znode::Version;
 
+use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::deeds::{DIRECTORY, Dice, Memory, burst, lay_out};
 use crate::workload::persistence::{persevere, sessions};
 use crate::world::runtime::SimRuntime;
-use crate::world::stage::{Player, Stage};
 
 /// The figures of the story.
 #[derive(Clone, Copy, Debug)]
@@ -33,32 +33,32 @@ pub struct Figures {
 type Served = Board<BTreeSet<Arc<str>>>;
 
 /// Plays the story.
-pub async fn play(stage: &Stage, clients: u32, figures: Figures) {
+pub async fn play(bed: &Bed, clients: u32, figures: Figures) {
     let names = numbered("client", clients);
-    let owed = debts(stage, &names, "writes and reads it back");
+    let owed = debts(bed, &names, "writes and reads it back");
     let served = Served::new(BTreeSet::new());
     for name in &names {
         let served = served.clone();
-        stage.player(name, move |player| mix(player, figures, served.clone()));
+        bed.process(name, move |process| mix(process, figures, served.clone()));
     }
-    stage.first_act_over().await;
+    bed.faults_over().await;
     served
-        .until_paid(stage, owed, |served, name| served.contains(name))
+        .until_paid(bed, owed, |served, name| served.contains(name))
         .await;
 }
 
-async fn mix(player: Player, figures: Figures, served: Served) {
-    let sessions = sessions(&player, figures.session);
-    let life = format!("{}.{}", player.name, player.life);
-    let mut dice = Dice::new(player.random.clone(), figures.znodes, life);
+async fn mix(process: Process, figures: Figures, served: Served) {
+    let sessions = sessions(&process, figures.session);
+    let life = format!("{}.{}", process.name, process.life);
+    let mut dice = Dice::new(process.random.clone(), figures.znodes, life);
     let mut memory = Memory::default();
     persevere(&sessions, |client| lay_out(client, figures.znodes)).await;
-    while !player.stage().is_first_act_over() {
+    while !process.bed().are_faults_over() {
         let pause = dice.pause(figures.rest);
-        player.runtime.sleep(pause).await;
+        process.runtime.sleep(pause).await;
         match sessions.client().await {
             Ok(client) => {
-                let mark = |name| player.mark(name, "");
+                let mark = |name| process.mark(name, "");
                 burst(&client, &mut dice, &mut memory, &mark).await;
             }
             Err(error) => tracing::debug!(%error, "no session"),
@@ -66,21 +66,21 @@ async fn mix(player: Player, figures: Figures, served: Served) {
     }
     let payload = dice.payload();
     persevere(&sessions, |client| {
-        last_word(&player, client, payload.clone())
+        last_word(&process, client, payload.clone())
     })
     .await;
     served.note(|served| {
-        served.insert(Arc::clone(&player.name));
+        served.insert(Arc::clone(&process.name));
     });
 }
 
 /// Writes something that nobody else touches and reads it back.
 async fn last_word(
-    player: &Player,
+    process: &Process,
     client: Client<SimRuntime>,
     payload: String,
 ) -> Result<(), ClientError> {
-    let path = format!("{DIRECTORY}/of-{}", player.name);
+    let path = format!("{DIRECTORY}/of-{}", process.name);
     client.ensure(&path).await?;
     client
         .set_data(&path, payload.as_bytes(), Version::Any)
@@ -88,7 +88,7 @@ async fn last_word(
     client.sync(&path).await?;
     let znode = client.get_data(&path).await?;
     if *znode.data != *payload.as_bytes() {
-        player.violate(
+        process.violate(
             "W2 result",
             format!("{path} is {:?} after {payload:?} was written", znode.data),
         );

@@ -1,7 +1,7 @@
 //! The stories that clients play, one module each, and what the tellers of stories share.
 
 use crate::plan::Workload;
-use crate::world::stage::Stage;
+use crate::testbed::bed::Bed;
 
 pub mod board;
 pub mod deeds;
@@ -13,30 +13,30 @@ mod service_tree;
 mod shard;
 pub mod store;
 
-/// Plays the story of the stage's plan; ends when everything that the story owes is done, which is
+/// Plays the story of the bed's plan; ends when everything that the story owes is done, which is
 /// after the first act.
-pub async fn perform(stage: Stage) {
-    let stage = &stage;
-    match stage.workload().clone() {
+pub async fn perform(bed: Bed) {
+    let bed = &bed;
+    match bed.workload().clone() {
         Workload::ServiceTree {
             readers,
             change_every,
-        } => service_tree::play(stage, readers, change_every.0).await,
+        } => service_tree::play(bed, readers, change_every.0).await,
         Workload::Shard {
             slaves,
             session,
             write_every,
-        } => shard::play(stage, slaves, session.0, write_every.0).await,
+        } => shard::play(bed, slaves, session.0, write_every.0).await,
         Workload::Lock {
             clients,
             hold,
             session,
-        } => lock::play(stage, clients, hold.0, session.0).await,
+        } => lock::play(bed, clients, hold.0, session.0).await,
         Workload::Rollout {
             files,
             readers,
             every,
-        } => rollout::play(stage, files, readers, every.0).await,
+        } => rollout::play(bed, files, readers, every.0).await,
         Workload::Mix {
             clients,
             rest,
@@ -48,7 +48,10 @@ pub async fn perform(stage: Stage) {
                 znodes: u64::from(znodes),
                 session: session.0,
             };
-            mix::play(stage, clients, figures).await;
+            mix::play(bed, clients, figures).await;
+        }
+        Workload::Service { .. } => {
+            panic!("a test's own story is played by the test: see docs/testbed.md")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a player goes on through everything that goes wrong, and what it does while it holds.
+//! How a process goes on through everything that goes wrong, and what it does while it holds.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use althing_client::runtime::Runtime;
 use althing_client::sessions::Sessions;
 
 use crate::history;
+use crate::testbed::bed::Process;
 use crate::world::runtime::SimRuntime;
-use crate::world::stage::Player;
 
 /// The session time-out of the stories in which nothing depends on it.
 pub const SESSION: Duration = Duration::from_secs(6);
@@ -21,10 +21,10 @@ pub const SESSION: Duration = Duration::from_secs(6);
 const REST_MIN: Duration = Duration::from_millis(50);
 const REST_MAX: Duration = Duration::from_millis(500);
 
-/// The player's sessions, one after another.
-pub fn sessions(player: &Player, timeout: Duration) -> Sessions<SimRuntime> {
-    let config = ClientConfig::new(player.stage().servers()).session_timeout(timeout);
-    Sessions::new(player.runtime.clone(), config)
+/// The process's sessions, one after another.
+pub fn sessions(process: &Process, timeout: Duration) -> Sessions<SimRuntime> {
+    let config = ClientConfig::new(process.bed().servers()).session_timeout(timeout);
+    Sessions::new(process.runtime.clone(), config)
 }
 
 /// Does `deed` until it succeeds, in one session after another. It must be right to do it again
@@ -56,29 +56,29 @@ pub async fn rest(runtime: &SimRuntime) {
     runtime.sleep(REST_MIN + extra).await;
 }
 
-/// Does `work` while `lock` is held, and lets know when the player believes that it holds it. When
+/// Does `work` while `lock` is held, and lets know when the process believes that it holds it. When
 /// it is lost, the belief ends at once, but what `work` has begun comes to its end: a program
 /// cannot call back what is on its way to a store. `work` looks itself whether it may begin
 /// anything; it is not begun at all if the hold is lost already.
 pub async fn while_holding(
-    player: &Player,
+    process: &Process,
     lock: &str,
     hold: &Hold<SimRuntime>,
     work: impl Future<Output = ()>,
 ) {
     if !hold.is_safe() {
-        // Granted to a player that did not run until it was too late.
+        // Granted to a process that did not run until it was too late.
         return;
     }
     let token = hold.token();
-    player.held(lock, token, history::Hold::Begins);
+    process.held(lock, token, history::Hold::Begins);
     let mut work = pin!(work);
     let done = tokio::select! {
         biased;
         () = hold.lost() => false,
         () = &mut work => true,
     };
-    player.held(lock, token, history::Hold::Ends);
+    process.held(lock, token, history::Hold::Ends);
     if !done {
         work.await;
     }

@@ -18,10 +18,10 @@ use althing_client::znode::{CreateMode, Version, Znode};
 use althing_core::code::Code;
 
 use crate::random::Stream;
+use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::persistence::{SESSION, persevere, rest, sessions};
 use crate::world::runtime::SimRuntime;
-use crate::world::stage::{Player, Stage};
 
 const DIRECTORY: &str = "/config/search";
 const VERSION: &str = "/config/search/version";
@@ -47,56 +47,56 @@ fn file(number: u32) -> String {
 }
 
 /// Plays the story.
-pub async fn play(stage: &Stage, files: u32, readers: u32, every: Duration) {
+pub async fn play(bed: &Bed, files: u32, readers: u32, every: Duration) {
     let ledger = Board::new(Ledger::default());
     let operator = [Arc::from("operator")];
     let readers = numbered("reader", readers);
-    let to_roll_out = debts(stage, &operator, "rolls out the last configuration");
-    let to_see = debts(stage, &readers, "sees the last configuration");
+    let to_roll_out = debts(bed, &operator, "rolls out the last configuration");
+    let to_see = debts(bed, &readers, "sees the last configuration");
     let of_operator = ledger.clone();
-    stage.player("operator", move |player| {
-        operate(player, files, every, of_operator.clone())
+    bed.process("operator", move |process| {
+        operate(process, files, every, of_operator.clone())
     });
     for reader in &readers {
         let ledger = ledger.clone();
-        stage.player(reader, move |player| {
-            check_always(player, files, every, ledger.clone())
+        bed.process(reader, move |process| {
+            check_always(process, files, every, ledger.clone())
         });
     }
-    stage.first_act_over().await;
+    bed.faults_over().await;
     ledger
-        .until_paid(stage, to_roll_out, |ledger, _| ledger.last.is_some())
+        .until_paid(bed, to_roll_out, |ledger, _| ledger.last.is_some())
         .await;
     ledger
-        .until_paid(stage, to_see, |ledger, reader| {
+        .until_paid(bed, to_see, |ledger, reader| {
             ledger.last.is_some() && ledger.seen.get(reader) == ledger.last.as_ref()
         })
         .await;
 }
 
-async fn operate(player: Player, files: u32, every: Duration, ledger: Board<Ledger>) {
-    let sessions = sessions(&player, SESSION);
-    let mut random = player.random.clone();
+async fn operate(process: Process, files: u32, every: Duration, ledger: Board<Ledger>) {
+    let sessions = sessions(&process, SESSION);
+    let mut random = process.random.clone();
     let mut rollouts = 0;
     persevere(&sessions, |client| build(client, files)).await;
     loop {
-        let is_last = player.stage().is_first_act_over();
+        let is_last = process.bed().are_faults_over();
         rollouts += 1;
-        let name = format!("{}.{rollouts}", player.life);
+        let name = format!("{}.{rollouts}", process.life);
         if !is_last && random.chance(FAILING) {
             let place = random.below(u64::from(files) + 2) as usize;
-            let fail = |client| roll_out_in_vain(&player, client, files, &name, place);
+            let fail = |client| roll_out_in_vain(&process, client, files, &name, place);
             persevere(&sessions, fail).await;
         } else {
             persevere(&sessions, |client| roll_out(client, files, &name)).await;
-            player.mark("rolled-out", &name);
+            process.mark("rolled-out", &name);
         }
         if is_last {
             ledger.note(|ledger| ledger.last = Some(name));
             return;
         }
         let pause = random.between(every / 2, every * 3 / 2);
-        player.runtime.sleep(pause).await;
+        process.runtime.sleep(pause).await;
     }
 }
 
@@ -161,7 +161,7 @@ async fn roll_out(client: Client<SimRuntime>, files: u32, name: &str) -> Result<
 
 /// Tries to roll out a configuration of which one operation must fail.
 async fn roll_out_in_vain(
-    player: &Player,
+    process: &Process,
     client: Client<SimRuntime>,
     files: u32,
     name: &str,
@@ -177,20 +177,20 @@ async fn roll_out_in_vain(
             index,
             code: Code::NoNode,
         }) if index == place => {
-            player.mark("rollout-refused", format!("{name} at {place}"));
+            process.mark("rollout-refused", format!("{name} at {place}"));
             Ok(())
         }
         Err(MultiError::Refused { index: 0, code }) => Err(ClientError::Server(code)),
         Err(MultiError::Client(error)) => Err(error),
         Err(error) => {
-            player.violate(
+            process.violate(
                 ALL_OR_NOTHING,
                 format!("{name}, failing at {place}: {error}"),
             );
             Ok(())
         }
         Ok(_) => {
-            player.violate(
+            process.violate(
                 ALL_OR_NOTHING,
                 format!("{name} succeeded, failing at {place}"),
             );
@@ -199,18 +199,18 @@ async fn roll_out_in_vain(
     }
 }
 
-async fn check_always(player: Player, files: u32, every: Duration, ledger: Board<Ledger>) {
-    let sessions = sessions(&player, SESSION);
-    let mut random = player.random.clone();
+async fn check_always(process: Process, files: u32, every: Duration, ledger: Board<Ledger>) {
+    let sessions = sessions(&process, SESSION);
+    let mut random = process.random.clone();
     loop {
         let pauses: Vec<Duration> = draw_pauses(&mut random, files, every);
-        let check = |client| check_once(&player, client, files, pauses.clone());
+        let check = |client| check_once(&process, client, files, pauses.clone());
         if let Some(name) = persevere(&sessions, check).await {
             ledger.note(|ledger| {
-                ledger.seen.insert(Arc::clone(&player.name), name);
+                ledger.seen.insert(Arc::clone(&process.name), name);
             });
         }
-        rest(&player.runtime).await;
+        rest(&process.runtime).await;
     }
 }
 
@@ -225,7 +225,7 @@ fn draw_pauses(random: &mut Stream, files: u32, every: Duration) -> Vec<Duration
 
 /// Reads everything. The name of the configuration, if it was not replaced meanwhile.
 async fn check_once(
-    player: &Player,
+    process: &Process,
     client: Client<SimRuntime>,
     files: u32,
     pauses: Vec<Duration>,
@@ -237,7 +237,7 @@ async fn check_once(
     let mut contents = Vec::with_capacity(files as usize);
     for (number, pause) in (0..files).zip(pauses) {
         if !pause.is_zero() {
-            player.runtime.sleep(pause).await;
+            process.runtime.sleep(pause).await;
         }
         let path = file(number);
         contents.push(match retried(|| client.get_data(&path)).await {
@@ -247,7 +247,7 @@ async fn check_once(
     }
     let after = retried(|| client.get_data(VERSION)).await?;
     if after.stat.mzxid != before.stat.mzxid {
-        player.mark("check-overtaken", text(&after));
+        process.mark("check-overtaken", text(&after));
         return Ok(None);
     }
     let name = text(&before);
@@ -256,10 +256,10 @@ async fn check_once(
         if found.as_ref() != Some(&name) {
             let path = file(number as u32);
             let mixture = format!("{path} is of {found:?} while {VERSION} is of {name:?}");
-            player.violate(ALL_OR_NOTHING, mixture);
+            process.violate(ALL_OR_NOTHING, mixture);
         }
     }
-    player.mark("seen-whole", &name);
+    process.mark("seen-whole", &name);
     Ok(Some(name))
 }
 

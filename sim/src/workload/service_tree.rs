@@ -20,10 +20,10 @@ use althing_core::ids::Zxid;
 use althing_core::tree::data::Data;
 use althing_core::tree::path::Path;
 
+use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::persistence::{SESSION, persevere, rest, sessions};
 use crate::world::runtime::SimRuntime;
-use crate::world::stage::{Player, Stage};
 
 const SERVICES: [&str; 3] = ["payment", "order", "notification"];
 
@@ -70,55 +70,55 @@ impl Ledger {
 }
 
 /// Plays the story.
-pub async fn play(stage: &Stage, readers: u32, change_every: Duration) {
+pub async fn play(bed: &Bed, readers: u32, change_every: Duration) {
     let ledger = Board::new(Ledger::default());
     let owners = SERVICES.map(|service| Arc::from(format!("{service}-owner")));
     let mut readers = numbered("app", readers.saturating_sub(1));
     readers.push(Arc::from("load-balancer"));
-    let to_settle = debts(stage, &owners, "leaves its tree complete");
-    let to_agree = debts(stage, &readers, "has a copy that equals the tree");
-    let to_be_quiet = debts(stage, &readers, "reads nothing while nothing changes");
+    let to_settle = debts(bed, &owners, "leaves its tree complete");
+    let to_agree = debts(bed, &readers, "has a copy that equals the tree");
+    let to_be_quiet = debts(bed, &readers, "reads nothing while nothing changes");
     for (service, owner) in SERVICES.iter().zip(&owners) {
         let ledger = ledger.clone();
-        stage.player(owner, move |player| {
-            own(player, service, change_every, ledger.clone())
+        bed.process(owner, move |process| {
+            own(process, service, change_every, ledger.clone())
         });
     }
     for reader in &readers {
         let ledger = ledger.clone();
-        stage.player(reader, move |player| read(player, ledger.clone()));
+        bed.process(reader, move |process| read(process, ledger.clone()));
     }
-    stage.first_act_over().await;
+    bed.faults_over().await;
     ledger
-        .until_paid(stage, to_settle, |ledger, owner| {
+        .until_paid(bed, to_settle, |ledger, owner| {
             ledger.settled.contains(owner)
         })
         .await;
     let auditor = ledger.clone();
-    stage.player("auditor", move |player| audit(player, auditor.clone()));
+    bed.process("auditor", move |process| audit(process, auditor.clone()));
     ledger
-        .until_paid(stage, to_agree, |ledger, reader| ledger.agrees(reader))
+        .until_paid(bed, to_agree, |ledger, reader| ledger.agrees(reader))
         .await;
-    stage.mark("copies-agree", "");
+    bed.mark("copies-agree", "");
     ledger
-        .until_paid(stage, to_be_quiet, |ledger, reader| {
+        .until_paid(bed, to_be_quiet, |ledger, reader| {
             ledger.quiet.contains(reader)
         })
         .await;
 }
 
 /// Builds the tree of one service and changes it until the first act is over.
-async fn own(player: Player, service: &str, change_every: Duration, ledger: Board<Ledger>) {
-    let sessions = sessions(&player, SESSION);
-    let mut random = player.random.clone();
+async fn own(process: Process, service: &str, change_every: Duration, ledger: Board<Ledger>) {
+    let sessions = sessions(&process, SESSION);
+    let mut random = process.random.clone();
     let mut changes = 0;
     persevere(&sessions, |client| build(client, service)).await;
-    player.mark("tree-built", service);
-    while !player.stage().is_first_act_over() {
+    process.mark("tree-built", service);
+    while !process.bed().are_faults_over() {
         let pause = random.between(change_every / 2, change_every * 3 / 2);
-        player.runtime.sleep(pause).await;
+        process.runtime.sleep(pause).await;
         changes += 1;
-        let payload = format!("{}.{}.{changes}", player.name, player.life);
+        let payload = format!("{}.{}.{changes}", process.name, process.life);
         let change = match random.below(4) {
             0 => Change::Come(random.below(INSTANCES_MAX)),
             1 => Change::Go(random.below(INSTANCES_MAX)),
@@ -128,10 +128,10 @@ async fn own(player: Player, service: &str, change_every: Duration, ledger: Boar
             make_change(client, service, change, payload.clone())
         })
         .await;
-        player.mark("tree-changed", payload);
+        process.mark("tree-changed", payload);
     }
     ledger.note(|ledger| {
-        ledger.settled.insert(Arc::clone(&player.name));
+        ledger.settled.insert(Arc::clone(&process.name));
     });
 }
 
@@ -179,14 +179,14 @@ async fn make_change(
 }
 
 /// Keeps copies of all services' trees for ever.
-async fn read(player: Player, ledger: Board<Ledger>) {
-    let sessions = sessions(&player, SESSION);
+async fn read(process: Process, ledger: Board<Ledger>) {
+    let sessions = sessions(&process, SESSION);
     loop {
-        ledger.note(|ledger| drop(ledger.copies.remove(&player.name)));
-        if let Err(error) = keep_copies(&player, &sessions, &ledger).await {
+        ledger.note(|ledger| drop(ledger.copies.remove(&process.name)));
+        if let Err(error) = keep_copies(&process, &sessions, &ledger).await {
             tracing::debug!(%error, "copies anew");
         }
-        rest(&player.runtime).await;
+        rest(&process.runtime).await;
     }
 }
 
@@ -194,7 +194,7 @@ type Subtree = Cached<BTreeMap<Path, Znode>>;
 
 /// Keeps copies until a reader gives up.
 async fn keep_copies(
-    player: &Player,
+    process: &Process,
     sessions: &Sessions<SimRuntime>,
     ledger: &Board<Ledger>,
 ) -> Result<(), ClientError> {
@@ -205,15 +205,15 @@ async fn keep_copies(
         open("/notification").await?,
     ];
     let quiet = async {
-        read_nothing(player, ledger, &all).await;
+        read_nothing(process, ledger, &all).await;
         Ok(())
     };
-    tokio::try_join!(follow(player, ledger, &all), quiet).map(|(never, ())| match never {})
+    tokio::try_join!(follow(process, ledger, &all), quiet).map(|(never, ())| match never {})
 }
 
 /// Shows the copies as they change.
 async fn follow(
-    player: &Player,
+    process: &Process,
     ledger: &Board<Ledger>,
     all: &[Subtree; 3],
 ) -> Result<Infallible, ClientError> {
@@ -221,7 +221,7 @@ async fn follow(
     loop {
         let copy = together(all);
         ledger.note(|ledger| {
-            ledger.copies.insert(Arc::clone(&player.name), copy);
+            ledger.copies.insert(Arc::clone(&process.name), copy);
         });
         tokio::select! {
             biased;
@@ -229,7 +229,7 @@ async fn follow(
             changed = order.changed() => changed?,
             changed = notification.changed() => changed?,
         };
-        player.mark("copy-told", "");
+        process.mark("copy-told", "");
     }
 }
 
@@ -248,31 +248,31 @@ fn facts(znode: &Znode) -> (Data, Zxid, Zxid) {
 }
 
 /// Ends when, with a complete copy, a while has passed in which this reader read nothing.
-async fn read_nothing(player: &Player, ledger: &Board<Ledger>, all: &[Subtree]) {
+async fn read_nothing(process: &Process, ledger: &Board<Ledger>, all: &[Subtree]) {
     let reads = || all.iter().map(Subtree::reads).sum::<u64>();
-    ledger.until(|ledger| ledger.agrees(&player.name)).await;
+    ledger.until(|ledger| ledger.agrees(&process.name)).await;
     loop {
-        player.runtime.sleep(CALM).await;
+        process.runtime.sleep(CALM).await;
         let before = reads();
-        player.runtime.sleep(QUIET).await;
+        process.runtime.sleep(QUIET).await;
         if reads() == before {
             break;
         }
     }
-    player.mark("reader-quiet", "");
+    process.mark("reader-quiet", "");
     ledger.note(|ledger| {
-        ledger.quiet.insert(Arc::clone(&player.name));
+        ledger.quiet.insert(Arc::clone(&process.name));
     });
 }
 
 /// Reads the tree for the teller until the copies are found to equal it: an owner that was down
 /// when the others settled may change it still.
-async fn audit(player: Player, ledger: Board<Ledger>) {
-    let sessions = sessions(&player, SESSION);
+async fn audit(process: Process, ledger: Board<Ledger>) {
+    let sessions = sessions(&process, SESSION);
     loop {
         let truth = persevere(&sessions, read_all).await;
         ledger.note(|ledger| ledger.truth = Some(truth));
-        player.runtime.sleep(LOOK_AGAIN).await;
+        process.runtime.sleep(LOOK_AGAIN).await;
     }
 }
 

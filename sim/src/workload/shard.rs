@@ -18,11 +18,11 @@ use althing_client::runtime::Runtime;
 use althing_client::sessions::Sessions;
 use althing_core::ids::Zxid;
 
+use crate::testbed::bed::{Bed, Process, Verdict};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::persistence::{rest, sessions, while_holding};
 use crate::workload::store::GuardedStore;
 use crate::world::runtime::SimRuntime;
-use crate::world::stage::{Player, Stage, Verdict};
 
 /// The master's file.
 const FILE: &str = "/payment/db/shard37/master_ip";
@@ -44,7 +44,7 @@ struct Term {
     serves: bool,
 }
 
-/// What the file says, as a player knows it.
+/// What the file says, as a process knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Seen {
     token: Zxid,
@@ -57,7 +57,7 @@ struct Ledger {
     terms: Vec<Term>,
     /// Who believes to be master, and by which token.
     masters: BTreeMap<Arc<str>, Zxid>,
-    /// What each player uses: nothing while there is no master. Who was never told is missing.
+    /// What each process uses: nothing while there is no master. Who was never told is missing.
     used: BTreeMap<Arc<str>, Option<Seen>>,
 }
 
@@ -67,11 +67,11 @@ impl Ledger {
     }
 
     /// Does the newest master, and nobody else who is there, believe to be it, and does it write?
-    fn is_served(&self, stage: &Stage) -> bool {
+    fn is_served(&self, bed: &Bed) -> bool {
         let Some(newest) = self.terms.last() else {
             return false;
         };
-        let there = self.masters.iter().filter(|(name, _)| !stage.is_down(name));
+        let there = self.masters.iter().filter(|(name, _)| !bed.is_down(name));
         newest.serves && there.map(|(_, token)| *token).eq([newest.token])
     }
 
@@ -82,13 +82,13 @@ impl Ledger {
         }
     }
 
-    /// Has this player been told that the master before `token` is gone?
+    /// Has this process been told that the master before `token` is gone?
     fn is_told(&self, name: &str, before: Zxid) -> bool {
         matches!(self.used.get(name), Some(None)) || self.uses(name, |token| token > before)
     }
 }
 
-/// What the players of one story share.
+/// What the processes of one story share.
 #[derive(Clone)]
 struct Shard {
     ledger: Board<Ledger>,
@@ -98,7 +98,7 @@ struct Shard {
 }
 
 /// Plays the story.
-pub async fn play(stage: &Stage, slaves: u32, session: Duration, write_every: Duration) {
+pub async fn play(bed: &Bed, slaves: u32, session: Duration, write_every: Duration) {
     let shard = Shard {
         ledger: Board::new(Ledger::default()),
         store: GuardedStore::default(),
@@ -110,37 +110,37 @@ pub async fn play(stage: &Stage, slaves: u32, session: Duration, write_every: Du
     let candidates = everybody.len();
     everybody.extend(numbered("app", APP_SERVERS));
     everybody.push(Arc::from("load-balancer"));
-    let served = stage.goal("one master serves the shard");
-    let owed = debts(stage, &everybody, "uses the master's address");
+    let served = bed.goal("one master serves the shard");
+    let owed = debts(bed, &everybody, "uses the master's address");
     for (number, name) in everybody.iter().enumerate() {
         let shard = shard.clone();
         match number < candidates {
-            true => stage.player(name, move |player| stand(player, number, shard.clone())),
-            false => stage.player(name, move |player| follow(player, shard.clone())),
+            true => bed.process(name, move |process| stand(process, number, shard.clone())),
+            false => bed.process(name, move |process| follow(process, shard.clone())),
         }
     }
     tokio::select! {
         biased;
-        () = tell_successions(stage, &shard.ledger, &everybody) => {}
-        () = stage.first_act_over() => {}
+        () = tell_successions(bed, &shard.ledger, &everybody) => {}
+        () = bed.faults_over() => {}
     }
     shard
         .ledger
-        .until_with(stage, |ledger| ledger.is_served(stage))
+        .until_with(bed, |ledger| ledger.is_served(bed))
         .await;
     served.reached();
     let uses_newest = |ledger: &Ledger, name: &str| {
         let newest = ledger.newest();
         ledger.uses(name, |token| Some(token) == newest)
     };
-    shard.ledger.until_paid(stage, owed, uses_newest).await;
+    shard.ledger.until_paid(bed, owed, uses_newest).await;
 }
 
 /// Marks, of each succession, when everybody has been told, and when everybody uses the new
 /// master's address, or that of a still newer one. Whoever is down meanwhile is not waited for.
-async fn tell_successions(stage: &Stage, ledger: &Board<Ledger>, everybody: &[Arc<str>]) {
+async fn tell_successions(bed: &Bed, ledger: &Board<Ledger>, everybody: &[Arc<str>]) {
     let all = |has: &dyn Fn(&str) -> bool| {
-        let counts = |name: &Arc<str>| stage.is_down(name) || has(name);
+        let counts = |name: &Arc<str>| bed.is_down(name) || has(name);
         everybody.iter().all(counts)
     };
     for succession in 1.. {
@@ -152,38 +152,38 @@ async fn tell_successions(stage: &Stage, ledger: &Board<Ledger>, everybody: &[Ar
             )
         });
         ledger
-            .until_with(stage, |ledger| all(&|name| ledger.is_told(name, old)))
+            .until_with(bed, |ledger| all(&|name| ledger.is_told(name, old)))
             .await;
-        stage.mark("all-told", format!("that {old} is gone"));
+        bed.mark("all-told", format!("that {old} is gone"));
         ledger
-            .until_with(stage, |ledger| {
+            .until_with(bed, |ledger| {
                 all(&|name| ledger.uses(name, |token| token >= new))
             })
             .await;
-        stage.mark("everybody-uses-new-master", format!("{new}"));
+        bed.mark("everybody-uses-new-master", format!("{new}"));
     }
 }
 
 /// An app server or a load balancer.
-async fn follow(player: Player, shard: Shard) {
-    let sessions = sessions(&player, shard.session);
-    watch_file(&player, &sessions, &shard.ledger).await;
+async fn follow(process: Process, shard: Shard) {
+    let sessions = sessions(&process, shard.session);
+    watch_file(&process, &sessions, &shard.ledger).await;
 }
 
 /// Follows the master's file for ever, by being told and never by asking again.
-async fn watch_file(player: &Player, sessions: &Sessions<SimRuntime>, ledger: &Board<Ledger>) {
-    let forget = |ledger: &mut Ledger| drop(ledger.used.remove(&player.name));
+async fn watch_file(process: &Process, sessions: &Sessions<SimRuntime>, ledger: &Board<Ledger>) {
+    let forget = |ledger: &mut Ledger| drop(ledger.used.remove(&process.name));
     loop {
         ledger.note(forget);
-        if let Err(error) = follow_file(player, sessions, ledger).await {
+        if let Err(error) = follow_file(process, sessions, ledger).await {
             tracing::debug!(%error, "follows the file anew");
         }
-        rest(&player.runtime).await;
+        rest(&process.runtime).await;
     }
 }
 
 async fn follow_file(
-    player: &Player,
+    process: &Process,
     sessions: &Sessions<SimRuntime>,
     ledger: &Board<Ledger>,
 ) -> Result<(), ClientError> {
@@ -194,85 +194,87 @@ async fn follow_file(
             address: String::from_utf8_lossy(&znode.data).into_owned(),
         });
         match &seen {
-            Some(seen) => player.mark("master-seen", format!("{} at {}", seen.token, seen.address)),
-            None => player.mark("no-master-seen", ""),
+            Some(seen) => {
+                process.mark("master-seen", format!("{} at {}", seen.token, seen.address))
+            }
+            None => process.mark("no-master-seen", ""),
         }
         ledger.note(|ledger| {
-            ledger.used.insert(Arc::clone(&player.name), seen);
+            ledger.used.insert(Arc::clone(&process.name), seen);
         });
         file.changed().await?;
     }
 }
 
 /// A candidate: the first master, or a slave.
-async fn stand(player: Player, number: usize, shard: Shard) {
-    let sessions = sessions(&player, shard.session);
+async fn stand(process: Process, number: usize, shard: Shard) {
+    let sessions = sessions(&process, shard.session);
     let address = format!("10.0.37.{}:5432", number + 1);
     shard.ledger.note(|ledger| {
-        ledger.masters.remove(&player.name);
+        ledger.masters.remove(&process.name);
     });
     let race = async {
         if number > 0 {
             tokio::select! {
                 biased;
                 () = shard.ledger.until(|ledger| !ledger.terms.is_empty()) => {}
-                () = player.runtime.sleep(HEAD_START) => {}
+                () = process.runtime.sleep(HEAD_START) => {}
             }
         }
         loop {
             let outcome = match sessions.client().await {
-                Ok(client) => serve_a_term(&player, &client, &address, &shard).await,
+                Ok(client) => serve_a_term(&process, &client, &address, &shard).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = outcome {
                 tracing::debug!(%error, "races again");
             }
-            rest(&player.runtime).await;
+            rest(&process.runtime).await;
         }
     };
-    tokio::join!(watch_file(&player, &sessions, &shard.ledger), race);
+    tokio::join!(watch_file(&process, &sessions, &shard.ledger), race);
 }
 
 /// Races for the file, and is master until the term is lost.
 async fn serve_a_term(
-    player: &Player,
+    process: &Process,
     client: &Client<SimRuntime>,
     address: &str,
     shard: &Shard,
 ) -> Result<(), ClientError> {
     let hold = Election::new(client, FILE)?.lead(address).await?;
     let token = hold.token();
-    player.stage().role(MASTER, &player.name);
+    process.bed().role(MASTER, &process.name);
     shard.ledger.note(|ledger| {
         ledger.terms.push(Term {
             token,
             serves: false,
         });
-        ledger.masters.insert(Arc::clone(&player.name), token);
+        ledger.masters.insert(Arc::clone(&process.name), token);
     });
-    player.mark("master-elected", format!("{token} at {address}"));
-    while_holding(player, FILE, &hold, write(player, &hold, shard)).await;
+    process.mark("master-elected", format!("{token} at {address}"));
+    while_holding(process, FILE, &hold, write(process, &hold, shard)).await;
     shard.ledger.note(|ledger| {
-        ledger.masters.remove(&player.name);
+        ledger.masters.remove(&process.name);
     });
-    player.mark("master-lost", token.to_string());
+    process.mark("master-lost", token.to_string());
     // Gives up what may be left of it: it is lost, but perhaps only as far as this master knows.
     hold.release().await
 }
 
 /// Writes to the store as long as the hold is safe. A write is half of the time on its way, so a
 /// master that is paused meanwhile sends it without looking again.
-async fn write(player: &Player, hold: &Hold<SimRuntime>, shard: &Shard) {
+async fn write(process: &Process, hold: &Hold<SimRuntime>, shard: &Shard) {
     let token = hold.token();
     let half = shard.write_every / 2;
     loop {
-        player.runtime.sleep(half).await;
+        process.runtime.sleep(half).await;
         if !hold.is_safe() {
             return;
         }
-        player.runtime.sleep(half).await;
-        let verdict = shard.store.write(player, token);
-        if verdict == Verdict::Accepted && player.stage().is_first_act_over() {
+        process.runtime.sleep(half).await;
+        let verdict = shard.store.write(process, token);
+        if verdict == Verdict::Accepted && process.bed().are_faults_over() {
             shard.ledger.note(|ledger| {
                 let term = ledger.terms.iter_mut().find(|term| term.token == token);
                 term.expect("its own term is noted").serves = true;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use althing_core::ids::Zxid;
 
-use crate::world::stage::{Player, Verdict};
+use crate::testbed::bed::{Process, Verdict};
 
 /// A store that takes no write with an older token than it has seen. A handle: all clones are the
 /// same store.
@@ -13,17 +13,17 @@ use crate::world::stage::{Player, Verdict};
 pub struct GuardedStore(Arc<Mutex<Zxid>>);
 
 impl GuardedStore {
-    /// A write of `player` arrives.
-    pub fn write(&self, player: &Player, token: Zxid) -> Verdict {
+    /// A write of `process` arrives.
+    pub fn write(&self, process: &Process, token: Zxid) -> Verdict {
         let mut newest = self.0.lock().expect("no panic within");
         let before = *newest;
         if token < before {
-            player.guarded(token, before, Verdict::Refused);
-            player.mark("stale-write-refused", format!("{token} after {before}"));
+            process.guarded(token, before, Verdict::Refused);
+            process.mark("stale-write-refused", format!("{token} after {before}"));
             return Verdict::Refused;
         }
         *newest = token;
-        player.guarded(token, before, Verdict::Accepted);
+        process.guarded(token, before, Verdict::Accepted);
         Verdict::Accepted
     }
 }

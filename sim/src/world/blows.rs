@@ -9,11 +9,13 @@ use althing_core::ids::ServerId;
 use crate::plan::{Direction, FaultKind, RotPlace, Which, Who};
 use crate::random::Stream;
 use crate::span::Span;
+use crate::testbed::bed::Bed;
+use crate::world::caught;
 use crate::world::connection::MachineId;
 use crate::world::house::House;
 use crate::world::net::Death;
 use crate::world::partition::{Partition, across, between, ways};
-use crate::world::stage::Stage;
+use crate::world::record::Recorder;
 use crate::world::world::World;
 
 /// How a fault that is in force is ended.
@@ -40,7 +42,7 @@ pub struct Means {
     /// The world.
     pub world: World,
     /// The clients.
-    pub stage: Stage,
+    pub bed: Bed,
     /// The servers.
     pub house: House,
     random: Arc<Mutex<Stream>>,
@@ -50,10 +52,10 @@ pub struct Means {
 
 impl Means {
     /// Everything that blows are struck with.
-    pub fn new(world: &World, stage: &Stage, house: &House) -> Means {
+    pub fn new(world: &World, bed: &Bed, house: &House) -> Means {
         Means {
             world: world.clone(),
-            stage: stage.clone(),
+            bed: bed.clone(),
             house: house.clone(),
             random: Arc::new(Mutex::new(world.streams.fork("faults"))),
             damaged: Arc::default(),
@@ -111,6 +113,7 @@ impl Means {
             | FaultKind::Ring { .. } => self.part(kind),
             FaultKind::SlowLink { who, by, lasts } => self.slow_link(who, by.0, lasts.0),
             FaultKind::Reset { who } => self.reset(who),
+            FaultKind::Own { name, lasts } => self.own(name, lasts.map(|span| span.0)),
             FaultKind::Reconfigure { voters, learners } => self.reconfigure(voters, learners),
             FaultKind::PoisonedGossip { lasts } => {
                 self.world.poison.poison();
@@ -193,11 +196,11 @@ impl Means {
     fn crash(&self, who: &Who, down: Option<Duration>) -> Blow {
         match who {
             Who::Server(which) => self.down(*which, Death::Killed, down),
-            Who::Client(name) => match self.stage.resolve(name) {
+            Who::Client(name) => match self.bed.resolve(name) {
                 Some(client) => {
-                    self.stage.take_down(&client);
+                    self.bed.take_down(&client);
                     let detail = client.to_string();
-                    fell(detail, down, move |means| means.stage.bring_back(&client))
+                    fell(detail, down, move |means| means.bed.bring_back(&client))
                 }
                 None => Blow::Missed,
             },
@@ -253,12 +256,12 @@ impl Means {
                 })
             }
             Who::Client(name) => {
-                let Some(client) = self.stage.resolve(name) else {
+                let Some(client) = self.bed.resolve(name) else {
                     return Blow::Missed;
                 };
-                self.stage.pause(&client);
+                self.bed.pause(&client);
                 fell(client.to_string(), Some(lasts), move |means| {
-                    means.stage.resume(&client);
+                    means.bed.resume(&client);
                 })
             }
         }
@@ -356,6 +359,31 @@ impl Means {
         fell(detail, Some(lasts.0), move |_| partition.end())
     }
 
+    /// A fault of the test's own. It strikes in this moment, after it was recorded.
+    fn own(&self, name: &str, lasts: Option<Duration>) -> Blow {
+        let Some(fault) = self.bed.own_fault(name) else {
+            return Blow::Missed;
+        };
+        let act = |what: &'static str, act: Arc<dyn Fn() + Send + Sync>, recorder: Recorder| {
+            move || {
+                if let Err(panic) = caught::catch(|| act()) {
+                    let name = fault.name;
+                    recorder.violate("A1 assertion", format!("{name} {what}: {panic}"));
+                }
+            }
+        };
+        let recorder = &self.world.recorder;
+        let strike = act("strikes", fault.strike, recorder.clone());
+        self.world.agenda.at(self.world.agenda.now(), strike);
+        match fault.heal {
+            Some(heal) => {
+                let heal = act("heals", heal, recorder.clone());
+                fell(String::new(), lasts, move |_| heal())
+            }
+            None => passed(String::new()),
+        }
+    }
+
     fn reconfigure(&self, voters: &[u8], learners: &[u8]) -> Blow {
         let ids = |numbers: &[u8]| numbers.iter().copied().map(ServerId).collect();
         match self.house.reconfigure(ids(voters), ids(learners)) {
@@ -391,7 +419,7 @@ impl Means {
                 Some((format!("server-{number}"), self.server(number)))
             }
             Who::Client(name) => {
-                let client = self.stage.resolve(name)?;
+                let client = self.bed.resolve(name)?;
                 let machine = self.world.net.machine(&client);
                 Some((client.to_string(), machine))
             }

@@ -90,7 +90,7 @@ impl Director {
         }
         for number in (1..=means.house.count()).filter(|number| !core.contains(number)) {
             means.house.take_down(number, Death::Killed);
-            means.stage.mark("retired", format!("server-{number}"));
+            means.bed.mark("retired", format!("server-{number}"));
         }
     }
 
@@ -204,7 +204,7 @@ impl Director {
     }
 
     fn record_blow(&self, index: usize, detail: String) {
-        let kind = self.0.faults[index].what.name();
+        let kind = self.name(index);
         let recorder = &self.0.means.world.recorder;
         recorder.record(What::Struck {
             index,
@@ -214,9 +214,21 @@ impl Director {
     }
 
     fn record_end(&self, index: usize) {
-        let kind = self.0.faults[index].what.name();
+        let kind = self.name(index);
         let recorder = &self.0.means.world.recorder;
         recorder.record(What::Healed { index, kind });
+    }
+
+    /// By which name the record knows a fault.
+    fn name(&self, index: usize) -> &'static str {
+        let kind = &self.0.faults[index].what;
+        match kind {
+            FaultKind::Own { name, .. } => {
+                let own = self.0.means.bed.own_fault(name);
+                own.map_or(kind.name(), |fault| fault.name)
+            }
+            _ => kind.name(),
+        }
     }
 
     fn in_force(&self) -> MutexGuard<'_, Option<BTreeMap<usize, Ongoing>>> {

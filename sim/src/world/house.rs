@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::history::What;
 use crate::plan::{Plan, RotPlace, ServerSettings};
+use crate::testbed::bed::CLIENT_PORT;
 use crate::witness::Witness;
 use crate::world::clock::Clock;
 use crate::world::connection::MachineId;
@@ -31,7 +32,6 @@ use crate::world::platter::Platter;
 use crate::world::poison::SECRET;
 use crate::world::rot;
 use crate::world::shell::{End, SimShell};
-use crate::world::stage::CLIENT_PORT;
 use crate::world::world::World;
 
 /// How long after a server has stopped itself it is started again, as by a supervisor.

@@ -41,12 +41,14 @@ pub enum Death {
 }
 
 /// Where a process listens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Port {
     /// For clients.
     Clients,
     /// For the other servers.
     Peers,
+    /// A process of a test, at a number of its choice.
+    Number(u16),
 }
 
 /// Who listens at one port of a machine.
@@ -55,12 +57,14 @@ struct Listener {
     /// The connections that wait to be accepted, if a process listens.
     backlog: Option<VecDeque<u64>>,
     acceptor: Option<Waker>,
+    /// How often a process has begun to listen here.
+    listened: u64,
 }
 
 struct State {
     ether: Ether,
     /// Of each machine, by its port.
-    listeners: Vec<[Listener; 2]>,
+    listeners: Vec<BTreeMap<Port, Listener>>,
     connections: BTreeMap<u64, Connection>,
     connected: u64,
     datagrams: Datagrams,
@@ -114,10 +118,37 @@ impl Net {
     /// A process on this machine listens.
     pub fn listen(&self, machine: MachineId, port: Port) {
         let mut state = self.state();
-        state
-            .listener(machine, port)
-            .backlog
-            .get_or_insert_default();
+        let listener = state.listener(machine, port);
+        if listener.backlog.is_none() {
+            listener.backlog = Some(VecDeque::new());
+            listener.listened += 1;
+        }
+    }
+
+    /// A process on this machine listens where nobody did; the number of this listening.
+    ///
+    /// # Errors
+    /// `AddrInUse` if somebody listens there.
+    pub fn listen_alone(&self, machine: MachineId, port: Port) -> io::Result<u64> {
+        if self.state().listener(machine, port).backlog.is_some() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        self.listen(machine, port);
+        Ok(self.state().listener(machine, port).listened)
+    }
+
+    /// This listening ends, if it has not ended yet; what waits to be accepted is closed.
+    pub fn stop_listening(&self, machine: MachineId, port: Port, number: u64) {
+        let mut state = self.state();
+        let listener = state.listener(machine, port);
+        if listener.listened != number {
+            return;
+        }
+        let waiting = listener.backlog.take();
+        drop(state);
+        for connection in waiting.into_iter().flatten() {
+            self.close(connection, Side::Server);
+        }
     }
 
     /// The machine has power.
@@ -129,7 +160,7 @@ impl Net {
     pub fn end_process(&self, machine: MachineId, death: Death) {
         let mut wakes = Wakes::default();
         let mut state = self.state();
-        for listener in &mut state.listeners[machine.0] {
+        for listener in state.listeners[machine.0].values_mut() {
             listener.backlog = None;
             wakes.add(&mut listener.acceptor);
         }
@@ -575,7 +606,7 @@ impl Drop for CloseOnDrop<'_> {
 
 impl State {
     fn listener(&mut self, machine: MachineId, port: Port) -> &mut Listener {
-        &mut self.listeners[machine.0][port as usize]
+        self.listeners[machine.0].entry(port).or_default()
     }
 
     fn connection(&mut self, number: u64) -> &mut Connection {

@@ -19,9 +19,13 @@ struct Cue {
     act: Box<dyn FnOnce() + Send>,
 }
 
+/// Looks at every moment as it is written; the rule that it sees broken, and how.
+pub type Watcher = Box<dyn FnMut(&Moment) -> Result<(), (&'static str, String)> + Send>;
+
 struct Book {
     history: History,
     backstage: Backstage,
+    watchers: Vec<Watcher>,
     digest: Xxh3,
     counts: BTreeMap<&'static str, u64>,
     violations: Vec<Violation>,
@@ -61,6 +65,7 @@ impl Recorder {
             book: Arc::new(Mutex::new(Book {
                 history: History::default(),
                 backstage: Backstage::default(),
+                watchers: Vec::new(),
                 digest: Xxh3::new(),
                 counts: BTreeMap::new(),
                 violations: Vec::new(),
@@ -73,12 +78,44 @@ impl Recorder {
 
     /// Writes down that `what` happened now.
     pub fn record(&self, what: What) {
-        self.book().write(&self.agenda, what, &[]);
+        self.record_frame(what, &[]);
     }
 
     /// As [`Recorder::record`], for a frame whose bytes stand for it in the digest.
     pub fn record_frame(&self, what: What, bytes: &[u8]) {
-        self.book().write(&self.agenda, what, bytes);
+        let mut book = self.book();
+        book.write(&self.agenda, what, bytes);
+        if !book.watchers.is_empty() {
+            self.show(book);
+        }
+    }
+
+    /// Shows every moment from now on to `watcher`, until it sees a rule broken. What it records
+    /// itself is shown to nobody.
+    pub fn watch(&self, watcher: Watcher) {
+        self.book().watchers.push(watcher);
+    }
+
+    /// Shows the last moment to the watchers, who may record and watch in turn.
+    fn show(&self, mut book: MutexGuard<'_, Book>) {
+        let moment = book
+            .history
+            .moments
+            .last()
+            .expect("one was written")
+            .clone();
+        let mut watchers = std::mem::take(&mut book.watchers);
+        drop(book);
+        watchers.retain_mut(|watcher| match watcher(&moment) {
+            Ok(()) => true,
+            Err((invariant, detail)) => {
+                self.violate(invariant, detail);
+                false
+            }
+        });
+        let mut book = self.book();
+        watchers.append(&mut book.watchers);
+        book.watchers = watchers;
     }
 
     /// Writes down what was done backstage, if that is recorded. The digest knows nothing of it.
@@ -133,6 +170,7 @@ impl Recorder {
     pub fn finish(&self) -> Recorded {
         let mut book = self.book();
         book.cues.clear();
+        book.watchers.clear();
         let counts = std::mem::take(&mut book.counts);
         Recorded {
             history: std::mem::take(&mut book.history),

@@ -13,6 +13,7 @@ use crate::history::What;
 use crate::random::Stream;
 use crate::world::caught::Caught;
 use crate::world::connection::{MachineId, Side};
+use crate::world::listener::SimListener;
 use crate::world::net::Port;
 use crate::world::stream::SimStream;
 use crate::world::tap::Tap;
@@ -62,8 +63,15 @@ impl Runtime for SimRuntime {
     }
 
     async fn connect(&self, address: &str) -> io::Result<SimStream> {
-        let (server, machine) = self.look_up(address)?;
         let net = &self.world.net;
+        let (host, port) = split(address)?;
+        let machine = net.find(host).ok_or_else(|| unknown(address))?;
+        let Some(server) = server_of(host) else {
+            let number = net
+                .connect(self.machine, machine, Port::Number(port))
+                .await?;
+            return Ok(SimStream::new(net.clone(), number, Side::Client));
+        };
         let number = net.connect(self.machine, machine, Port::Clients).await?;
         let recorder = &self.world.recorder;
         let link = recorder.next_link();
@@ -87,12 +95,29 @@ impl Runtime for SimRuntime {
 }
 
 impl SimRuntime {
-    fn look_up(&self, address: &str) -> io::Result<(ServerId, MachineId)> {
-        let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no host {address}"));
-        let (host, _port) = address.rsplit_once(':').ok_or_else(unknown)?;
-        let number = host.strip_prefix("server-").ok_or_else(unknown)?;
-        let server = number.parse().map(ServerId).map_err(|_| unknown())?;
-        let machine = self.world.net.find(host).ok_or_else(unknown)?;
-        Ok((server, machine))
+    /// Listens at a port of this process's machine. Others reach it as `NAME:port`, with the
+    /// process's name; what they send meets the same faults as everything else.
+    ///
+    /// # Errors
+    /// `AddrInUse` if somebody listens there.
+    pub fn listen(&self, port: u16) -> io::Result<SimListener> {
+        let (net, port) = (&self.world.net, Port::Number(port));
+        let number = net.listen_alone(self.machine, port)?;
+        Ok(SimListener::new(net.clone(), self.machine, port, number))
     }
+}
+
+fn unknown(address: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("no host {address}"))
+}
+
+fn split(address: &str) -> io::Result<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| unknown(address))?;
+    let port = port.parse().map_err(|_| unknown(address))?;
+    Ok((host, port))
+}
+
+fn server_of(host: &str) -> Option<ServerId> {
+    let number = host.strip_prefix("server-")?;
+    number.parse().ok().map(ServerId)
 }

@@ -8,11 +8,11 @@ use madsim::task::spawn;
 use crate::backstage::Recording;
 use crate::history::What;
 use crate::plan::{Expects, Heals, Plan};
+use crate::testbed::bed::Bed;
 use crate::world::blows::Means;
 use crate::world::faults::Director;
 use crate::world::house::House;
 use crate::world::record::Recorded;
-use crate::world::stage::Stage;
 use crate::world::world::World;
 
 /// How long ended tasks are given to be dropped, so that a run leaves no memory behind.
@@ -24,20 +24,20 @@ pub async fn play<F>(
     plan: &Plan,
     seed: u64,
     recording: Recording,
-    story: impl FnOnce(Stage) -> F,
+    story: impl FnOnce(Bed) -> F,
 ) -> (Recorded, Duration)
 where
     F: Future<Output = ()> + 'static,
 {
     let world = World::new(plan, seed, recording);
     let driver = spawn(world.agenda.clone().drive());
-    let stage = Stage::new(world.clone(), plan);
+    let bed = Bed::new(world.clone(), plan);
     let (house, ends) = House::new(&world, plan);
     let watch = spawn(house.clone().watch(ends));
-    let director = Director::new(Means::new(&world, &stage, &house), plan);
+    let director = Director::new(Means::new(&world, &bed, &house), plan);
     director.begin();
     house.start_all();
-    let mut story = madsim::task::spawn_local(story(stage.clone()));
+    let mut story = madsim::task::spawn_local(story(bed.clone()));
 
     world.agenda.sleep_until(plan.lasts.0).await;
     world.recorder.record(What::SecondAct);
@@ -45,11 +45,11 @@ where
     if plan.heals == Heals::Quorum {
         director.retire_minority();
     }
-    stage.begin_second_act();
+    bed.begin_second_act();
     let ended = async {
         // It cannot fail: nobody aborts it, and its panic ends the whole run.
         let _ended = (&mut story).await;
-        stage.goals_reached().await;
+        bed.goals_reached().await;
     };
     let settled = tokio::select! {
         biased;
@@ -57,15 +57,16 @@ where
         () = world.agenda.sleep(plan.settles.0) => false,
     };
     if !settled && plan.expects == Expects::Service {
-        let missed = missed(plan, &stage, &house);
+        let missed = missed(plan, &bed, &house);
         world.recorder.violate("L1 liveness", missed);
     }
 
+    bed.judge();
     let simulated = world.agenda.now();
     let recorded = world.recorder.finish();
     story.abort();
     watch.abort();
-    stage.clear();
+    bed.clear();
     house.clear();
     world.agenda.sleep(CURTAIN).await;
     driver.abort();
@@ -75,8 +76,8 @@ where
 }
 
 /// What did not come about although everything was healed.
-fn missed(plan: &Plan, stage: &Stage, house: &House) -> String {
-    let mut missed = stage.open_goals();
+fn missed(plan: &Plan, bed: &Bed, house: &House) -> String {
+    let mut missed = bed.open_goals();
     if missed.is_empty() {
         missed.push("the end of the story".to_owned());
     }

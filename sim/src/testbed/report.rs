@@ -1,0 +1,172 @@
+//! What a trial comes to: the verdict, and for a red seed what was broken, the command that plays
+//! it again, the plan that it drew, and what happened around it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::campaign::{Flaky, Red, Tally};
+use crate::performance::Performance;
+use crate::plan::Plan;
+use crate::testbed::unsteady;
+use crate::testbed::wishes::{self, Timeline};
+use crate::timeline::{self, Colours, Detail, View};
+use crate::verdict::{self, Verdict};
+
+/// How far around a violation the timeline reaches.
+const AROUND: Duration = Duration::from_secs(3);
+/// Lines of a timeline around a violation.
+const LINES_MAX: usize = 60;
+/// Red seeds whose timeline is told; one shows what to look for.
+const TIMELINES_MAX: usize = 1;
+
+/// What a trial comes to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    name: String,
+    verdict: Verdict,
+    tally: Tally,
+    text: String,
+}
+
+impl Report {
+    /// The verdict.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// What the seeds came to, in figures and findings.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// All of it, for people.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The invariant that the first red seed broke first.
+    pub fn broken(&self) -> Option<&'static str> {
+        let red = self.tally.reds.first()?;
+        red.violations.first().map(|violation| violation.invariant)
+    }
+
+    /// Prints it.
+    ///
+    /// # Panics
+    /// If it is not green, which is how a test fails.
+    pub fn must_be_green(&self) {
+        print!("{}", self.text);
+        let (name, word) = (&self.name, self.verdict.word());
+        let green = matches!(self.verdict, Verdict::Green | Verdict::Unplayed);
+        assert!(green, "{name} is {word}: the report is above");
+    }
+}
+
+/// Tells what a trial comes to.
+pub(super) struct Teller<'a> {
+    /// The file in which the test is written.
+    pub(super) source: &'a Path,
+    /// What plays one seed again.
+    pub(super) command: &'a dyn Fn(u64) -> String,
+    /// Plays a seed again, for its history.
+    pub(super) perform: &'a dyn Fn(&Plan, u64) -> Performance,
+    /// How much of the timeline is told.
+    pub(super) timeline: Timeline,
+}
+
+impl Teller<'_> {
+    /// What `tally`, of `plan`'s scenario, comes to. `drawn` is what a seed draws.
+    pub(super) fn report(&self, plan: &Plan, tally: Tally, drawn: &dyn Fn(u64) -> Plan) -> Report {
+        let verdict = Verdict::of(plan, &tally);
+        let mut text = verdict::line(plan, &tally, 0);
+        text.push('\n');
+        if verdict == Verdict::Vacuous {
+            for (name, _) in tally.reached(&plan.reaches).iter().filter(|(_, n)| *n == 0) {
+                let seeds = tally.seeds;
+                writeln!(text, "  never reached: {name}, in {seeds} seeds").expect(TEXT);
+            }
+        }
+        for flaky in &tally.flaky {
+            self.tell_flaky(&mut text, &drawn(flaky.seed), flaky);
+        }
+        for (index, red) in tally.reds.iter().enumerate() {
+            self.tell_red(&mut text, red);
+            if index < TIMELINES_MAX {
+                text.push_str(&self.timeline(&(self.perform)(&red.plan, red.seed)));
+            }
+        }
+        Report {
+            name: plan.name.clone(),
+            verdict,
+            tally,
+            text,
+        }
+    }
+
+    fn tell_flaky(&self, text: &mut String, plan: &Plan, flaky: &Flaky) {
+        let (seed, [a, b]) = (flaky.seed, flaky.digests);
+        let name = &plan.name;
+        let told = format!("seed={seed}: digests {a:032x} and {b:032x}");
+        writeln!(text, "  NON-DETERMINISTIC {name} {told}").expect(TEXT);
+        writeln!(text, "       {}", (self.command)(seed)).expect(TEXT);
+        let runs = [(); 2].map(|()| (self.perform)(plan, seed).history);
+        text.push_str(&unsteady::explain(&runs[0], &runs[1]));
+    }
+
+    fn tell_red(&self, text: &mut String, red: &Red) {
+        text.push_str(&verdict::failures(&red.plan.name, red));
+        let command = (self.command)(red.seed);
+        writeln!(text, "       {command}").expect(TEXT);
+        match self.save(red) {
+            Ok(file) => {
+                let (variable, file) = (wishes::PLAN, file.display());
+                writeln!(text, "       plan: {file} ({variable}={file} plays it)").expect(TEXT);
+            }
+            Err(error) => writeln!(text, "       the plan is not saved: {error}").expect(TEXT),
+        }
+    }
+
+    fn timeline(&self, performance: &Performance) -> String {
+        let violations = &performance.outcome.violations;
+        let first = violations.first().map(|violation| violation.at);
+        let window = match self.timeline {
+            Timeline::Whole => None,
+            Timeline::Around => first.map(|at| (at.saturating_sub(AROUND), at + AROUND)),
+        };
+        let view = View {
+            window,
+            only: Vec::new(),
+            lines_max: match self.timeline {
+                Timeline::Whole => usize::MAX,
+                Timeline::Around => LINES_MAX,
+            },
+            detail: Detail::Story,
+            colours: Colours::None,
+        };
+        timeline::draw(&performance.history, violations, &view)
+    }
+
+    fn save(&self, red: &Red) -> std::io::Result<PathBuf> {
+        let folder = red_folder();
+        fs::create_dir_all(&folder)?;
+        let file = folder.join(format!("{}-{}.toml", red.plan.name, red.seed));
+        fs::write(&file, verdict::saved_plan(self.source, red))?;
+        Ok(file)
+    }
+}
+
+/// Where the plans of red seeds are saved: in the folder into which cargo has built this program.
+fn red_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let profile = program.ancestors().find(|folder| {
+        let name = folder.file_name().unwrap_or_default();
+        name == "deps" || name == "examples"
+    });
+    let target = profile.and_then(|folder| folder.ancestors().nth(2));
+    let target = target.map_or_else(std::env::temp_dir, Path::to_owned);
+    target.join("althing-sim").join("red")
+}
+
+const TEXT: &str = "text can be written";
