@@ -40,6 +40,7 @@ pub mod sessions;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 pub mod transaction;
 pub mod watch;
 pub mod watcher;

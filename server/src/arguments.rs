@@ -85,6 +85,10 @@ pub struct Serve {
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 
+    /// Write what the protocol does into this file, for `cargo sim verify-trace`; slows the server
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+
     /// The process that started this one, without which it stops
     #[arg(long, value_name = "PID", hide = true)]
     pub parent: Option<i32>,

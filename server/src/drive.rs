@@ -367,6 +367,7 @@ impl<S: Shell> Drive<S> {
     }
 
     fn hand_over(&mut self) {
+        self.shell.observe_leaving();
         self.links.hand_over();
         for connection in self.clients.hand_over() {
             self.mailbox.send(Message::HasRead { connection });

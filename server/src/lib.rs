@@ -16,10 +16,11 @@
 //! | [`four_letter`], [`reports`], [`gossip_reports`], [`statistics`] | what operators ask and are told |
 //! | [`storage`] | log and snapshots |
 //! | [`mail`], [`limits`] | what the tasks tell the drive; how much of everything there may be |
+//! | [`witness`] | what a server does, as whoever looks on tells it |
 //! | [`shell`], [`disk`] | where the worlds differ |
 //!
 //! What only production runs: [`program`], [`arguments`], [`config`], [`logging`], [`tokio_shell`],
-//! [`tokio_peers`], [`peer_tls`], [`os_disk`], [`local_ensemble`].
+//! [`tokio_peers`], [`peer_tls`], [`os_disk`], [`trace`], [`local_ensemble`].
 //!
 //! The node's own thread steps it and encodes the replies; it touches no socket and no file. Bytes
 //! go to the connections once a turn, each client's in one piece. The log and the snapshots have
@@ -69,3 +70,5 @@ pub mod statistics;
 pub mod storage;
 pub mod tokio_peers;
 pub mod tokio_shell;
+pub mod trace;
+pub mod witness;

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
+use std::sync::Arc;
 use std::{env, fs, panic, thread};
 
 use althing_core::ids::ServerId;
@@ -33,6 +34,7 @@ use crate::reports::Described;
 use crate::server::{self, Fatal, Setup};
 use crate::tokio_peers::TokioPeers;
 use crate::tokio_shell::TokioShell;
+use crate::trace::writer::{Trace, Whose};
 
 /// Threads that read and write sockets, at most: the node's own thread is the bottleneck long
 /// before a fifth would help.
@@ -66,6 +68,8 @@ enum Failure {
     System(#[from] io::Error),
     #[error("TLS between servers: {0}")]
     Tls(#[from] TlsError),
+    #[error("the trace {file}: {source}")]
+    Trace { file: PathBuf, source: io::Error },
     #[error(transparent)]
     Server(#[from] Fatal),
     #[error(transparent)]
@@ -131,11 +135,49 @@ fn run(flags: Serve) -> Result<(), Failure> {
             servers: shown(ensemble),
         },
     };
-    let shell = TokioShell::new(runtime.handle().clone(), listener, peers, greeting);
+    let traced = trace(&flags, &setup)?;
+    let stop = either_stop_or_failed(stop, traced.clone());
+    let handle = runtime.handle().clone();
+    let shell = TokioShell::new(handle, listener, peers, greeting, traced.clone());
     // This thread is the node's: it steps it and nothing else.
     runtime.block_on(server::serve(setup, shell, disk, stop))?;
+    if let (Some(trace), Some(file)) = (traced, flags.trace) {
+        trace
+            .end()
+            .map_err(|source| Failure::Trace { file, source })?;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The trace, if one is wanted.
+fn trace(flags: &Serve, setup: &Setup) -> Result<Option<Arc<Trace>>, Failure> {
+    let Some(file) = flags.trace.clone() else {
+        return Ok(None);
+    };
+    let config = &setup.config;
+    let whose = Whose {
+        server: config.server.0,
+        clients: setup.described.listen.to_string(),
+        tick_ms: u64::try_from(config.tick.as_millis()).expect("a tick is no age of the world"),
+    };
+    let trace = Trace::begin(&file, whose).map_err(|source| Failure::Trace { file, source })?;
+    Ok(Some(Arc::new(trace)))
+}
+
+/// Ends when `stop` does, or when the trace cannot be written any more.
+async fn either_stop_or_failed(stop: impl Future<Output = ()> + Send, trace: Option<Arc<Trace>>) {
+    let failed = async {
+        match &trace {
+            Some(trace) => trace.failed().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop => {}
+        () = failed => {}
+    }
 }
 
 /// What gossip needs; a warning if there are servers to gossip with and no secret is shared.

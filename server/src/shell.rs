@@ -126,4 +126,7 @@ pub trait Shell: Clone + Send + Sync + 'static {
 
     /// Sees every effect before it is performed. Production logs and counts the notes.
     fn observe_effect(&self, now: Now, effect: &Effect);
+
+    /// Sees that bytes are about to leave, to clients and to other servers.
+    fn observe_leaving(&self) {}
 }

@@ -23,6 +23,7 @@ use crate::logging;
 use crate::peer_tls::PeerStream;
 use crate::shell::{Descriptors, Shell, Task};
 use crate::tokio_peers::TokioPeers;
+use crate::trace::writer::Trace;
 
 /// One process.
 #[derive(Clone, Debug)]
@@ -41,16 +42,20 @@ struct Process {
     /// What is said on stdout, once, when clients are served.
     greeting: String,
     greeted: Once,
+    /// Where the node's deeds are written down, if they are.
+    trace: Option<Arc<Trace>>,
 }
 
 impl TokioShell {
     /// The process that accepts clients at `listener` and knows the other servers as `peers`, if
-    /// there are any. It says `greeting` on stdout as soon as clients are served.
+    /// there are any. It says `greeting` on stdout as soon as clients are served, and writes into
+    /// `trace` what the node does.
     pub fn new(
         runtime: Handle,
         listener: TcpListener,
         peers: Option<TokioPeers>,
         greeting: String,
+        trace: Option<Arc<Trace>>,
     ) -> TokioShell {
         TokioShell {
             process: Arc::new(Process {
@@ -60,6 +65,7 @@ impl TokioShell {
                 born: tokio::time::Instant::now(),
                 greeting,
                 greeted: Once::new(),
+                trace,
             }),
         }
     }
@@ -178,13 +184,29 @@ impl Shell for TokioShell {
         let (entries, sessions) = (recovered.entries.len(), recovered.store.sessions().len());
         let znodes = recovered.store.tree().count();
         tracing::info!(%snapshot, znodes, sessions, entries, "the data directory is read");
+        if let Some(trace) = &self.process.trace {
+            trace.recovered(recovered);
+        }
     }
 
-    fn observe_input(&self, _: Now, _: &Input) {}
+    fn observe_input(&self, _: Now, input: &Input) {
+        if let Some(trace) = &self.process.trace {
+            trace.input(input);
+        }
+    }
 
     fn observe_node(&self, _: Now, _: &Node) {}
 
+    fn observe_leaving(&self) {
+        if let Some(trace) = &self.process.trace {
+            trace.leaving();
+        }
+    }
+
     fn observe_effect(&self, _: Now, effect: &Effect) {
+        if let Some(trace) = &self.process.trace {
+            trace.effect(effect);
+        }
         if let Effect::Note(event) = effect {
             logging::note(event);
             if matches!(event, Event::EpochOpened { .. } | Event::Followed { .. }) {

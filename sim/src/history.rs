@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use althing::witness::Deed;
 use althing_core::ids::{ConnectionId, DirectoryId, ServerId, SessionId, Xid, Zxid};
 use althing_core::node::event::Event;
 use althing_core::node::reply::{ConnectResponse, Reply};
@@ -204,6 +205,33 @@ pub enum What {
     },
     /// The second act begins: everything is healed.
     SecondAct,
+}
+
+impl What {
+    /// What a server did.
+    pub fn done(server: ServerId, deed: Deed) -> What {
+        match deed {
+            Deed::Recovered {
+                directory,
+                ballot,
+                snapshot,
+                entries,
+            } => What::Recovered {
+                server,
+                directory,
+                ballot,
+                snapshot,
+                entries,
+            },
+            Deed::Saving { zxid, txn } => What::Saving { server, zxid, txn },
+            Deed::Cut { after } => What::Cut { server, after },
+            Deed::Refused { zxid } => What::Refused { server, zxid },
+            Deed::Durable { zxid } => What::Durable { server, zxid },
+            Deed::Voted { ballot } => What::Voted { server, ballot },
+            Deed::Asked { connection } => What::Asked { server, connection },
+            Deed::Said { event } => What::Said { server, event },
+        }
+    }
 }
 
 /// The two ends of holding a lock.

@@ -38,6 +38,5 @@ pub mod timeline;
 pub mod vacancy;
 pub mod verdict;
 pub mod whereabouts;
-pub mod witness;
 pub mod workload;
 pub mod world;

@@ -12,6 +12,7 @@ use althing::reports::Described;
 use althing::server::{Setup, serve};
 use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
+use althing::witness::Witness;
 use althing_core::config::Config;
 use althing_core::gossip::key::Key;
 use althing_core::ids::ServerId;
@@ -23,7 +24,6 @@ use tokio::sync::oneshot;
 use crate::history::What;
 use crate::plan::{Plan, RotPlace, ServerSettings};
 use crate::testbed::bed::CLIENT_PORT;
-use crate::witness::Witness;
 use crate::world::clock::Clock;
 use crate::world::connection::MachineId;
 use crate::world::disk::SimDisk;
@@ -320,7 +320,7 @@ impl House {
             node,
             clock: server.clock.clone(),
             ended: self.0.ended.clone(),
-            witness: Arc::new(Mutex::new(Witness::new(id))),
+            witness: Arc::new(Mutex::new(Witness::default())),
             drawn: Arc::default(),
             orders: Arc::new(tokio::sync::Mutex::new(ordered)),
         };

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use althing::shell::{Order, Shell, Task};
+use althing::witness::{self, Deed, Witness};
 use althing_core::ids::ServerId;
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
@@ -18,7 +19,6 @@ use madsim::runtime::NodeHandle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::history::What;
-use crate::witness::{self, Witness};
 use crate::world::caught::Caught;
 use crate::world::clock::Clock;
 use crate::world::connection::{MachineId, Side};
@@ -77,6 +77,10 @@ impl SimShell {
 
     fn record(&self, what: What) {
         self.world.recorder.record(what);
+    }
+
+    fn record_deed(&self, deed: Deed) {
+        self.record(What::done(self.server, deed));
     }
 
     fn peer(&self, server: ServerId) -> Option<MachineId> {
@@ -172,7 +176,7 @@ impl Shell for SimShell {
         if let Some(wiretap) = &self.world.wiretap {
             wiretap.begins(self.server);
         }
-        self.record(witness::recovered(self.server, recovered));
+        self.record_deed(witness::recovered(recovered));
     }
 
     fn observe_input(&self, _: Now, input: &Input) {
@@ -187,7 +191,7 @@ impl Shell for SimShell {
             wiretap.input(self.server, input);
         }
         let mut witness = self.witness.lock().expect("no panic within");
-        witness.input(input, |what| self.record(what));
+        witness.input(input, |deed| self.record_deed(deed));
     }
 
     fn observe_node(&self, _: Now, node: &Node) {
@@ -202,6 +206,6 @@ impl Shell for SimShell {
             wiretap.effect(self.server, effect);
         }
         let mut witness = self.witness.lock().expect("no panic within");
-        witness.effect(effect, |what| self.record(what));
+        witness.effect(effect, |deed| self.record_deed(deed));
     }
 }

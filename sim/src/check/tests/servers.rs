@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use althing::witness::{self, Witness};
 use althing_core::config::Config;
 use althing_core::ids::{DirectoryId, ServerId, Ticket};
 use althing_core::node::effect::{Effect, Outbox};
@@ -18,7 +19,6 @@ use althing_core::time::{Instant, Now, WallTime};
 
 use crate::check::tests::service::{Coming, Disk, Service, Way};
 use crate::history::{LinkId, What};
-use crate::witness::{self, Witness};
 
 /// One server.
 pub struct Server {
@@ -46,7 +46,7 @@ impl Server {
             snapshot: Store::new(),
             entries: Vec::new(),
             saving: VecDeque::new(),
-            witness: Witness::new(id),
+            witness: Witness::default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Service {
         let known = &mut self.servers[server];
         known.life += 1;
         let (id, life) = (known.id, known.life);
-        known.witness = Witness::new(id);
+        known.witness = Witness::default();
         let base = known.snapshot.applied();
         known.entries.retain(|entry| entry.zxid > base);
         let recovered = Recovered {
@@ -132,7 +132,7 @@ impl Service {
             store: known.snapshot.clone(),
             entries: known.entries.clone(),
         };
-        let found = witness::recovered(id, &recovered);
+        let found = What::done(id, witness::recovered(&recovered));
         let mut config = Config::standalone(id);
         config.voters = voters;
         config.snapshot_every = 200;
@@ -240,7 +240,9 @@ impl Service {
             wall: WallTime(1_700_000_000_000 + self.now.as_millis() as i64),
         };
         let mut seen = Vec::new();
-        known.witness.input(&input, |what| seen.push(what));
+        let id = known.id;
+        let mut see = |deed| seen.push(What::done(id, deed));
+        known.witness.input(&input, &mut see);
         let mut out = Outbox::new();
         node.step(now, input, &mut out);
         node.check();
@@ -249,7 +251,7 @@ impl Service {
         for effect in out.effects {
             let mut seen = Vec::new();
             let witness = &mut self.servers[server].witness;
-            witness.effect(&effect, |what| seen.push(what));
+            witness.effect(&effect, |deed| seen.push(What::done(id, deed)));
             seen.into_iter().for_each(|what| self.record(what));
             self.perform(server, effect);
         }

@@ -1,15 +1,71 @@
-//! Turns one life of a server, as its shell sees it, into what the record holds: what it saves,
-//! takes back and finds durable, what it votes, what it lets know.
+//! Turns one life of a server, as its shell sees it, into deeds: what it recovers, saves, takes
+//! back and finds durable, what it votes, what it lets know. The simulator's record is made of
+//! them, and so is a trace of a real server; the same checkers judge both.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use althing_core::ids::{ServerId, Ticket, Zxid};
+use althing_core::ids::{ConnectionId, DirectoryId, Ticket, Zxid};
 use althing_core::node::effect::Effect;
+use althing_core::node::event::Event;
 use althing_core::node::input::Input;
 use althing_core::node::node::Recovered;
 use althing_core::quorum::log::{Ballot, Record};
+use althing_core::store::txn::{Entry, Txn};
 
-use crate::history::What;
+/// One thing that a server did or learned, as far as the protocol is concerned.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Deed {
+    /// It finished its recovery.
+    Recovered {
+        /// Its data directory: another one than before if its disk was lost.
+        directory: DirectoryId,
+        /// The ballot that it found.
+        ballot: Ballot,
+        /// The position of the snapshot that it found.
+        snapshot: Zxid,
+        /// What its log holds after the snapshot.
+        entries: Arc<[Entry]>,
+    },
+    /// It asked its storage to save a transaction.
+    Saving {
+        /// Where.
+        zxid: Zxid,
+        /// What.
+        txn: Arc<Txn>,
+    },
+    /// It asked its storage to take back what follows a position: it was never agreed. From here
+    /// on it may be gone.
+    Cut {
+        /// The last position that stays.
+        after: Zxid,
+    },
+    /// Its storage had no space: its log ends before this position, which it was asked to save.
+    Refused {
+        /// Where.
+        zxid: Zxid,
+    },
+    /// It learned that its log is durable up to here.
+    Durable {
+        /// Where.
+        zxid: Zxid,
+    },
+    /// It learned that its ballot is durable.
+    Voted {
+        /// What it holds.
+        ballot: Ballot,
+    },
+    /// It handed a client's frame to its node.
+    Asked {
+        /// On which of its connections.
+        connection: ConnectionId,
+    },
+    /// It let know.
+    Said {
+        /// What.
+        event: Event,
+    },
+}
 
 /// What a save is about that has no answer yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,17 +76,15 @@ enum Saving {
 }
 
 /// Watches one life of one server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Witness {
-    server: ServerId,
     /// Saves that are not answered, the oldest first.
     saving: VecDeque<(Ticket, Saving)>,
 }
 
 /// What a server found at its start.
-pub fn recovered(server: ServerId, recovered: &Recovered) -> What {
-    What::Recovered {
-        server,
+pub fn recovered(recovered: &Recovered) -> Deed {
+    Deed::Recovered {
         directory: recovered.directory,
         ballot: recovered.ballot,
         snapshot: recovered.store.applied(),
@@ -39,18 +93,10 @@ pub fn recovered(server: ServerId, recovered: &Recovered) -> What {
 }
 
 impl Witness {
-    /// Of a life that begins.
-    pub fn new(server: ServerId) -> Witness {
-        let saving = VecDeque::new();
-        Witness { server, saving }
-    }
-
     /// Something happened to the server; it has not acted on it yet.
-    pub fn input(&mut self, input: &Input, mut record: impl FnMut(What)) {
-        let server = self.server;
+    pub fn input(&mut self, input: &Input, mut record: impl FnMut(Deed)) {
         match input {
-            Input::Asked { connection, .. } => record(What::Asked {
-                server,
+            Input::Asked { connection, .. } => record(Deed::Asked {
                 connection: *connection,
             }),
             Input::Saved(ticket) => self.saved(*ticket, record),
@@ -61,7 +107,7 @@ impl Witness {
                 };
                 self.saving.pop_front();
                 if let Saving::Entry(zxid) = saving {
-                    record(What::Refused { server, zxid });
+                    record(Deed::Refused { zxid });
                 }
             }
             _ => {}
@@ -69,8 +115,7 @@ impl Witness {
     }
 
     /// The answer to a save stands for those before it, too.
-    fn saved(&mut self, ticket: Ticket, mut record: impl FnMut(What)) {
-        let server = self.server;
+    fn saved(&mut self, ticket: Ticket, mut record: impl FnMut(Deed)) {
         let mut durable = None;
         while let Some((asked, saving)) = self.saving.front().copied() {
             if asked.number > ticket.number {
@@ -78,20 +123,19 @@ impl Witness {
             }
             self.saving.pop_front();
             match saving {
-                Saving::Ballot(ballot) => record(What::Voted { server, ballot }),
+                Saving::Ballot(ballot) => record(Deed::Voted { ballot }),
                 Saving::Entry(zxid) => durable = Some(zxid),
                 // What was saved before a cut, and is after it, is gone.
                 Saving::Cut(after) => durable = durable.map(|zxid: Zxid| zxid.min(after)),
             }
         }
         if let Some(zxid) = durable {
-            record(What::Durable { server, zxid });
+            record(Deed::Durable { zxid });
         }
     }
 
     /// The server wants something done.
-    pub fn effect(&mut self, effect: &Effect, mut record: impl FnMut(What)) {
-        let server = self.server;
+    pub fn effect(&mut self, effect: &Effect, mut record: impl FnMut(Deed)) {
         match effect {
             Effect::Save {
                 ticket,
@@ -100,8 +144,7 @@ impl Witness {
                 let saving = match saved {
                     Record::Ballot(ballot) => Saving::Ballot(*ballot),
                     Record::Entry(entry) => {
-                        record(What::Saving {
-                            server,
+                        record(Deed::Saving {
                             zxid: entry.zxid,
                             txn: entry.txn.clone(),
                         });
@@ -109,17 +152,13 @@ impl Witness {
                     }
                     Record::Cut(after) => {
                         self.cut(*after);
-                        record(What::Cut {
-                            server,
-                            after: *after,
-                        });
+                        record(Deed::Cut { after: *after });
                         Saving::Cut(*after)
                     }
                 };
                 self.saving.push_back((*ticket, saving));
             }
-            Effect::Note(event) => record(What::Said {
-                server,
+            Effect::Note(event) => record(Deed::Said {
                 event: event.clone(),
             }),
             _ => {}
