@@ -7,6 +7,8 @@
 //! have to be repeated. The data and the servers' logs of a red run are kept, and the test tells
 //! where.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread;
@@ -16,11 +18,14 @@ use althing_client::client::Client;
 use althing_client::config::ClientConfig;
 use althing_client::runtime::Tokio;
 use althing_client::znode::{CreateMode, Version};
+use althing_sim::traces::options::{TraceOptions, Traced, verify};
 use althing_tests::process::{PATIENCE, wait_for};
-use althing_tests::real::clients::{Player, here};
+use althing_tests::real::clients::{Crowd, Player, here};
 use althing_tests::real::course::Course;
 use althing_tests::real::ensemble::{Ensemble, loopback};
 use althing_tests::real::faults::{Blow, Script};
+use althing_tests::real::process::Member;
+use althing_tests::real::witness::Witness;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_server_under_test");
 
@@ -141,4 +146,62 @@ fn a_rolling_restart_fails_no_request_elsewhere() {
         client.join().expect("no request failed");
     }
     assert!(began.elapsed() < PATIENCE, "the last requests took long");
+}
+
+/// What `cargo sim verify-trace` says of traces as they are, and of damaged ones.
+#[test]
+fn traces_are_judged_by_a_command() {
+    let mut ensemble = Ensemble::start(BINARY, loopback(3));
+    let leader = ensemble.await_leader();
+    let witness = Witness::new(ensemble.home());
+    let player = |number| Player {
+        name: format!("client-{number}"),
+        servers: ensemble.clients_list(),
+        namespace: None,
+    };
+    let crowd = Crowd::start((1..=2).map(player).collect(), 7, &witness);
+    ensemble.member(leader).kill();
+    ensemble.await_leader();
+    ensemble.member(leader).start_well();
+    crowd.finish().expect("there is service after a death");
+    ensemble.members.iter_mut().for_each(Member::terminate);
+    let (mut files, broken) = witness.finish();
+    assert_eq!(broken, []);
+    let of_servers = ensemble.members.iter_mut();
+    files.extend(of_servers.map(|member| member.trace().to_owned()));
+    let verdict = |files: &[PathBuf]| {
+        let mut told = Vec::new();
+        let files = files.to_vec();
+        let verdict = verify(&TraceOptions { files }, &mut told).expect("traces of one run");
+        (verdict, String::from_utf8(told).expect("text"))
+    };
+    let (well, told) = verdict(&files);
+    assert_eq!(well, Traced::Well, "{told}");
+    println!("{told}");
+    assert!(
+        told.starts_with("GREEN  3 servers in 4 lives, 2 clients"),
+        "{told}"
+    );
+    // One server's tree is another's no more.
+    let last = files.last().expect("a server's trace");
+    let text = fs::read_to_string(last).expect("text");
+    let digests: Vec<&str> = text.split("\"digest\":\"").collect();
+    let (before, after) = digests.split_at(digests.len() / 2);
+    let (before, after) = (before.join("\"digest\":\""), after.join("\"digest\":\""));
+    let rest = after.split_once('"').expect("a digest ends").1;
+    let damaged = format!("{before}\"digest\":\"0x1\"{rest}");
+    assert_ne!(damaged, text);
+    fs::write(last, damaged).expect("a file of our own");
+    let (broken, told) = verdict(&files);
+    assert_eq!(broken, Traced::Broken, "{told}");
+    assert!(told.starts_with("FAIL I1 agreement at t="), "{told}");
+    assert!(told.contains("✘ FAIL I1 agreement"), "{told}");
+    let refused = verify(
+        &TraceOptions {
+            files: files[..1].to_vec(),
+        },
+        &mut Vec::new(),
+    );
+    let error = refused.expect_err("a client alone proves nothing");
+    assert_eq!(error.to_string(), "there is no trace of a server");
 }

@@ -146,7 +146,7 @@ fn a_minority_acknowledges_nothing() {
     let network = Network::lay(3).expect("namespaces");
     let ensemble = Ensemble::start(BINARY, network.places());
     let leader = ensemble.await_leader();
-    let witness = Witness::new(ensemble.addresses());
+    let witness = Witness::new(ensemble.home());
     let servers = ensemble.addresses();
     let address = |server| {
         let (address, _) = servers

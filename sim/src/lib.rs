@@ -35,6 +35,7 @@ pub mod swarm;
 pub mod telling;
 pub mod testbed;
 pub mod timeline;
+pub mod traces;
 pub mod vacancy;
 pub mod verdict;
 pub mod whereabouts;

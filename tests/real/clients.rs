@@ -14,11 +14,10 @@ use althing_client::sessions::Sessions;
 use althing_client::znode::Version;
 use althing_sim::random::Stream;
 use althing_sim::workload::deeds::{DIRECTORY, Dice, Memory, burst, lay_out};
-use althing_sim::world::tap::Book;
 
 use crate::process::PATIENCE;
 use crate::real::network::move_into;
-use crate::real::witness::{Tapped, Witness};
+use crate::real::witness::{Watched, Witness};
 
 /// How long a client rests between two bursts, at most.
 const REST: Duration = Duration::from_millis(20);
@@ -150,7 +149,7 @@ async fn play(player: Player, seed: u64, witness: Witness, over: Arc<AtomicBool>
 
 /// Writes something that nobody else touches and reads it back.
 async fn last_word(
-    client: &Client<Tapped>,
+    client: &Client<Watched>,
     name: &str,
     payload: &str,
 ) -> Result<Vec<u8>, ClientError> {
@@ -188,7 +187,7 @@ pub fn read_everything(name: &str, server: String, witness: &Witness) {
     read.unwrap_or_else(|_| panic!("{name} cannot read"));
 }
 
-async fn walk(client: &Client<Tapped>, top: String) -> Result<(), ClientError> {
+async fn walk(client: &Client<Watched>, top: String) -> Result<(), ClientError> {
     let mut waiting = vec![top];
     while let Some(path) = waiting.pop() {
         // Some may not be read by everybody, and some are gone when they are asked for: both are

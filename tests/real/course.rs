@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::real::clients::{Crowd, Player, read_everything};
 use crate::real::ensemble::Ensemble;
-use crate::real::judge::{Figures, judge};
+use crate::real::judge::judge;
 use crate::real::witness::Witness;
+use althing_sim::traces::judge::Figures;
 
 /// What a person may choose of a run.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,7 @@ impl Course {
             ensemble.members.len(),
             self.lasts
         );
-        let witness = Witness::new(ensemble.addresses());
+        let witness = Witness::new(ensemble.home());
         let crowd = Crowd::start(players, self.seed, &witness);
         faults(ensemble);
         if let Err(failed) = crowd.finish() {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use althing_core::ids::ServerId;
 use tempfile::TempDir;
@@ -47,6 +48,11 @@ impl Ensemble {
             member.start_well();
         }
         ensemble
+    }
+
+    /// Where everything of it lies.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// Every server by the address at which it serves clients.

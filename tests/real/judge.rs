@@ -1,5 +1,6 @@
-//! The judgement of a run of real processes: the servers' data directories read with the servers'
-//! own code, and the history of the clients held against them by the simulator's checkers.
+//! The judgement of a run of real processes, by the simulator's checkers: the traces of servers and
+//! clients, as `cargo sim verify-trace` judges them; and the servers' data directories, read with
+//! the servers' own code, with what clients saw held against them.
 
 use std::time::Duration;
 
@@ -8,35 +9,34 @@ use althing::storage::settings::StorageSettings;
 use althing::storage::storage::open;
 use althing_core::ids::{DirectoryId, ServerId, Zxid};
 use althing_sim::check::outside::{Disk, check};
-use althing_sim::history::{History, Received, What};
+use althing_sim::history::{History, Moment, What};
+use althing_sim::traces::judge::{self, Figures};
+use althing_sim::traces::merge;
 
 use crate::real::clients::here;
 use crate::real::ensemble::{Ensemble, TICK_MS};
 use crate::real::process::{Life, Member};
 use crate::real::witness::Witness;
 
-/// What a run was like, for people.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    /// How many answers clients got.
-    pub answers: usize,
-    /// How many transactions were agreed, as the longest log has them.
-    pub agreed: usize,
-    /// How many epochs were opened.
-    pub epochs: usize,
-    /// How many connections there were.
-    pub links: usize,
-}
-
-/// Judges what `witness` saw of an ensemble whose servers have ended.
+/// Judges what the servers and the clients of an ensemble have traced, and what its disks hold.
 ///
 /// # Panics
-/// If a rule was broken; data and logs are kept, and the panic tells where.
+/// If a rule was broken; data, logs and traces are kept, and the panic tells where.
 pub fn judge(ensemble: &mut Ensemble, witness: &Witness) -> Figures {
     let disks: Vec<Disk> = ensemble.members.iter().map(read).collect();
-    let (history, mut broken) = witness.finish();
+    let (mut traces, mut broken) = witness.finish();
+    let of_servers = ensemble.members.iter_mut();
+    traces.extend(of_servers.map(|member| member.trace().to_owned()));
+    let (merged, figures) = match merge::read(&traces) {
+        Ok(merged) => {
+            let (by_traces, figures) = judge::judge(&merged);
+            broken.extend(by_traces);
+            (merged, figures)
+        }
+        Err(error) => panic!("{error}; data, logs and traces are in {}", ensemble.keep()),
+    };
     let tick = Duration::from_millis(TICK_MS.into());
-    broken.extend(check(&history, &disks, tick));
+    broken.extend(check(&seen_by_clients(&merged.history), &disks, tick));
     if !broken.is_empty() {
         let kept = ensemble.keep();
         let lines = broken.iter().map(|found| {
@@ -44,9 +44,25 @@ pub fn judge(ensemble: &mut Ensemble, witness: &Witness) -> Figures {
             format!("{at:?} {name}: {detail}\n")
         });
         let lines: String = lines.collect();
-        panic!("broken rules; data and logs are in {kept}\n{lines}");
+        panic!("broken rules; data, logs and traces are in {kept}\n{lines}");
     }
-    figures(&history, &disks)
+    figures
+}
+
+/// What nobody needs a server's trace for.
+fn seen_by_clients(history: &History) -> History {
+    let seen = |moment: &&Moment| {
+        matches!(
+            moment.what,
+            What::LinkOpened { .. }
+                | What::LinkEnded { .. }
+                | What::Sent { .. }
+                | What::Received { .. }
+        )
+    };
+    History {
+        moments: history.moments.iter().filter(seen).cloned().collect(),
+    }
 }
 
 /// What a server's disk holds.
@@ -75,32 +91,5 @@ fn read(member: &Member) -> Disk {
     Disk {
         server: ServerId(server),
         entries: recovered.entries,
-    }
-}
-
-fn figures(history: &History, disks: &[Disk]) -> Figures {
-    let count = |is: fn(&What) -> bool| {
-        let moments = history.moments.iter();
-        moments.filter(|moment| is(&moment.what)).count()
-    };
-    let longest = disks.iter().max_by_key(|disk| disk.entries.len());
-    let entries = longest.map_or(&[][..], |disk| &disk.entries);
-    let opens = entries.iter().filter(|entry| entry.zxid.counter() == 0);
-    Figures {
-        answers: count(|what| {
-            let answer = |frame: &Received| {
-                matches!(
-                    frame,
-                    Received::Reply {
-                        request: Some(_),
-                        ..
-                    }
-                )
-            };
-            matches!(what, What::Received { frame, .. } if answer(frame))
-        }),
-        agreed: entries.len(),
-        epochs: opens.count(),
-        links: count(|what| matches!(what, What::LinkOpened { .. })),
     }
 }

@@ -8,4 +8,5 @@ pub mod faults;
 pub mod judge;
 pub mod network;
 pub mod process;
+pub mod trace_pipe;
 pub mod witness;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::process::wait_for;
+use crate::real::trace_pipe::TracePipe;
 
 /// How long a word may take: one that is stopped never answers.
 const WORD_PATIENCE: Duration = Duration::from_millis(500);
@@ -54,6 +55,7 @@ pub struct Member {
     home: PathBuf,
     child: Option<Child>,
     life: Life,
+    trace: TracePipe,
 }
 
 impl Member {
@@ -68,7 +70,17 @@ impl Member {
             home: home.to_owned(),
             child: None,
             life: Life::Dead,
+            trace: TracePipe::new(home, server),
         }
+    }
+
+    /// The trace of all its lives.
+    ///
+    /// # Panics
+    /// If it lives.
+    pub fn trace(&mut self) -> &Path {
+        assert_eq!(self.life, Life::Dead, "it goes on writing");
+        self.trace.finish()
     }
 
     /// Where it serves clients.
@@ -113,6 +125,8 @@ impl Member {
             .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", self.binary])
             .args(["serve", "--config"])
             .arg(self.home.join(format!("server-{}.cfg", self.server)))
+            .arg("--trace")
+            .arg(self.trace.entrance())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.expect("a log file"))

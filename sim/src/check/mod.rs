@@ -18,12 +18,13 @@ pub mod reigns;
 pub mod replay;
 pub mod sessions;
 pub mod timely;
+pub mod traced;
 pub mod watches;
 pub mod wire;
 pub mod writes;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::check::findings::Findings;
 use crate::history::{History, Violation};
@@ -34,14 +35,28 @@ use crate::plan::Plan;
 pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
     let history = &*memory::remembered(history);
-    let log = agreement::agreement::build(plan, history, &mut findings);
+    let log = agreement::agreement::build(plan.voters(), history, &mut findings);
     let mut wire = wire::join(history, &mut findings);
     writes::attach(&log, &mut wire);
     let replayed = replay::replay(&log, &wire, &mut findings);
-    writes::check(&log, &wire, &replayed, &mut findings);
+    writes::check(
+        writes::Known::Everybody,
+        &log,
+        &wire,
+        &replayed,
+        &mut findings,
+    );
     reads::check(plan, history, &log, &wire, &mut findings);
     watches::check(&wire, &replayed, &mut findings);
-    sessions::check(plan, history, &log, &wire, &replayed, &mut findings);
+    let surroundings = sessions::Surroundings::of(plan, history);
+    sessions::check(
+        &surroundings,
+        history,
+        &log,
+        &wire,
+        &replayed,
+        &mut findings,
+    );
     recipes::check(plan, history, &log, &mut findings);
     liveness::check(plan, history, &log, &mut findings);
     polite::check(plan, history, &mut findings);

@@ -19,6 +19,7 @@ use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::check::replay::{Replayed, replay};
 use crate::check::wire::{Wire, join};
+use crate::check::writes::Known;
 use crate::check::{reads, watches, writes};
 use crate::history::{History, Received, Violation, What};
 
@@ -55,7 +56,7 @@ pub fn check(history: &History, disks: &[Disk], tick: Duration) -> Vec<Violation
     let bounds = Bounds::of(&log, &wire);
     attach(&bounds, &mut wire);
     let replayed = replay(&log, &wire, &mut findings);
-    writes::check(&log, &wire, &replayed, &mut findings);
+    writes::check(Known::Everybody, &log, &wire, &replayed, &mut findings);
     reads::check_order(&log, &wire, &mut findings);
     watches::check(&wire, &replayed, &mut findings);
     handshakes(tick, &bounds, &wire, &replayed, &mut findings);

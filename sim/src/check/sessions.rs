@@ -30,32 +30,51 @@ const LATE_MAX: Duration = Duration::from_secs(2);
 /// simulated clocks.
 const EARLY_MAX: Duration = Duration::from_millis(2);
 
+/// What is known of the world around the servers.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Their clocks.
+    pub clock: Clock,
+    /// When nothing disturbed them.
+    pub calm: Calm,
+}
+
+impl Surroundings {
+    /// Of a run with this plan.
+    pub fn of(plan: &Plan, history: &History) -> Surroundings {
+        Surroundings {
+            clock: Clock::of(plan),
+            calm: Calm::of(plan, history),
+        }
+    }
+}
+
 /// Everything about sessions.
 pub fn check(
-    plan: &Plan,
+    surroundings: &Surroundings,
     history: &History,
     log: &Log,
     wire: &Wire<'_>,
     replayed: &Replayed,
     findings: &mut Findings,
 ) {
-    let clock = Clock::of(plan);
+    let Surroundings { clock, calm } = surroundings;
     let touches = touches(history, log, replayed);
     let reigns = Reigns::of(history);
-    let calm = Calm::of(plan, history);
     for (session, life) in &replayed.lives {
         let of_session = touches.get(session).map_or(&[][..], |touches| touches);
-        not_early(&clock, *session, life, of_session, &reigns, findings);
-        not_late(&clock, *session, life, of_session, &calm, findings);
+        not_early(clock, *session, life, of_session, &reigns, findings);
+        not_late(clock, *session, life, of_session, calm, findings);
     }
     ended_by_a_leader(history, &reigns, findings);
-    heard_on_the_wire(&clock, wire, replayed, &reigns, &calm, findings);
+    heard_on_the_wire(clock, wire, replayed, &reigns, calm, findings);
     ephemerals(history, replayed, findings);
-    handshakes(&clock, log, wire, replayed, findings);
+    handshakes(clock, log, wire, replayed, findings);
 }
 
 /// The clocks of the servers, and what is measured with them.
-struct Clock {
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
     tick: Duration,
     /// The fastest and the slowest clock, in millionths of true time.
     fastest_ppm: i64,
@@ -74,6 +93,15 @@ impl Clock {
             tick: plan.server.tick_time.map_or(TICK_DEFAULT, |span| span.0),
             fastest_ppm: drifts().max().unwrap_or(0).max(0),
             slowest_ppm: drifts().min().unwrap_or(0).min(0),
+        }
+    }
+
+    /// True ones, of servers with this tick.
+    pub fn exact(tick: Duration) -> Clock {
+        Clock {
+            tick,
+            fastest_ppm: 0,
+            slowest_ppm: 0,
         }
     }
 

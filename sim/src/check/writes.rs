@@ -65,13 +65,28 @@ pub fn by_answers(log: &Log, link: &Link<'_>) -> Option<Zxid> {
         })
 }
 
+/// Whose requests are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// Everybody's: what nobody of these sent was sent by nobody.
+    Everybody,
+    /// Only those of the clients on the wire, and perhaps there were others.
+    Some,
+}
+
 /// Checks all writes.
-pub fn check(log: &Log, wire: &Wire<'_>, replayed: &Replayed, findings: &mut Findings) {
+pub fn check(
+    known: Known,
+    log: &Log,
+    wire: &Wire<'_>,
+    replayed: &Replayed,
+    findings: &mut Findings,
+) {
     let mut claimed = BTreeSet::new();
     for link in &wire.links {
         in_order(log, link, replayed, &mut claimed, findings);
     }
-    unsent(log, wire, replayed, &claimed, findings);
+    unsent(known, log, wire, replayed, &claimed, findings);
     twice(wire, findings);
     real_time(log, wire, findings);
 }
@@ -161,6 +176,7 @@ fn told(agreed: &Agreed, link: &Link<'_>, asked: &Asked<'_>, findings: &mut Find
 
 /// What `L` has of an attachment that no link had.
 fn unsent(
+    known: Known,
     log: &Log,
     wire: &Wire<'_>,
     replayed: &Replayed,
@@ -173,9 +189,17 @@ fn unsent(
         .filter(|link| link.attachment.is_none())
         .filter_map(|link| link.session())
         .collect();
+    let held: BTreeSet<SessionId> = wire
+        .links
+        .iter()
+        .filter_map(|link| link.session())
+        .collect();
+    let is_judged = |session: &SessionId| {
+        !open.contains(session) && (known == Known::Everybody || held.contains(session))
+    };
     for ((session, _), writes) in &replayed.writes {
         for zxid in writes.iter().filter(|zxid| !claimed.contains(zxid)) {
-            if !open.contains(session) {
+            if is_judged(session) {
                 let agreed = log.at(*zxid).expect("the replay went over L");
                 findings.add("W5 once", agreed.executed_at, Some(*session), || {
                     format!(

@@ -9,6 +9,7 @@ use crate::command::failure::Failure;
 use crate::explore::options::ExploreOptions;
 use crate::score::options::ScoreOptions;
 use crate::timeline;
+use crate::traces::options::TraceOptions;
 
 /// Seeds of each scenario unless it is told otherwise: all the scenarios together, of which most
 /// play three to eleven servers, take some minutes on two cores.
@@ -55,6 +56,8 @@ pub enum Command {
     Explore(ExploreOptions),
     /// Plant real bugs, one after the other, and see which of them are caught
     Score(ScoreOptions),
+    /// Judge the traces that real servers and clients have written
+    VerifyTrace(TraceOptions),
     /// Print the plan that a seed draws, which is a scenario itself
     Plan {
         /// A scenario file, or the bare name of a scenario

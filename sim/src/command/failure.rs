@@ -6,6 +6,7 @@ use std::io;
 use crate::explore::options::Unexplored;
 use crate::library::Unreadable;
 use crate::score::trouble::Trouble;
+use crate::traces::options::Unjudged;
 
 /// Why a command ends without a verdict.
 pub enum Failure {
@@ -35,6 +36,15 @@ impl From<Trouble> for Failure {
         match trouble {
             Trouble::Output(error) => Failure::Output(error),
             trouble => Failure::Input(trouble.to_string()),
+        }
+    }
+}
+
+impl From<Unjudged> for Failure {
+    fn from(error: Unjudged) -> Failure {
+        match error {
+            Unjudged::Unread(error) => Failure::Input(error.to_string()),
+            Unjudged::Output(error) => Failure::Output(error),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::library::{Entry, Library};
 use crate::performance::Perform;
 use crate::scenario;
 use crate::score::options::{Scored, score};
+use crate::traces::options::{Traced, verify};
 use crate::verdict::Verdict;
 
 /// The exit code of bad input; also that of a command line that cannot be read.
@@ -68,6 +69,10 @@ fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<
                 Scored::Badly => Verdict::Red,
             })
         }
+        Some(Command::VerifyTrace(options)) => Ok(match verify(&options, out)? {
+            Traced::Well => Verdict::Green,
+            Traced::Broken => Verdict::Red,
+        }),
         Some(Command::Plan { file, seed }) => {
             let entry = library.open(&file)?;
             let plan = draw::draw(&entry.scenario, seed);

@@ -16,7 +16,6 @@ use crate::check::agreement::won::Won;
 use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::history::{History, Received, What};
-use crate::plan::Plan;
 
 /// What one server is known to have.
 #[derive(Debug, Default)]
@@ -56,13 +55,17 @@ pub(super) struct Building<'f> {
     pub findings: &'f mut Findings,
 }
 
-/// Builds `L` and checks what servers say of it.
-pub fn build(plan: &Plan, history: &History, findings: &mut Findings) -> Log {
+/// Builds `L` and checks what servers say of it; `founders` vote until somebody else is agreed on.
+pub fn build(
+    founders: impl IntoIterator<Item = u8>,
+    history: &History,
+    findings: &mut Findings,
+) -> Log {
     let mut building = Building {
         servers: BTreeMap::new(),
         lost: BTreeMap::new(),
         entries: Entries::default(),
-        members: Members::new((1..=plan.servers).filter(|server| !plan.learners.contains(server))),
+        members: Members::new(founders),
         log: Log::default(),
         proven: Zxid::ZERO,
         won: BTreeMap::new(),

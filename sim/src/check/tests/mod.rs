@@ -5,7 +5,7 @@ mod clients;
 mod damage;
 mod outside;
 mod servers;
-mod service;
+pub mod service;
 
 use std::collections::BTreeSet;
 

@@ -14,7 +14,7 @@ use crate::check::outside::{Disk, check};
 use crate::check::sessions::TICK_DEFAULT;
 use crate::check::tests::damage::kinds::{DAMAGES, DAMAGES_TO_AN_ENSEMBLE};
 use crate::check::tests::service::{Wish, good_history};
-use crate::check::tests::{HISTORIES_MAX, PLACES_MAX, THREE, plan, told};
+use crate::check::tests::{HISTORIES_MAX, PLACES_MAX, THREE, told};
 use crate::history::{History, Violation, What};
 
 /// What clients alone can show to be broken.
@@ -48,7 +48,7 @@ const SHOWN: &[&str] = &[
 fn good(seed: u64) -> (History, Vec<Disk>) {
     let history = good_history(Wish { seed, ..THREE });
     let mut findings = Findings::default();
-    let log = agreement::build(&plan(THREE.servers), &history, &mut findings);
+    let log = agreement::build(1..=THREE.servers, &history, &mut findings);
     assert!(findings.sorted().is_empty(), "a good history is good");
     let entries = log.agreed.iter().map(|agreed| Entry {
         zxid: agreed.zxid,

@@ -1,0 +1,54 @@
+//! Judges a run of which servers and clients have left traces: every moment is known, as in the
+//! simulator, but not what befell the machines. So what holds only in calm is not judged (E2, R6,
+//! liveness), nor what a story would have to tell (recipes).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use althing_core::ids::ServerId;
+
+use crate::check::agreement::agreement;
+use crate::check::calm::Calm;
+use crate::check::findings::Findings;
+use crate::check::log::Log;
+use crate::check::sessions::{self, Clock};
+use crate::check::{reads, replay, watches, wire, writes};
+use crate::history::{History, Violation};
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Judged {
+    /// The rules that were broken, the first first.
+    pub broken: Vec<Violation>,
+    /// What was agreed.
+    pub log: Log,
+}
+
+/// Judges the history of an ensemble that was founded by `founders` and whose tick is `tick`.
+pub fn check(founders: &BTreeSet<ServerId>, tick: Duration, history: &History) -> Judged {
+    let mut findings = Findings::default();
+    let voters = founders.iter().map(|server| server.0);
+    let log = agreement::build(voters, history, &mut findings);
+    let mut wire = wire::join(history, &mut findings);
+    writes::attach(&log, &mut wire);
+    let replayed = replay::replay(&log, &wire, &mut findings);
+    writes::check(writes::Known::Some, &log, &wire, &replayed, &mut findings);
+    reads::check_order(&log, &wire, &mut findings);
+    watches::check(&wire, &replayed, &mut findings);
+    let surroundings = sessions::Surroundings {
+        clock: Clock::exact(tick),
+        calm: Calm::default(),
+    };
+    sessions::check(
+        &surroundings,
+        history,
+        &log,
+        &wire,
+        &replayed,
+        &mut findings,
+    );
+    Judged {
+        broken: findings.sorted(),
+        log,
+    }
+}
