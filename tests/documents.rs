@@ -38,6 +38,7 @@ fn links_lead_somewhere() {
         "docs/tree.md",
         "docs/scenarios.md",
         "docs/score.md",
+        "docs/campaigns-at-scale.md",
         "docs/ensemble.md",
         "docs/gossip.md",
     ] {

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use althing_sim::campaign::{Orders, Outcome, Repeat, campaign};
+use althing_sim::campaign::{Orders, Outcome, RED_SEEDS_MAX, Repeat, campaign};
 use althing_sim::draw::draw;
 use althing_sim::library::Library;
 use althing_sim::performance::perform;
 use althing_sim::plan::Plan;
+use althing_sim::seeds::Seeds;
 
 /// Seeds of each scenario; few enough that all of them take a few minutes.
 const SEEDS: u64 = 2;
@@ -29,10 +30,11 @@ fn every_scenario_is_green_and_deterministic() {
     let stop = AtomicBool::new(false);
     for entry in &entries {
         let orders = Orders {
-            seeds: 0..SEEDS,
+            seeds: Seeds::range(0, SEEDS),
             jobs: 2,
             repeat: Repeat::Always,
             real_time_max: None,
+            findings_max: RED_SEEDS_MAX,
             stop: &stop,
         };
         let tally = campaign(&entry.scenario, &orders, &play, &mut |_| {});

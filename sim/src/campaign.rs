@@ -3,15 +3,16 @@
 //! seed is a defect of the simulator and no finding.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::coverage::Coverage;
 use crate::draw;
 use crate::history::Violation;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
+use crate::seeds::Seeds;
 use crate::stopwatch::Stopwatch;
 use crate::swarm::Kind;
 
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub simulated: Duration,
     /// How often what happened, by name of event, mark or fault.
     pub counts: BTreeMap<String, u64>,
+    /// How many operations each client came to in the first act.
+    pub operations: BTreeMap<String, u32>,
     /// The rules that were broken, the first first.
     pub violations: Vec<Violation>,
     /// How long clients were without service.
@@ -52,13 +55,16 @@ pub enum Repeat {
 /// What a campaign is to do.
 pub struct Orders<'a> {
     /// The seeds; begun from the lowest.
-    pub seeds: Range<u64>,
+    pub seeds: Seeds,
     /// How many threads play.
     pub jobs: usize,
     /// How often each seed is played.
     pub repeat: Repeat,
     /// After this no further seed is begun.
     pub real_time_max: Option<Duration>,
+    /// After so many findings no further seed is begun; [`RED_SEEDS_MAX`] unless it is told
+    /// otherwise.
+    pub findings_max: usize,
     /// When it is set no further seed is begun.
     pub stop: &'a AtomicBool,
 }
@@ -72,6 +78,8 @@ pub struct Red {
     pub violations: Vec<Violation>,
     /// The plan that the seed drew.
     pub plan: Plan,
+    /// The file of the plan itself, if it was not drawn now but kept from an earlier campaign.
+    pub kept: Option<String>,
 }
 
 /// One seed with two different runs.
@@ -98,6 +106,8 @@ pub struct Tally {
     pub real: Duration,
     /// How often what happened, by name of event, mark or fault.
     pub counts: BTreeMap<String, u64>,
+    /// What of it came how often and together in single runs.
+    pub coverage: Coverage,
     /// How long clients were without service: the sum over the seeds, and the worst seed.
     pub unavailable: Duration,
     /// The worst seed's.
@@ -148,6 +158,7 @@ impl Tally {
                 seed: played.seed,
                 violations: played.first.violations,
                 plan: played.plan,
+                kept: None,
             });
         }
     }
@@ -162,6 +173,35 @@ impl Tally {
         for (name, count) in &run.counts {
             *self.counts.entry(name.clone()).or_default() += count;
         }
+        self.coverage.add(&run.counts);
+    }
+
+    /// Adds what other seeds of the same scenario have told, with their findings. The time that
+    /// passed is that of the two one after the other.
+    pub fn merge(&mut self, other: Tally) {
+        self.add_figures(&other);
+        for (name, count) in other.counts {
+            *self.counts.entry(name).or_default() += count;
+        }
+        self.coverage.merge(&other.coverage);
+        self.unavailable += other.unavailable;
+        self.unavailable_max = self.unavailable_max.max(other.unavailable_max);
+        self.leaderless += other.leaderless;
+        self.leaderless_max = self.leaderless_max.max(other.leaderless_max);
+        self.reds.extend(other.reds);
+        self.flaky.extend(other.flaky);
+        self.sort();
+    }
+
+    /// How many seeds are red or flaky.
+    pub fn findings(&self) -> usize {
+        self.reds.len() + self.flaky.len()
+    }
+
+    fn sort(&mut self) {
+        // Kept ones first: they were tried first.
+        self.reds.sort_by_key(|red| (red.kept.is_none(), red.seed));
+        self.flaky.sort_by_key(|flaky| flaky.seed);
     }
 
     /// Adds another campaign's figures; not its findings.
@@ -222,7 +262,7 @@ pub fn campaign(
         let late = orders
             .real_time_max
             .is_some_and(|most| stopwatch.real() >= most);
-        let enough = findings.load(Ordering::Relaxed) >= RED_SEEDS_MAX;
+        let enough = findings.load(Ordering::Relaxed) >= orders.findings_max;
         late || enough || orders.stop.load(Ordering::Relaxed)
     };
     let (results, done) = mpsc::channel();
@@ -234,8 +274,7 @@ pub fn campaign(
             scope.spawn(move || {
                 while !over() {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let seed = orders.seeds.start.checked_add(index);
-                    let Some(seed) = seed.filter(|seed| orders.seeds.contains(seed)) else {
+                    let Some(seed) = orders.seeds.get(index) else {
                         break;
                     };
                     let played = play_seed(scenario, seed, orders.repeat, play);
@@ -252,8 +291,7 @@ pub fn campaign(
             progress(&tally);
         }
     });
-    tally.reds.sort_by_key(|red| red.seed);
-    tally.flaky.sort_by_key(|flaky| flaky.seed);
+    tally.sort();
     tally.busy = stopwatch.busy();
     tally.real = stopwatch.real();
     tally
@@ -261,6 +299,8 @@ pub fn campaign(
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     fn scenario() -> Scenario {
@@ -280,10 +320,11 @@ mod tests {
 
     fn orders(stop: &AtomicBool, seeds: Range<u64>, jobs: usize) -> Orders<'_> {
         Orders {
-            seeds,
+            seeds: Seeds::range(seeds.start, seeds.end),
             jobs,
             repeat: Repeat::IfRed,
             real_time_max: None,
+            findings_max: RED_SEEDS_MAX,
             stop,
         }
     }
@@ -294,6 +335,7 @@ mod tests {
             events: 100,
             simulated: plan.lasts.0,
             counts: BTreeMap::from([("crash".to_owned(), 2), ("elected".to_owned(), seed)]),
+            operations: BTreeMap::new(),
             violations: Vec::new(),
             unavailable: Duration::from_secs(seed),
             leaderless: Duration::from_secs(2 * seed),

@@ -75,6 +75,19 @@ pub fn clients(workload: &Workload) -> Vec<String> {
     clients
 }
 
+/// Can the story be played without this client? Others cannot reach what they owe if their owners,
+/// the operator or the first master are missing.
+pub fn can_be_absent(workload: &Workload, client: &str) -> bool {
+    match workload {
+        Workload::ServiceTree { .. } => !client.ends_with("-owner"),
+        Workload::Shard { .. } => client != "first-master",
+        Workload::Rollout { .. } => client != "operator",
+        Workload::Lock { .. } | Workload::Mix { .. } => true,
+        // Only the test knows.
+        Workload::Service { .. } => false,
+    }
+}
+
 /// The parts of a story: names for whoever plays them when a fault falls.
 pub fn parts(workload: &Workload) -> Vec<&str> {
     match workload {

@@ -190,7 +190,7 @@ impl Draw<'_> {
             }
             let Some(what) = self.one(kind) else { break };
             let when = Cue::At { at };
-            faults.push((at.0, Fault { when, what }));
+            faults.push((at.0, Fault::new(when, what)));
         }
         faults
     }

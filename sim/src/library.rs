@@ -46,6 +46,8 @@ pub enum Unreadable {
 pub struct Entry {
     /// The file, as short as it can be written in the working directory.
     pub file: PathBuf,
+    /// Its text.
+    pub text: String,
     /// What it says.
     pub scenario: Scenario,
 }
@@ -127,7 +129,7 @@ impl Library {
         &self.root
     }
 
-    /// Where the plans of red seeds are saved.
+    /// Where the folders of red seeds are kept.
     pub fn red_folder(&self) -> PathBuf {
         let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         let target = target.unwrap_or_else(|| self.root.join("target"));
@@ -166,6 +168,7 @@ impl Library {
         let scenario = Scenario::parse(&text, &short.display().to_string(), &stem(file))?;
         Ok(Entry {
             file: short,
+            text,
             scenario,
         })
     }

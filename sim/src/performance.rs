@@ -54,6 +54,7 @@ pub fn judged(plan: &Plan, run: Run) -> Performance {
             events: run.events,
             simulated: run.simulated,
             counts: run.counts,
+            operations: run.operations,
             violations,
             unavailable: run.unavailable,
             leaderless: run.leaderless,

@@ -1,11 +1,13 @@
 //! The plan of one run, as data: what a person writes, what a seed draws and what shrinking leaves
 //! share this grammar. A plan is itself a valid scenario.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cue::Cue;
+use crate::numbers::Numbers;
 use crate::span::Span;
 
 /// A concrete run: nothing in it is drawn any more but what the streams of the seed decide.
@@ -46,6 +48,13 @@ pub struct Plan {
     /// Settings of the servers that differ from the defaults.
     #[serde(default)]
     pub server: ServerSettings,
+    /// Clients of the story that never come onto the stage. They owe nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
+    /// Of some clients the only operations that they do in the first act, by number; a client that
+    /// is not named does all of its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub operations: BTreeMap<String, Numbers>,
     /// The faults, in the order in which they were written or drawn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
@@ -214,10 +223,25 @@ pub struct ServerSettings {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
+    /// What its randomness is called by, so that it stays the same when others are taken away; its
+    /// place among the faults, from 0, if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
     /// Its cue.
     pub when: Cue,
     /// What it is.
     pub what: FaultKind,
+}
+
+impl Fault {
+    /// A fault that is called by its place.
+    pub fn new(when: Cue, what: FaultKind) -> Fault {
+        Fault {
+            id: None,
+            when,
+            what,
+        }
+    }
 }
 
 /// Which server is struck: by its number, or by the part that it plays when the fault falls.
@@ -569,6 +593,12 @@ impl Plan {
     pub fn voters(&self) -> Vec<u8> {
         let votes = |server: &u8| !self.learners.contains(server);
         (1..=self.servers).filter(votes).collect()
+    }
+
+    /// What the randomness of the fault at this place is called by.
+    pub fn fault_id(&self, place: usize) -> u32 {
+        let place_id = u32::try_from(place).expect("plans are short");
+        self.faults[place].id.unwrap_or(place_id)
     }
 
     /// How many voters may lose their disks for good without harm: less than any quorum.

@@ -15,7 +15,7 @@ use crate::testbed::bed::Bed;
 use crate::vacancy::leaderless;
 use crate::workload;
 use crate::world::caught;
-use crate::world::theatre;
+use crate::world::theatre::{self, Played};
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,8 @@ pub struct Run {
     pub simulated: Duration,
     /// How often what happened, by name of event, mark or fault.
     pub counts: BTreeMap<String, u64>,
+    /// How many operations each client came to in the first act.
+    pub operations: BTreeMap<String, u32>,
     /// The rules that the world itself saw broken: assertions, liveness, garbage.
     pub violations: Vec<Violation>,
     /// How long clients were without an acknowledged write although they wanted one.
@@ -84,7 +86,12 @@ where
         thread.expect("a thread can be spawned").join()
     });
     match ended.expect("panics are caught within the thread") {
-        Ok((recorded, simulated)) => Run {
+        Ok(Played {
+            recorded,
+            simulated,
+            operations,
+        }) => Run {
+            operations,
             unavailable: unavailable(&recorded.history, simulated),
             leaderless: leaderless(&recorded.history, simulated),
             events: recorded.history.moments.len() as u64,

@@ -185,7 +185,11 @@ pub fn print(plan: &Plan) -> String {
     let mut text = toml::to_string(&head).expect("a plan is a TOML table");
     for fault in faults {
         let (when, what) = (inline(&fault.when), inline(&fault.what));
-        text.push_str(&format!("\n[[faults]]\nwhen = {when}\nwhat = {what}\n"));
+        text.push_str("\n[[faults]]\n");
+        if let Some(id) = fault.id {
+            text.push_str(&format!("id = {id}\n"));
+        }
+        text.push_str(&format!("when = {when}\nwhat = {what}\n"));
     }
     text
 }

@@ -63,6 +63,7 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
     if plan.server.segment_bytes == Some(0) {
         return refuse(KeyPath::new("server.segmentBytes"), "must be at least 1");
     }
+    check_left_out(plan)?;
     if plan.faults.len() > FAULTS_MAX {
         let message = format!("a plan has at most {FAULTS_MAX} faults");
         return refuse(KeyPath::new("faults"), message);
@@ -75,6 +76,37 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
         check_name(plan, name, key)?;
     }
     Ok(())
+}
+
+/// What is left out of the story must be in it, and not be what it cannot be played without.
+fn check_left_out(plan: &Plan) -> Result<(), Unsound> {
+    let clients = cast::clients(&plan.workload);
+    let known = |name: &String, key: KeyPath| match clients.contains(name) {
+        true => Ok(()),
+        false => refuse(key, format!("no client is called `{name}`")),
+    };
+    for (index, name) in plan.absent.iter().enumerate() {
+        let key = KeyPath::new("absent").key(&index.to_string());
+        known(name, key.clone())?;
+        if !cast::can_be_absent(&plan.workload, name) {
+            return refuse(key, format!("the story cannot be played without `{name}`"));
+        }
+    }
+    for name in plan.operations.keys() {
+        known(name, KeyPath::new("operations").key(name))?;
+    }
+    let ids = plan.faults.iter().enumerate();
+    let mut ids: Vec<(u32, usize)> = ids
+        .filter_map(|(index, fault)| Some((fault.id?, index)))
+        .collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|two| two[0].0 == two[1].0) {
+        Some(two) => refuse(
+            KeyPath::new("faults").key(&format!("{}.id", two[1].1)),
+            format!("faults[{}] is called {} already", two[0].1, two[0].0),
+        ),
+        None => Ok(()),
+    }
 }
 
 fn check_learners(plan: &Plan) -> Result<(), Unsound> {

@@ -16,7 +16,7 @@ pub const CAMPAIGN_SEEDS_MIN: u64 = 5;
 /// Violations of one red seed that are told in full: what follows the first is often its echo.
 const VIOLATIONS_TOLD_MAX: usize = 3;
 /// Red seeds that are told in full; the others are listed.
-const REDS_TOLD_MAX: usize = 3;
+pub const REDS_TOLD_MAX: usize = 3;
 
 /// What a campaign comes to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -135,13 +135,13 @@ fn list(counts: Vec<(&str, u64)>) -> String {
 }
 
 /// What has to be said below the line: what is missing, broken or undecided, and how to see it
-/// again. `file` is the scenario's, as the user would write it; `saved` tells where the plan of a
-/// red seed was saved.
+/// again. `file` is the scenario's, as the user would write it; `noted` is what there is to say of
+/// a red seed besides.
 pub fn findings(
     plan: &Plan,
     tally: &Tally,
     file: &Path,
-    saved: &dyn Fn(&Red) -> Option<String>,
+    noted: &dyn Fn(&Red) -> Vec<String>,
 ) -> String {
     let file = file.display();
     let mut text = String::new();
@@ -162,9 +162,14 @@ pub fn findings(
     }
     for red in tally.reds.iter().take(REDS_TOLD_MAX) {
         text.push_str(&failures(&plan.name, red));
-        writeln!(text, "       cargo sim replay {file} --seed {}", red.seed).expect(TEXT);
-        if let Some(saved) = saved(red) {
-            writeln!(text, "       plan: {saved}").expect(TEXT);
+        let seed = red.seed;
+        match &red.kept {
+            Some(kept) => writeln!(text, "       cargo sim replay {kept} --seed {seed}"),
+            None => writeln!(text, "       cargo sim replay {file} --seed {seed}"),
+        }
+        .expect(TEXT);
+        for note in noted(red) {
+            writeln!(text, "       {note}").expect(TEXT);
         }
     }
     if tally.reds.len() > REDS_TOLD_MAX {
@@ -336,16 +341,17 @@ mod tests {
             seed,
             violations: (0..violations).map(violation).collect(),
             plan: plan(),
+            kept: None,
         }
     }
 
     fn told(tally: &Tally) -> String {
-        let saved = |red: &Red| Some(format!("target/red/second-death-{}.toml", red.seed));
+        let noted = |red: &Red| vec![format!("folder: target/red/second-death-{}", red.seed)];
         findings(
             &plan(),
             tally,
             Path::new("scenarios/second-death.toml"),
-            &saved,
+            &noted,
         )
     }
 
@@ -405,10 +411,10 @@ mod tests {
              \x20 FAIL V3 no watch lost second-death seed=7 at t=12.347s: client-1 was not told of /a\n\
              \x20      and 2 more, later\n\
              \x20      cargo sim replay scenarios/second-death.toml --seed 7\n\
-             \x20      plan: target/red/second-death-7.toml\n\
+             \x20      folder: target/red/second-death-7\n\
              \x20 FAIL V3 no watch lost second-death seed=9 at t=12.345s: client-1 was not told of /a\n\
              \x20      cargo sim replay scenarios/second-death.toml --seed 9\n\
-             \x20      plan: target/red/second-death-9.toml\n"
+             \x20      folder: target/red/second-death-9\n"
         );
         tally.reds = (1..=6).map(|seed| red(seed, 1)).collect();
         assert!(told(&tally).ends_with("  and red as well: seeds 4, 5, 6\n"));

@@ -1,13 +1,15 @@
 //! The arguments of `cargo sim`, as clap reads them.
 
-use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::failure::Failure;
 use crate::explore::options::ExploreOptions;
+use crate::portfolio::Search;
 use crate::score::options::ScoreOptions;
+use crate::seeds::{Seeds, Shard};
 use crate::timeline;
 use crate::traces::options::TraceOptions;
 
@@ -52,6 +54,28 @@ pub enum Command {
         #[command(flatten)]
         view: ViewOptions,
     },
+    /// Make the plan of a red seed as small as it can be while it stays red for the same reason
+    Shrink {
+        /// A scenario file, or the bare name of a scenario
+        file: String,
+        /// The seed
+        #[arg(long, value_parser = parse_number)]
+        seed: u64,
+        #[command(flatten)]
+        shrink: ShrinkOptions,
+        /// Threads that play; as many as there are processors if it is left out
+        #[arg(long)]
+        jobs: Option<usize>,
+    },
+    /// Join the result files of several shards and print their common verdicts
+    Merge {
+        /// Files that --out has written
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Write what they tell together to this file, too
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// See every state of small ensembles, within bounds, and check what must hold in each
     Explore(ExploreOptions),
     /// Plant real bugs, one after the other, and see which of them are caught
@@ -72,20 +96,57 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct CampaignOptions {
     /// Only this seed
-    #[arg(long, value_parser = parse_number, conflicts_with = "seeds")]
+    #[arg(long, value_parser = parse_number, conflicts_with_all = ["seeds", "shard"])]
     pub seed: Option<u64>,
-    /// Seeds A..B (without B), A..=B, or A.. together with --for
+    /// Seeds A..B (without B), A..=B, or A.. together with --for or --until-red
     #[arg(long, value_parser = parse_seeds)]
-    pub seeds: Option<Seeds>,
+    pub seeds: Option<SeedRange>,
+    /// Only every Nth of the seeds, beginning with the Kth, for one of N machines
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
     /// Threads that play; as many as there are processors if it is left out
     #[arg(long)]
     pub jobs: Option<usize>,
     /// Play new seeds for about this long in all, such as 60s or 1h
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub lasts: Option<Duration>,
+    /// Stop at the first red seed; without --seeds and --for, play until there is one
+    #[arg(long)]
+    pub until_red: bool,
+    /// How several scenarios share the time of --for or --until-red
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub search: Search,
     /// Play every seed twice and compare, not only the red ones
     #[arg(long)]
     pub twice: bool,
+    /// Write what is learnt to this file, which `cargo sim merge` joins with others
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Do not try the red seeds first that earlier campaigns have kept
+    #[arg(long)]
+    pub no_kept: bool,
+    /// Do not shrink the first red seed of each invariant
+    #[arg(long)]
+    pub no_shrink: bool,
+    /// How far to shrink.
+    #[command(flatten)]
+    pub shrink: ShrinkOptions,
+}
+
+/// How much is spent on shrinking.
+#[derive(Debug, Args)]
+pub struct ShrinkOptions {
+    /// Shrink a plan for this long at most
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = humantime::parse_duration,
+        default_value = "60s"
+    )]
+    pub shrink_for: Duration,
+    /// Shrink a plan with so many trials at most: the result is then the same on every machine
+    #[arg(long, value_name = "COUNT")]
+    pub shrink_trials: Option<u64>,
 }
 
 /// What of a run is shown.
@@ -114,7 +175,7 @@ pub struct ViewOptions {
 
 /// A range of seeds; open-ended if it has no end.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seeds {
+pub struct SeedRange {
     /// The first.
     pub first: u64,
     /// The one after the last.
@@ -129,7 +190,7 @@ fn parse_number(text: &str) -> Result<u64, String> {
     parsed.map_err(|error| format!("`{text}` is no seed: {error}"))
 }
 
-fn parse_seeds(text: &str) -> Result<Seeds, String> {
+fn parse_seeds(text: &str) -> Result<SeedRange, String> {
     let (first, end) = text
         .split_once("..")
         .ok_or("a range of seeds is written A..B")?;
@@ -146,7 +207,7 @@ fn parse_seeds(text: &str) -> Result<Seeds, String> {
     if end.is_some_and(|end| end <= first) {
         return Err("the range is empty".to_owned());
     }
-    Ok(Seeds { first, end })
+    Ok(SeedRange { first, end })
 }
 
 /// Seconds as verdicts and timelines write them (`12.345s`), or any span of time.
@@ -158,33 +219,52 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Which seeds are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// These, and no others.
+    These(Seeds),
+    /// From the first on, until time is up or one is red.
+    From(Seeds),
+}
+
+impl Asked {
+    /// The seeds, if there is no other end.
+    pub fn seeds(self) -> Seeds {
+        match self {
+            Asked::These(seeds) | Asked::From(seeds) => seeds,
+        }
+    }
+}
+
 /// The seeds that are asked for.
-pub fn seeds(options: &CampaignOptions) -> Result<Range<u64>, Failure> {
-    let timed = options.lasts.is_some();
+pub fn seeds(options: &CampaignOptions) -> Result<Asked, Failure> {
+    let endless = options.lasts.is_some() || options.until_red;
+    let sharded = |seeds: Seeds| match options.shard {
+        Some(shard) => seeds.of_shard(shard),
+        None => seeds,
+    };
+    let range = |first, end| sharded(Seeds::range(first, end));
     match (options.seed, &options.seeds) {
         (Some(seed), _) => match seed.checked_add(1) {
-            Some(end) => Ok(seed..end),
+            Some(end) => Ok(Asked::These(Seeds::range(seed, end))),
             None => Err(Failure::Input("the seed is too large".to_owned())),
         },
-        (None, Some(Seeds { first, end: None })) if timed => Ok(*first..u64::MAX),
-        (None, Some(Seeds { end: None, .. })) => Err(Failure::Input(
-            "a range of seeds without an end needs --for".to_owned(),
-        )),
-        (
-            None,
-            Some(Seeds {
-                first,
-                end: Some(end),
-            }),
-        ) => Ok(*first..*end),
-        (None, None) if timed => Ok(0..u64::MAX),
-        (None, None) => Ok(0..SEEDS_DEFAULT),
+        (None, Some(SeedRange { first, end })) => match end {
+            Some(end) => Ok(Asked::These(range(*first, *end))),
+            None if endless => Ok(Asked::From(range(*first, u64::MAX))),
+            None => Err(Failure::Input(
+                "a range of seeds without an end needs --for or --until-red".to_owned(),
+            )),
+        },
+        (None, None) if endless => Ok(Asked::From(range(0, u64::MAX))),
+        (None, None) => Ok(Asked::These(range(0, SEEDS_DEFAULT))),
     }
 }
 
 /// How many threads shall play.
-pub fn jobs(options: &CampaignOptions) -> Result<usize, Failure> {
-    match options.jobs {
+pub fn jobs(asked: Option<usize>) -> Result<usize, Failure> {
+    match asked {
         Some(0) => Err(Failure::Input(
             "somebody has to play: --jobs is at least 1".to_owned(),
         )),

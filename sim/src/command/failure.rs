@@ -5,6 +5,7 @@ use std::io;
 
 use crate::explore::options::Unexplored;
 use crate::library::Unreadable;
+use crate::results::Unjoined;
 use crate::score::trouble::Trouble;
 use crate::traces::options::Unjudged;
 
@@ -46,6 +47,12 @@ impl From<Unjudged> for Failure {
             Unjudged::Unread(error) => Failure::Input(error.to_string()),
             Unjudged::Output(error) => Failure::Output(error),
         }
+    }
+}
+
+impl From<Unjoined> for Failure {
+    fn from(error: Unjoined) -> Failure {
+        Failure::Input(error.to_string())
     }
 }
 

@@ -2,8 +2,12 @@
 
 pub mod arguments;
 pub mod failure;
+mod keep;
+mod merge;
 mod play;
+mod progress;
 mod replay;
+mod shrink;
 mod signals;
 
 use std::io::{self, Write};
@@ -12,8 +16,10 @@ use clap::Parser;
 
 use crate::command::arguments::{Arguments, Command};
 use crate::command::failure::Failure;
-use crate::command::play::play;
+use crate::command::merge::merge;
+use crate::command::play::{Scope, play};
 use crate::command::replay::replay;
+use crate::command::shrink::shrink;
 use crate::command::signals::stop_on_signals;
 use crate::draw;
 use crate::explore::options::{self, Explored};
@@ -44,15 +50,40 @@ pub fn main(perform: &Perform) -> u8 {
 fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<Verdict, Failure> {
     let library = Library::find()?;
     match arguments.command {
-        None => play(&library, library.all()?, &arguments.campaign, perform, out),
+        None => {
+            let options = &arguments.campaign;
+            play(
+                &library,
+                library.all()?,
+                Scope::Library,
+                options,
+                perform,
+                out,
+            )
+        }
         Some(Command::Run { files, campaign }) => {
             let entries: Result<Vec<Entry>, _> =
                 files.iter().map(|file| library.open(file)).collect();
-            play(&library, entries?, &campaign, perform, out)
+            play(&library, entries?, Scope::Chosen, &campaign, perform, out)
         }
         Some(Command::Replay { file, seed, view }) => {
             replay(&library.open(&file)?, seed, &view, perform, out)
         }
+        Some(Command::Shrink {
+            file,
+            seed,
+            shrink: options,
+            jobs,
+        }) => shrink(
+            &library,
+            &library.open(&file)?,
+            seed,
+            &options,
+            jobs,
+            perform,
+            out,
+        ),
+        Some(Command::Merge { files, out: joined }) => merge(&files, joined.as_deref(), out),
         Some(Command::Explore(options)) => {
             let stop = stop_on_signals()?;
             let explored = options::explore(&options, &stop, out)?;

@@ -58,6 +58,7 @@ pub fn replay(
             seed,
             violations: violations.clone(),
             plan: plan.clone(),
+            kept: None,
         });
     }
     let verdict = Verdict::of(&plan, &tally);
@@ -73,8 +74,8 @@ pub fn replay(
         first.outcome.digest,
         if same { "yes" } else { "NO" },
     )?;
-    let unsaved = |_: &Red| None;
-    out.write_all(verdict::findings(&plan, &tally, &file, &unsaved).as_bytes())?;
+    let nothing = |_: &Red| Vec::new();
+    out.write_all(verdict::findings(&plan, &tally, &file, &nothing).as_bytes())?;
     Ok(verdict)
 }
 

@@ -117,6 +117,7 @@ mod tests {
                 seed: 2,
                 violations: violations.to_vec(),
                 plan: plan.clone(),
+                kept: None,
             }],
             ..Tally::default()
         };

@@ -173,6 +173,8 @@ impl Tester<'_> {
             let number = seed.to_string();
             let mut command = self.command();
             command.args(["run", scenario, "--jobs", "1", "--seed", &number]);
+            // Shrinking is measured by itself.
+            command.arg("--no-shrink");
             let told = told_by(command, SEED_REAL_MAX, |text| {
                 told::by_campaign(scenario, text)
             })?;

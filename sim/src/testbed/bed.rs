@@ -23,6 +23,7 @@ use crate::testbed::roster::Roster;
 use crate::world::caught::Caught;
 use crate::world::connection::MachineId;
 use crate::world::net::Death;
+use crate::world::operation::{InAct, Operation, Programme};
 use crate::world::runtime::SimRuntime;
 use crate::world::world::World;
 
@@ -71,6 +72,7 @@ struct Shared {
     world: World,
     servers: Vec<String>,
     workload: Workload,
+    programme: Programme,
     /// Where runs what belongs to no process.
     backstage: NodeHandle,
     stations: Mutex<BTreeMap<Arc<str>, Station>>,
@@ -122,6 +124,7 @@ impl Bed {
             world,
             servers: servers.collect(),
             workload: plan.workload.clone(),
+            programme: Programme::new(plan),
             backstage: Handle::current().create_node().name("backstage").build(),
             stations: Mutex::default(),
             roles: Mutex::default(),
@@ -171,7 +174,8 @@ impl Bed {
     }
 
     /// Starts a process on a machine of its own. Faults may kill it, pause it and cut it off. When
-    /// it was killed it is started again by calling `play` anew: what it knew is gone.
+    /// it was killed it is started again by calling `play` anew: what it knew is gone. Nothing
+    /// happens if the plan says that it is absent.
     ///
     /// # Panics
     /// If there is a process with this name already, or if plans use the name for something else
@@ -184,6 +188,9 @@ impl Bed {
         let taken = taken || name == CLIENTS || name == SERVERS;
         assert!(!taken, "{name} means something else in plans");
         self.roster().process(name);
+        if self.0.programme.is_absent(name) {
+            return;
+        }
         let name: Arc<str> = Arc::from(name);
         let world = &self.0.world;
         let mut stations = self.stations();
@@ -284,9 +291,10 @@ impl Bed {
         self.0.world.recorder.violate(invariant, detail.into());
     }
 
-    /// Is this process down, perhaps for good?
+    /// Is this process down, perhaps for good, or was it never there?
     pub fn is_down(&self, name: &str) -> bool {
-        matches!(self.stations().get(name), Some(station) if station.state == Presence::Down)
+        self.0.programme.is_absent(name)
+            || matches!(self.stations().get(name), Some(station) if station.state == Presence::Down)
     }
 
     /// Kills a process, for a fault of one's own ([`Bed::fault`]); it is up again when
@@ -403,6 +411,11 @@ impl Bed {
             name,
             detail,
         });
+    }
+
+    /// How many operations each process has come to in the first act.
+    pub(crate) fn operations(&self) -> BTreeMap<String, u32> {
+        self.0.programme.counts()
     }
 
     /// What the test declares, to be changed.
@@ -564,6 +577,17 @@ impl Process {
     /// It plays `part` from here on; see [`Bed::role`].
     pub fn plays(&self, part: &str) {
         self.bed.role(part, &self.name);
+    }
+
+    /// The next thing that it may do, unless the plan leaves it out: what a test asks for here,
+    /// shrinking can take away without changing the rest, and what is not asked for is always done.
+    pub fn operation(&self) -> Operation {
+        let act = match self.bed.are_faults_over() {
+            true => InAct::Second,
+            false => InAct::First,
+        };
+        let streams = self.bed.0.world.streams;
+        self.bed.0.programme.next(&self.name, act, streams)
     }
 
     /// It reached a point that the test names; plans can cue on it and count it.

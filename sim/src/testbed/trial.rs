@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io};
 
-use crate::campaign::{Flaky, Orders, Outcome, Red, Repeat, Tally, campaign};
+use crate::campaign::{Flaky, Orders, Outcome, RED_SEEDS_MAX, Red, Repeat, Tally, campaign};
 use crate::cast;
 use crate::draw::draw;
 use crate::performance::{Performance, judged};
 use crate::plan::{Expects, Heals, Plan, Workload};
 use crate::run;
 use crate::scenario::{Draft, Refused, Scenario};
+use crate::seeds::Seeds;
 use crate::span::Span;
 use crate::swarm::Swarm;
 use crate::testbed::bed::Bed;
@@ -225,10 +226,11 @@ impl Trial {
     ) -> Tally {
         let stop = AtomicBool::new(false);
         let orders = Orders {
-            seeds: self.seeds.clone(),
+            seeds: Seeds::range(self.seeds.start, self.seeds.end),
             jobs: self.jobs,
             repeat: Repeat::IfRed,
             real_time_max: self.real_time_max,
+            findings_max: RED_SEEDS_MAX,
             stop: &stop,
         };
         let first = self.seeds.start;
@@ -276,6 +278,8 @@ impl Trial {
                     network: Default::default(),
                     disk: Default::default(),
                     server: Default::default(),
+                    absent: Vec::new(),
+                    operations: Default::default(),
                     faults: Vec::new(),
                 }),
                 draws: *faults == Faults::Swarm,
@@ -419,6 +423,7 @@ where
             seed,
             violations: first.violations,
             plan: plan.clone(),
+            kept: None,
         });
     }
     (roster, tally)

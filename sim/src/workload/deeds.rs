@@ -21,7 +21,7 @@ pub const DIRECTORY: &str = "/mix";
 const CHILDREN: u64 = 3;
 
 /// Requests that are sent together at most.
-const BURST_MAX: u64 = 4;
+pub const BURST_MAX: u64 = 4;
 
 /// Watches that a client waits for at most; the oldest is forgotten.
 const WATCHES_MAX: usize = 32;
@@ -48,28 +48,35 @@ pub struct Memory {
     left: VecDeque<String>,
 }
 
-/// Several requests at once, so that the connection's order is tried. `mark` hears of what a story
-/// may count.
+/// How many requests are sent together.
+pub fn how_many_together(random: &mut Stream) -> u64 {
+    match random.chance(0.3) {
+        true => 2 + random.below(BURST_MAX - 1),
+        false => 1,
+    }
+}
+
+/// Several requests at once, drawn one after another.
 pub async fn burst<R: Runtime>(
     client: &Client<R>,
     dice: &mut Dice,
     memory: &mut Memory,
     mark: &impl Fn(&'static str),
 ) {
-    let count = match dice.random.chance(0.3) {
-        true => 2 + dice.random.below(BURST_MAX - 1),
-        false => 1,
-    };
-    let mut deeds = Vec::new();
-    for _ in 0..count {
-        deeds.push(match memory.left.len() > LEFT_MAX {
-            true => Deed::Delete(
-                memory.left.pop_front().expect("more than none"),
-                Version::Any,
-            ),
-            false => dice.deed(),
-        });
-    }
+    let deeds = (0..how_many_together(&mut dice.random))
+        .map(|_| dice.deed(memory))
+        .collect();
+    together(client, deeds, memory, mark).await;
+}
+
+/// Does these deeds, [`BURST_MAX`] at most, at once, so that the connection's order is tried.
+/// `mark` hears of what a story may count.
+pub async fn together<R: Runtime>(
+    client: &Client<R>,
+    deeds: Vec<Deed>,
+    memory: &mut Memory,
+    mark: &impl Fn(&'static str),
+) {
     let mut deeds = deeds.into_iter();
     let mut next = || perform(client, deeds.next(), mark);
     let (first, second, third, fourth) = (next(), next(), next(), next());
@@ -90,7 +97,7 @@ pub async fn burst<R: Runtime>(
 }
 
 /// One request, with everything that it says.
-enum Deed {
+pub enum Deed {
     Get(String),
     Exists(String),
     List(String),
@@ -174,6 +181,7 @@ pub struct Dice {
     random: Stream,
     znodes: u64,
     life: String,
+    operation: Option<u32>,
     payloads: u64,
 }
 
@@ -184,7 +192,27 @@ impl Dice {
             random,
             znodes,
             life,
+            operation: None,
             payloads: 0,
+        }
+    }
+
+    /// The dice of one operation of a client: they show the same whatever was thrown before.
+    pub fn of_operation(&mut self, number: u32, random: Stream) {
+        self.random = random;
+        self.operation = Some(number);
+        self.payloads = 0;
+    }
+
+    /// What is done next: one of the znodes of its own that stay is deleted if there are too many,
+    /// and everything else is drawn.
+    pub fn deed(&mut self, memory: &mut Memory) -> Deed {
+        match memory.left.len() > LEFT_MAX {
+            true => {
+                let oldest = memory.left.pop_front().expect("more than none");
+                Deed::Delete(oldest, Version::Any)
+            }
+            false => self.any_deed(),
         }
     }
 
@@ -196,7 +224,10 @@ impl Dice {
     /// Something that nobody else writes, ever.
     pub fn payload(&mut self) -> String {
         self.payloads += 1;
-        format!("{}.{}", self.life, self.payloads)
+        match self.operation {
+            Some(number) => format!("{}.{number}.{}", self.life, self.payloads),
+            None => format!("{}.{}", self.life, self.payloads),
+        }
     }
 
     /// One of the shared znodes, or a child of one.
@@ -244,7 +275,7 @@ impl Dice {
         }
     }
 
-    fn deed(&mut self) -> Deed {
+    fn any_deed(&mut self) -> Deed {
         match self.random.below(1000) {
             0..120 => Deed::Get(self.path()),
             120..180 => Deed::Exists(self.path()),

@@ -15,7 +15,7 @@ use althing_client::runtime::Runtime;
 
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
-use crate::workload::persistence::{persevere, rest, sessions, while_holding};
+use crate::workload::persistence::{persevere, sessions, while_holding};
 use crate::workload::store::GuardedStore;
 use crate::world::runtime::SimRuntime;
 
@@ -56,14 +56,17 @@ async fn take_turns(
     let sessions = sessions(&process, session);
     loop {
         let after_faults = process.bed().are_faults_over();
-        persevere(&sessions, |client| {
-            take_turn(&process, client, hold, &store)
-        })
-        .await;
+        let mut turn = process.operation();
+        if turn.is_done() {
+            persevere(&sessions, |client| {
+                take_turn(&process, client, hold, &store)
+            })
+            .await;
+        }
         if after_faults {
             break;
         }
-        rest(&process.runtime).await;
+        process.runtime.sleep(turn.pause()).await;
     }
     served.note(|served| {
         served.insert(Arc::clone(&process.name));

@@ -14,8 +14,9 @@ use althing_client::znode::Version;
 
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
-use crate::workload::deeds::{DIRECTORY, Dice, Memory, burst, lay_out};
+use crate::workload::deeds::{DIRECTORY, Dice, Memory, how_many_together, lay_out, together};
 use crate::workload::persistence::{persevere, sessions};
+use crate::world::operation::Operation;
 use crate::world::runtime::SimRuntime;
 
 /// The figures of the story.
@@ -54,12 +55,25 @@ async fn mix(process: Process, figures: Figures, served: Served) {
     let mut memory = Memory::default();
     persevere(&sessions, |client| lay_out(client, figures.znodes)).await;
     while !process.bed().are_faults_over() {
-        let pause = dice.pause(figures.rest);
+        let mut first = process.operation();
+        let pause = first.random.between(Duration::ZERO, figures.rest);
+        let others = how_many_together(&mut first.random) - 1;
+        let mut operations = vec![first];
+        operations.extend((0..others).map(|_| process.operation()));
+        operations.retain(Operation::is_done);
         process.runtime.sleep(pause).await;
+        if operations.is_empty() {
+            continue;
+        }
         match sessions.client().await {
             Ok(client) => {
+                let mut deeds = Vec::new();
+                for operation in operations {
+                    dice.of_operation(operation.number, operation.random);
+                    deeds.push(dice.deed(&mut memory));
+                }
                 let mark = |name| process.mark(name, "");
-                burst(&client, &mut dice, &mut memory, &mark).await;
+                together(&client, deeds, &mut memory, &mark).await;
             }
             Err(error) => tracing::debug!(%error, "no session"),
         }

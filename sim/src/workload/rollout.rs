@@ -20,7 +20,8 @@ use althing_core::code::Code;
 use crate::random::Stream;
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
-use crate::workload::persistence::{SESSION, persevere, rest, sessions};
+use crate::workload::persistence::{SESSION, persevere, sessions};
+use crate::world::operation::Turn;
 use crate::world::runtime::SimRuntime;
 
 const DIRECTORY: &str = "/config/search";
@@ -76,13 +77,20 @@ pub async fn play(bed: &Bed, files: u32, readers: u32, every: Duration) {
 
 async fn operate(process: Process, files: u32, every: Duration, ledger: Board<Ledger>) {
     let sessions = sessions(&process, SESSION);
-    let mut random = process.random.clone();
-    let mut rollouts = 0;
     persevere(&sessions, |client| build(client, files)).await;
     loop {
         let is_last = process.bed().are_faults_over();
-        rollouts += 1;
-        let name = format!("{}.{rollouts}", process.life);
+        let mut operation = process.operation();
+        let name = match is_last {
+            true => format!("{}.last", process.life),
+            false => format!("{}.{}", process.life, operation.number),
+        };
+        let random = &mut operation.random;
+        let pause = random.between(every / 2, every * 3 / 2);
+        if operation.turn == Turn::Rests {
+            process.runtime.sleep(pause).await;
+            continue;
+        }
         if !is_last && random.chance(FAILING) {
             let place = random.below(u64::from(files) + 2) as usize;
             let fail = |client| roll_out_in_vain(&process, client, files, &name, place);
@@ -95,7 +103,6 @@ async fn operate(process: Process, files: u32, every: Duration, ledger: Board<Le
             ledger.note(|ledger| ledger.last = Some(name));
             return;
         }
-        let pause = random.between(every / 2, every * 3 / 2);
         process.runtime.sleep(pause).await;
     }
 }
@@ -201,16 +208,18 @@ async fn roll_out_in_vain(
 
 async fn check_always(process: Process, files: u32, every: Duration, ledger: Board<Ledger>) {
     let sessions = sessions(&process, SESSION);
-    let mut random = process.random.clone();
     loop {
-        let pauses: Vec<Duration> = draw_pauses(&mut random, files, every);
-        let check = |client| check_once(&process, client, files, pauses.clone());
-        if let Some(name) = persevere(&sessions, check).await {
-            ledger.note(|ledger| {
-                ledger.seen.insert(Arc::clone(&process.name), name);
-            });
+        let mut operation = process.operation();
+        let pauses: Vec<Duration> = draw_pauses(&mut operation.random, files, every);
+        if operation.is_done() {
+            let check = |client| check_once(&process, client, files, pauses.clone());
+            if let Some(name) = persevere(&sessions, check).await {
+                ledger.note(|ledger| {
+                    ledger.seen.insert(Arc::clone(&process.name), name);
+                });
+            }
         }
-        rest(&process.runtime).await;
+        process.runtime.sleep(operation.pause()).await;
     }
 }
 

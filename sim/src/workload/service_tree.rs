@@ -23,6 +23,7 @@ use althing_core::tree::path::Path;
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::persistence::{SESSION, persevere, rest, sessions};
+use crate::world::operation::Turn;
 use crate::world::runtime::SimRuntime;
 
 const SERVICES: [&str; 3] = ["payment", "order", "notification"];
@@ -110,20 +111,22 @@ pub async fn play(bed: &Bed, readers: u32, change_every: Duration) {
 /// Builds the tree of one service and changes it until the first act is over.
 async fn own(process: Process, service: &str, change_every: Duration, ledger: Board<Ledger>) {
     let sessions = sessions(&process, SESSION);
-    let mut random = process.random.clone();
-    let mut changes = 0;
     persevere(&sessions, |client| build(client, service)).await;
     process.mark("tree-built", service);
     while !process.bed().are_faults_over() {
+        let mut operation = process.operation();
+        let random = &mut operation.random;
         let pause = random.between(change_every / 2, change_every * 3 / 2);
         process.runtime.sleep(pause).await;
-        changes += 1;
-        let payload = format!("{}.{}.{changes}", process.name, process.life);
+        let payload = format!("{}.{}.{}", process.name, process.life, operation.number);
         let change = match random.below(4) {
             0 => Change::Come(random.below(INSTANCES_MAX)),
             1 => Change::Go(random.below(INSTANCES_MAX)),
             _ => Change::Set(FILES[random.index(FILES.len())]),
         };
+        if operation.turn == Turn::Rests {
+            continue;
+        }
         persevere(&sessions, |client| {
             make_change(client, service, change, payload.clone())
         })

@@ -273,6 +273,9 @@ async fn write(process: &Process, hold: &Hold<SimRuntime>, shard: &Shard) {
             return;
         }
         process.runtime.sleep(half).await;
+        if !process.operation().is_done() {
+            continue;
+        }
         let verdict = shard.store.write(process, token);
         if verdict == Verdict::Accepted && process.bed().are_faults_over() {
             shard.ledger.note(|ledger| {

@@ -1,7 +1,7 @@
 //! What each kind of fault does when it falls, and what ends it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use althing_core::ids::ServerId;
@@ -45,7 +45,6 @@ pub struct Means {
     pub bed: Bed,
     /// The servers.
     pub house: House,
-    random: Arc<Mutex<Stream>>,
     /// The servers whose disks were destroyed.
     damaged: Arc<Mutex<BTreeSet<u8>>>,
 }
@@ -57,14 +56,13 @@ impl Means {
             world: world.clone(),
             bed: bed.clone(),
             house: house.clone(),
-            random: Arc::new(Mutex::new(world.streams.fork("faults"))),
             damaged: Arc::default(),
         }
     }
 
     /// What a fault consists of, each part with its hour after the fault's: nothing for one that is
     /// struck as a whole.
-    pub fn parts(&self, kind: &FaultKind) -> Vec<(Duration, FaultKind)> {
+    pub fn parts(&self, kind: &FaultKind, random: &mut Stream) -> Vec<(Duration, FaultKind)> {
         let servers = 1..=self.house.count();
         match kind {
             FaultKind::RollingRestart { down, gap } => {
@@ -78,7 +76,6 @@ impl Means {
                 servers.map(stop).collect()
             }
             FaultKind::PowerCut { down } => {
-                let mut random = self.random();
                 let mut loss = |number: u8| {
                     let back = |down: &Span| Span(random.between(down.0, down.0 * 2));
                     let loss = FaultKind::PowerLoss {
@@ -93,26 +90,31 @@ impl Means {
         }
     }
 
-    /// Strikes.
-    pub fn strike(&self, kind: &FaultKind) -> Blow {
+    /// The randomness of the fault that is called by `id`.
+    pub fn random(&self, id: u32) -> Stream {
+        self.world.streams.fork(&format!("faults.blow.{id}"))
+    }
+
+    /// Strikes; what is random about it comes from `random`.
+    pub fn strike(&self, kind: &FaultKind, random: &mut Stream) -> Blow {
         match kind {
-            FaultKind::Crash { who, down } => self.crash(who, down.map(|span| span.0)),
-            FaultKind::Stop { server, down } => self.stop(*server, down.map(|span| span.0)),
+            FaultKind::Crash { who, down } => self.crash(random, who, down.map(|span| span.0)),
+            FaultKind::Stop { server, down } => self.stop(random, *server, down.map(|span| span.0)),
             FaultKind::PowerLoss { server, down } => {
-                self.down(*server, Death::PowerLost, down.map(|span| span.0))
+                self.down(random, *server, Death::PowerLost, down.map(|span| span.0))
             }
-            FaultKind::Pause { who, lasts } => self.pause(who, lasts.0),
+            FaultKind::Pause { who, lasts } => self.pause(random, who, lasts.0),
             FaultKind::Cut {
                 who,
                 direction,
                 lasts,
-            } => self.cut(who, *direction, lasts.0),
+            } => self.cut(random, who, *direction, lasts.0),
             FaultKind::Isolate { .. }
             | FaultKind::Split { .. }
             | FaultKind::Bridge { .. }
-            | FaultKind::Ring { .. } => self.part(kind),
-            FaultKind::SlowLink { who, by, lasts } => self.slow_link(who, by.0, lasts.0),
-            FaultKind::Reset { who } => self.reset(who),
+            | FaultKind::Ring { .. } => self.part(random, kind),
+            FaultKind::SlowLink { who, by, lasts } => self.slow_link(random, who, by.0, lasts.0),
+            FaultKind::Reset { who } => self.reset(random, who),
             FaultKind::Own { name, lasts } => self.own(name, lasts.map(|span| span.0)),
             FaultKind::Reconfigure { voters, learners } => self.reconfigure(voters, learners),
             FaultKind::PoisonedGossip { lasts } => {
@@ -130,7 +132,7 @@ impl Means {
             FaultKind::RollingRestart { .. } | FaultKind::PowerCut { .. } => {
                 unreachable!("it is struck part by part")
             }
-            other => self.strike_machine(other),
+            other => self.strike_machine(random, other),
         }
     }
 
@@ -139,7 +141,7 @@ impl Means {
         self.damaged.lock().expect("no panic within").clone()
     }
 
-    fn strike_machine(&self, kind: &FaultKind) -> Blow {
+    fn strike_machine(&self, random: &mut Stream, kind: &FaultKind) -> Blow {
         let house = &self.house;
         let which = match kind {
             FaultKind::SlowDisk { server, .. }
@@ -151,7 +153,7 @@ impl Means {
             | FaultKind::ClockDrift { server, .. } => *server,
             _ => unreachable!("the other kinds strike processes and links"),
         };
-        let Some(number) = self.which(which) else {
+        let Some(number) = self.which(random, which) else {
             return Blow::Missed;
         };
         let (disk, clock) = (house.disk(number), house.clock(number));
@@ -193,9 +195,9 @@ impl Means {
         }
     }
 
-    fn crash(&self, who: &Who, down: Option<Duration>) -> Blow {
+    fn crash(&self, random: &mut Stream, who: &Who, down: Option<Duration>) -> Blow {
         match who {
-            Who::Server(which) => self.down(*which, Death::Killed, down),
+            Who::Server(which) => self.down(random, *which, Death::Killed, down),
             Who::Client(name) => match self.bed.resolve(name) {
                 Some(client) => {
                     self.bed.take_down(&client);
@@ -207,8 +209,14 @@ impl Means {
         }
     }
 
-    fn down(&self, which: Which, death: Death, down: Option<Duration>) -> Blow {
-        let Some(number) = self.which(which) else {
+    fn down(
+        &self,
+        random: &mut Stream,
+        which: Which,
+        death: Death,
+        down: Option<Duration>,
+    ) -> Blow {
+        let Some(number) = self.which(random, which) else {
             return Blow::Missed;
         };
         self.house.take_down(number, death);
@@ -217,8 +225,8 @@ impl Means {
         })
     }
 
-    fn stop(&self, which: Which, down: Option<Duration>) -> Blow {
-        let Some(number) = self.which(which) else {
+    fn stop(&self, random: &mut Stream, which: Which, down: Option<Duration>) -> Blow {
+        let Some(number) = self.which(random, which) else {
             return Blow::Missed;
         };
         self.house.tell_to_stop(number);
@@ -244,10 +252,10 @@ impl Means {
         }
     }
 
-    fn pause(&self, who: &Who, lasts: Duration) -> Blow {
+    fn pause(&self, random: &mut Stream, who: &Who, lasts: Duration) -> Blow {
         match who {
             Who::Server(which) => {
-                let Some(number) = self.which(*which) else {
+                let Some(number) = self.which(random, *which) else {
                     return Blow::Missed;
                 };
                 self.house.pause(number);
@@ -267,8 +275,8 @@ impl Means {
         }
     }
 
-    fn cut(&self, who: &Who, direction: Direction, lasts: Duration) -> Blow {
-        let Some((name, machine)) = self.machine(who) else {
+    fn cut(&self, random: &mut Stream, who: &Who, direction: Direction, lasts: Duration) -> Blow {
+        let Some((name, machine)) = self.machine(random, who) else {
             return Blow::Missed;
         };
         self.world.net.cut(machine, direction);
@@ -281,8 +289,8 @@ impl Means {
         )
     }
 
-    fn slow_link(&self, who: &Who, by: Duration, lasts: Duration) -> Blow {
-        let Some((name, machine)) = self.machine(who) else {
+    fn slow_link(&self, random: &mut Stream, who: &Who, by: Duration, lasts: Duration) -> Blow {
+        let Some((name, machine)) = self.machine(random, who) else {
             return Blow::Missed;
         };
         self.world.net.slow(machine, by);
@@ -291,8 +299,8 @@ impl Means {
         })
     }
 
-    fn reset(&self, who: &Who) -> Blow {
-        match self.machine(who) {
+    fn reset(&self, random: &mut Stream, who: &Who) -> Blow {
+        match self.machine(random, who) {
             Some((name, machine)) => match self.world.net.reset(machine) {
                 0 => Blow::Missed,
                 streams => passed(format!("{name}: {streams} streams")),
@@ -302,7 +310,7 @@ impl Means {
     }
 
     /// Cuts between servers.
-    fn part(&self, kind: &FaultKind) -> Blow {
+    fn part(&self, random: &mut Stream, kind: &FaultKind) -> Blow {
         let (detail, pairs, direction, lasts, flaps) = match kind {
             FaultKind::Isolate {
                 server,
@@ -310,7 +318,7 @@ impl Means {
                 lasts,
                 flaps,
             } => {
-                let Some(number) = self.which(*server) else {
+                let Some(number) = self.which(random, *server) else {
                     return Blow::Missed;
                 };
                 let pairs = between(&[self.server(number)], &self.others(&[number]));
@@ -332,7 +340,7 @@ impl Means {
                 lasts,
                 flaps,
             } => {
-                let Some(number) = self.which(*server) else {
+                let Some(number) = self.which(random, *server) else {
                     return Blow::Missed;
                 };
                 let others = self.others(&[number]);
@@ -395,7 +403,7 @@ impl Means {
     }
 
     /// The number of the server that is meant, if there is one now.
-    fn which(&self, which: Which) -> Option<u8> {
+    fn which(&self, random: &mut Stream, which: Which) -> Option<u8> {
         let leader = self.world.reign.leader().map(|server| server.0);
         match which {
             Which::Number(number) => Some(number),
@@ -405,17 +413,17 @@ impl Means {
                 running.retain(|number| Some(*number) != leader);
                 let drawn = match running.len() {
                     0 => return None,
-                    count => self.random().index(count),
+                    count => random.index(count),
                 };
                 Some(running[drawn])
             }
         }
     }
 
-    fn machine(&self, who: &Who) -> Option<(String, MachineId)> {
+    fn machine(&self, random: &mut Stream, who: &Who) -> Option<(String, MachineId)> {
         match who {
             Who::Server(which) => {
-                let number = self.which(*which)?;
+                let number = self.which(random, *which)?;
                 Some((format!("server-{number}"), self.server(number)))
             }
             Who::Client(name) => {
@@ -438,10 +446,6 @@ impl Means {
 
     fn note_damage(&self, number: u8) {
         self.damaged.lock().expect("no panic within").insert(number);
-    }
-
-    fn random(&self) -> MutexGuard<'_, Stream> {
-        self.random.lock().expect("drawing does not panic")
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cue::Cue;
 use crate::history::What;
 use crate::plan::{Fault, FaultKind, Plan};
+use crate::random::Stream;
 use crate::world::blows::{Blow, Means, Remedy};
 use crate::world::net::Death;
 
@@ -24,6 +25,8 @@ struct Ongoing {
 struct Shared {
     means: Means,
     faults: Vec<Fault>,
+    /// The randomness of each.
+    random: Vec<Mutex<Stream>>,
     voters: Vec<u8>,
     /// `None` once the first act is over: then nothing falls any more.
     in_force: Mutex<Option<BTreeMap<usize, Ongoing>>>,
@@ -37,6 +40,9 @@ impl Director {
     /// A director of the plan's faults.
     pub fn new(means: Means, plan: &Plan) -> Director {
         Director(Arc::new(Shared {
+            random: (0..plan.faults.len())
+                .map(|place| Mutex::new(means.random(plan.fault_id(place))))
+                .collect(),
             means,
             faults: plan.faults.clone(),
             voters: plan.voters(),
@@ -105,7 +111,7 @@ impl Director {
             return;
         }
         let kind = &self.0.faults[index].what;
-        let parts = self.0.means.parts(kind);
+        let parts = self.0.means.parts(kind, &mut self.random(index));
         if parts.is_empty() {
             self.strike_whole(index, kind);
         } else {
@@ -118,11 +124,12 @@ impl Director {
     }
 
     fn strike_whole(&self, index: usize, kind: &FaultKind) {
+        let blow = self.0.means.strike(kind, &mut self.random(index));
         if let Blow::Fell {
             detail,
             lasts,
             remedy,
-        } = self.0.means.strike(kind)
+        } = blow
         {
             self.record_blow(index, detail);
             if let Some(remedy) = remedy {
@@ -150,11 +157,12 @@ impl Director {
             Some(in_force) => in_force.entry(index).or_default().awaited -= 1,
             None => return,
         }
+        let blow = self.0.means.strike(kind, &mut self.random(index));
         if let Blow::Fell {
             lasts,
             remedy: Some(remedy),
             ..
-        } = self.0.means.strike(kind)
+        } = blow
         {
             self.keep(index, lasts, remedy);
         }
@@ -229,6 +237,10 @@ impl Director {
             }
             _ => kind.name(),
         }
+    }
+
+    fn random(&self, index: usize) -> MutexGuard<'_, Stream> {
+        self.0.random[index].lock().expect("drawing does not panic")
     }
 
     fn in_force(&self) -> MutexGuard<'_, Option<BTreeMap<usize, Ongoing>>> {

@@ -13,6 +13,7 @@ pub mod house;
 pub mod link;
 pub mod listener;
 pub mod net;
+pub mod operation;
 pub mod partition;
 pub mod platter;
 pub mod poison;

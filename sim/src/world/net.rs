@@ -51,6 +51,9 @@ pub enum Port {
     Number(u16),
 }
 
+/// A stream's number holds its machine above these bits, and how manieth it is of it below.
+const MACHINE_SHIFT: u32 = 40;
+
 /// Who listens at one port of a machine.
 #[derive(Default)]
 struct Listener {
@@ -66,7 +69,8 @@ struct State {
     /// Of each machine, by its port.
     listeners: Vec<BTreeMap<Port, Listener>>,
     connections: BTreeMap<u64, Connection>,
-    connected: u64,
+    /// How many streams each machine has begun.
+    connected: BTreeMap<MachineId, u64>,
     datagrams: Datagrams,
 }
 
@@ -88,7 +92,7 @@ impl Net {
                 ether: Ether::new(weather),
                 listeners: Vec::new(),
                 connections: BTreeMap::new(),
-                connected: 0,
+                connected: BTreeMap::new(),
                 datagrams: Datagrams::default(),
             })),
         }
@@ -247,9 +251,13 @@ impl Net {
         let begun = self.agenda.now();
         let (mut random, number) = {
             let mut state = self.state();
-            state.connected += 1;
-            let name = format!("network.{}.{}", state.ether.name(from), state.connected);
-            (self.streams.fork(&name), state.connected)
+            let begun = state.connected.entry(from).or_default();
+            *begun += 1;
+            // Counted machine by machine, so that nobody's streams depend on those of others.
+            let ordinal = *begun;
+            let name = format!("network.{}.{ordinal}", state.ether.name(from));
+            let number = ((from.0 as u64) << MACHINE_SHIFT) + ordinal;
+            (self.streams.fork(&name), number)
         };
         let mut wait = SYN_RETRY_FIRST;
         loop {

@@ -1,6 +1,7 @@
 //! One performance from its opening to its end: two acts, a director of mishaps, and the verdict
 //! on whether everything that was owed came about.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use madsim::task::spawn;
@@ -18,14 +19,23 @@ use crate::world::world::World;
 /// How long ended tasks are given to be dropped, so that a run leaves no memory behind.
 const CURTAIN: Duration = Duration::from_millis(1);
 
-/// Plays `story`; what was recorded, and how long it took in true time. To be called inside the
-/// runtime.
+/// What a performance leaves behind.
+pub struct Played {
+    /// What was recorded.
+    pub recorded: Recorded,
+    /// How long it took in true time.
+    pub simulated: Duration,
+    /// How many operations each client came to in the first act.
+    pub operations: BTreeMap<String, u32>,
+}
+
+/// Plays `story`. To be called inside the runtime.
 pub async fn play<F>(
     plan: &Plan,
     seed: u64,
     recording: Recording,
     story: impl FnOnce(Bed) -> F,
-) -> (Recorded, Duration)
+) -> Played
 where
     F: Future<Output = ()> + 'static,
 {
@@ -63,7 +73,7 @@ where
 
     bed.judge();
     let simulated = world.agenda.now();
-    let recorded = world.recorder.finish();
+    let (recorded, operations) = (world.recorder.finish(), bed.operations());
     story.abort();
     watch.abort();
     bed.clear();
@@ -72,7 +82,11 @@ where
     driver.abort();
     world.net.clear();
     world.agenda.clear();
-    (recorded, simulated)
+    Played {
+        recorded,
+        simulated,
+        operations,
+    }
 }
 
 /// What did not come about although everything was healed.

@@ -22,6 +22,8 @@ use crate::span::Span;
 fn plan(servers: u8) -> Plan {
     Plan {
         name: "good".to_owned(),
+        absent: Vec::new(),
+        operations: Default::default(),
         servers,
         learners: Vec::new(),
         lasts: Span::secs(60),

@@ -1,0 +1,167 @@
+//! The folder of a red seed, which explains itself to whoever opens it: what is wrong, how to see
+//! it again, the plan, the least of the plan that is red, and the timeline of its run.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::campaign::Red;
+use crate::history::Violation;
+use crate::performance::Performance;
+use crate::plan::Plan;
+use crate::red::nearby::Nearby;
+use crate::scenario;
+use crate::shrink::shrink::Shrunk;
+use crate::timeline::{self, Colours, Detail, View};
+use crate::verdict::{grouped, saved_plan};
+
+/// The plan that the seed drew.
+pub const PLAN: &str = "plan.toml";
+/// The least of it that is red for the same reason.
+pub const SHRUNK: &str = "shrunk.toml";
+const README: &str = "README.md";
+const TIMELINE: &str = "timeline.txt";
+
+/// Lines of the timeline at most: a shrunk run rarely has as many.
+const LINES_MAX: usize = 5_000;
+
+/// What is known of a red seed.
+pub struct Report<'a> {
+    /// The scenario's file, as the user would write it.
+    pub file: &'a Path,
+    /// The seed, its violations and its plan.
+    pub red: &'a Red,
+    /// Its run.
+    pub performance: &'a Performance,
+    /// What shrinking has left, the run of that, and how it fares under other seeds.
+    pub shrunk: Option<(&'a Shrunk, &'a Performance, Nearby)>,
+    /// The state of the code, if it is known.
+    pub commit: Option<&'a str>,
+    /// The folder, as the user would write it.
+    pub shown: &'a Path,
+}
+
+/// How a red seed of the scenario with this name is called among the kept ones.
+pub fn stem(name: &str, seed: u64) -> String {
+    format!("{name}-{seed}")
+}
+
+/// Writes the folder of this seed below `folder`, anew if it was there.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write(folder: &Path, report: &Report<'_>) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let plan = &report.red.plan;
+    fs::write(folder.join(README), readme(report))?;
+    fs::write(folder.join(PLAN), saved_plan(report.file, report.red))?;
+    let shrunk = folder.join(SHRUNK);
+    match &report.shrunk {
+        Some((shrunk_to, performance, _)) => {
+            fs::write(&shrunk, shrunk_plan(report, shrunk_to))?;
+            show(folder, &shrunk_to.plan, report.red.seed, performance)
+        }
+        None => {
+            if shrunk.exists() {
+                // Of an earlier campaign: it would explain another run.
+                fs::remove_file(&shrunk)?;
+            }
+            show(folder, plan, report.red.seed, report.performance)
+        }
+    }
+}
+
+/// Everything in the folder that shows the run itself: of the shrunk plan if there is one.
+fn show(folder: &Path, plan: &Plan, seed: u64, performance: &Performance) -> io::Result<()> {
+    let violations = &performance.outcome.violations;
+    let view = View {
+        window: None,
+        only: Vec::new(),
+        lines_max: LINES_MAX,
+        detail: Detail::Story,
+        colours: Colours::None,
+    };
+    let head = format!("{} under seed {seed}\n\n", plan.name);
+    let timeline = timeline::draw(&performance.history, violations, &view);
+    fs::write(folder.join(TIMELINE), head + &timeline)
+}
+
+fn shrunk_plan(report: &Report<'_>, shrunk: &Shrunk) -> String {
+    let (seed, file) = (report.red.seed, report.file.display());
+    let violation = shrunk.culprit.find(&shrunk.outcome).expect("it is red");
+    let detail = violation.detail.replace(['\n', '\r'], " ");
+    format!(
+        "# What is left of the plan that seed {seed} draws from {file}: it breaks {} under the\n\
+         # same seed. {}\n# {detail}\n\n{}",
+        violation.invariant,
+        shrunk.line(),
+        scenario::print(&shrunk.plan)
+    )
+}
+
+const TEXT: &str = "text can be written";
+
+fn readme(report: &Report<'_>) -> String {
+    let (red, shown) = (report.red, report.shown.display());
+    let first = &red.violations[0];
+    let (name, seed) = (&red.plan.name, red.seed);
+    let mut text = format!("# {} in {name} with seed {seed}\n\n", first.invariant);
+    for violation in &red.violations {
+        writeln!(text, "    {}", failure(report, violation)).expect(TEXT);
+    }
+    let commit = report.commit.unwrap_or("not known");
+    writeln!(text, "\nCommit: {commit}\n").expect(TEXT);
+    let file = match &red.kept {
+        Some(kept) => kept.clone(),
+        None => report.file.display().to_string(),
+    };
+    writeln!(
+        text,
+        "See it again:\n\n    cargo sim replay {file} --seed {seed}"
+    )
+    .expect(TEXT);
+    if let Some((shrunk, _, nearby)) = &report.shrunk {
+        let path = PathBuf::from(report.shown).join(SHRUNK);
+        let path = path.display();
+        writeln!(
+            text,
+            "    cargo sim replay {path} --seed {seed}   # {}",
+            shrunk.line()
+        )
+        .expect(TEXT);
+        writeln!(text, "\nIs it a race? The shrunk plan is {nearby}.").expect(TEXT);
+    }
+    text.push_str("\n| file | what it is |\n|---|---|\n");
+    writeln!(text, "| `{PLAN}` | what the seed drew, a scenario itself |").expect(TEXT);
+    let of = match &report.shrunk {
+        Some(_) => {
+            let least = "the least of it that is red for the same reason";
+            writeln!(text, "| `{SHRUNK}` | {least}, a scenario itself |").expect(TEXT);
+            "of the shrunk run"
+        }
+        None => "of the run",
+    };
+    writeln!(text, "| `{TIMELINE}` | the timeline {of} |").expect(TEXT);
+    writeln!(
+        text,
+        "\nLater campaigns of this scenario try this seed first as long as {shown} is there."
+    )
+    .expect(TEXT);
+    text
+}
+
+/// One line: the invariant, the seed, the time, and how manieth of everything that happened it was.
+fn failure(report: &Report<'_>, violation: &Violation) -> String {
+    let (name, seed) = (&report.red.plan.name, report.red.seed);
+    let moments = &report.performance.history.moments;
+    let event = moments.partition_point(|moment| moment.at <= violation.at) as u64;
+    format!(
+        "FAIL {} {name} seed={seed} at t={:.3}s (event {} of {}): {}",
+        violation.invariant,
+        violation.at.as_secs_f64(),
+        grouped(event),
+        grouped(moments.len() as u64),
+        violation.detail.replace(['\n', '\r'], " "),
+    )
+}
