@@ -41,6 +41,7 @@ fn links_lead_somewhere() {
         "docs/campaigns-at-scale.md",
         "docs/ensemble.md",
         "docs/gossip.md",
+        "docs/report.md",
     ] {
         let text = read(name);
         let folder = root().join(name).parent().expect("a folder").to_path_buf();

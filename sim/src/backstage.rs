@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use althing_core::ids::{ConnectionId, ServerId, Xid};
+use althing_core::ids::{ConnectionId, ServerId, Xid, Zxid};
 use althing_core::node::input::Timer;
 use althing_core::node::request::ConnectRequest;
 use althing_core::quorum::log::Ballot;
@@ -123,6 +123,11 @@ pub enum Deed {
         server: ServerId,
         /// On which of its connections.
         connection: ConnectionId,
+        /// The number of the request that it answers; none for an event, and for the answer to
+        /// the first frame.
+        xid: Option<Xid>,
+        /// Where it stands: for an answer and an event.
+        zxid: Option<Zxid>,
     },
     /// A server has stepped everything that waited: its turn is over.
     Drained {

@@ -29,6 +29,7 @@ pub mod portfolio;
 pub mod random;
 pub mod red;
 pub mod reference;
+pub mod report;
 pub mod results;
 pub mod run;
 pub mod scenario;

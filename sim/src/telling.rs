@@ -311,7 +311,8 @@ fn asked(request: &Request) -> String {
     }
 }
 
-fn operation(op: &Op) -> String {
+/// A write, shortly.
+pub fn operation(op: &Op) -> String {
     match op {
         Op::Create(create) => creation(create),
         Op::Delete { path, version } => format!("delete {path}{}", at_version(*version)),

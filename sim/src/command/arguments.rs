@@ -54,6 +54,20 @@ pub enum Command {
         #[command(flatten)]
         view: ViewOptions,
     },
+    /// Play one seed and write the page that draws it, and the same for other tools
+    Report {
+        /// A scenario file, or the bare name of a scenario
+        file: String,
+        /// The seed
+        #[arg(long, value_parser = parse_number)]
+        seed: u64,
+        /// Into this folder; below target/althing-sim/report if it is left out
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+        /// Around this time of the run, such as 12.345s; the first violation's if there is one
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        around: Option<Duration>,
+    },
     /// Make the plan of a red seed as small as it can be while it stays red for the same reason
     Shrink {
         /// A scenario file, or the bare name of a scenario
@@ -119,6 +133,9 @@ pub struct CampaignOptions {
     /// Play every seed twice and compare, not only the red ones
     #[arg(long)]
     pub twice: bool,
+    /// Write the page of the seed, too
+    #[arg(long, requires = "seed")]
+    pub report: bool,
     /// Write what is learnt to this file, which `cargo sim merge` joins with others
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

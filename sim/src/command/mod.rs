@@ -7,6 +7,7 @@ mod merge;
 mod play;
 mod progress;
 mod replay;
+mod report;
 mod shrink;
 mod signals;
 
@@ -14,11 +15,12 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
-use crate::command::arguments::{Arguments, Command};
+use crate::command::arguments::{Arguments, CampaignOptions, Command};
 use crate::command::failure::Failure;
 use crate::command::merge::merge;
 use crate::command::play::{Scope, play};
 use crate::command::replay::replay;
+use crate::command::report::{report, reports};
 use crate::command::shrink::shrink;
 use crate::command::signals::stop_on_signals;
 use crate::draw;
@@ -47,6 +49,22 @@ pub fn main(perform: &Perform) -> u8 {
     }
 }
 
+/// Plays these scenarios, and draws what is to be drawn.
+fn run(
+    library: &Library,
+    files: &[String],
+    options: &CampaignOptions,
+    perform: &Perform,
+    out: &mut dyn Write,
+) -> Result<Verdict, Failure> {
+    let entries: Result<Vec<Entry>, _> = files.iter().map(|file| library.open(file)).collect();
+    let entries = entries?;
+    let drawn = entries.clone();
+    let verdict = play(library, entries, Scope::Chosen, options, perform, out)?;
+    reports(library, &drawn, options, out)?;
+    Ok(verdict)
+}
+
 fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<Verdict, Failure> {
     let library = Library::find()?;
     match arguments.command {
@@ -61,14 +79,16 @@ fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<
                 out,
             )
         }
-        Some(Command::Run { files, campaign }) => {
-            let entries: Result<Vec<Entry>, _> =
-                files.iter().map(|file| library.open(file)).collect();
-            play(&library, entries?, Scope::Chosen, &campaign, perform, out)
-        }
+        Some(Command::Run { files, campaign }) => run(&library, &files, &campaign, perform, out),
         Some(Command::Replay { file, seed, view }) => {
             replay(&library.open(&file)?, seed, &view, perform, out)
         }
+        Some(Command::Report {
+            file,
+            seed,
+            out: folder,
+            around,
+        }) => report(&library, &library.open(&file)?, seed, folder, around, out),
         Some(Command::Shrink {
             file,
             seed,

@@ -6,11 +6,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::backstage::Recording;
 use crate::campaign::Red;
 use crate::history::Violation;
-use crate::performance::Performance;
+use crate::performance::{Performance, perform_recorded};
 use crate::plan::Plan;
 use crate::red::nearby::Nearby;
+use crate::report::write::{self, PAGE, SEQUENCE, TRACE};
 use crate::scenario;
 use crate::shrink::shrink::Shrunk;
 use crate::timeline::{self, Colours, Detail, View};
@@ -60,20 +62,29 @@ pub fn write(folder: &Path, report: &Report<'_>) -> io::Result<()> {
     match &report.shrunk {
         Some((shrunk_to, performance, _)) => {
             fs::write(&shrunk, shrunk_plan(report, shrunk_to))?;
-            show(folder, &shrunk_to.plan, report.red.seed, performance)
+            let file = report.shown.join(SHRUNK);
+            show(folder, &file, &shrunk_to.plan, report.red.seed, performance)
         }
         None => {
             if shrunk.exists() {
                 // Of an earlier campaign: it would explain another run.
                 fs::remove_file(&shrunk)?;
             }
-            show(folder, plan, report.red.seed, report.performance)
+            let file = report.shown.join(PLAN);
+            show(folder, &file, plan, report.red.seed, report.performance)
         }
     }
 }
 
 /// Everything in the folder that shows the run itself: of the shrunk plan if there is one.
-fn show(folder: &Path, plan: &Plan, seed: u64, performance: &Performance) -> io::Result<()> {
+/// `file` is the plan's, as the user would write it.
+fn show(
+    folder: &Path,
+    file: &Path,
+    plan: &Plan,
+    seed: u64,
+    performance: &Performance,
+) -> io::Result<()> {
     let violations = &performance.outcome.violations;
     let view = View {
         window: None,
@@ -84,7 +95,25 @@ fn show(folder: &Path, plan: &Plan, seed: u64, performance: &Performance) -> io:
     };
     let head = format!("{} under seed {seed}\n\n", plan.name);
     let timeline = timeline::draw(&performance.history, violations, &view);
-    fs::write(folder.join(TIMELINE), head + &timeline)
+    fs::write(folder.join(TIMELINE), head + &timeline)?;
+    // Campaigns do not record what a page shows: it is played once more.
+    let again = perform_recorded(plan, seed, Recording::Backstage);
+    let is_same = again.outcome.digest == performance.outcome.digest;
+    let command = format!("cargo sim replay {} --seed {seed}", file.display());
+    let drawn = write::Report {
+        plan,
+        seed,
+        command: &command,
+        history: &performance.history,
+        backstage: match is_same {
+            true => &again.backstage,
+            // Somebody else's play, or code that is not deterministic.
+            false => &performance.backstage,
+        },
+        violations,
+        around: None,
+    };
+    write::write(folder, &drawn)
 }
 
 fn shrunk_plan(report: &Report<'_>, shrunk: &Shrunk) -> String {
@@ -143,6 +172,18 @@ fn readme(report: &Report<'_>) -> String {
         None => "of the run",
     };
     writeln!(text, "| `{TIMELINE}` | the timeline {of} |").expect(TEXT);
+    let drawn = "drawn, with what the violation goes back to";
+    writeln!(
+        text,
+        "| `{PAGE}` | a page {of}, {drawn}: open it in a browser |"
+    )
+    .expect(TEXT);
+    writeln!(text, "| `{TRACE}` | a trace {of}, for Perfetto |").expect(TEXT);
+    writeln!(
+        text,
+        "| `{SEQUENCE}` | a diagram {of}, for an issue, in Mermaid |"
+    )
+    .expect(TEXT);
     writeln!(
         text,
         "\nLater campaigns of this scenario try this seed first as long as {shown} is there."

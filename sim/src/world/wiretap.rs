@@ -10,6 +10,7 @@ use althing_core::codec::peer::{MESSAGE_BYTES_MAX, decode_message};
 use althing_core::ids::ServerId;
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
+use althing_core::node::reply::Reply;
 use althing_core::quorum::log::Record;
 use althing_core::quorum::message::Message;
 
@@ -124,10 +125,19 @@ impl Wiretap {
                 server,
                 ballot: *ballot,
             }),
-            Effect::Reply { connection, .. } => self.recorder.record_deed(Deed::Answered {
-                server,
-                connection: *connection,
-            }),
+            Effect::Reply { connection, reply } => {
+                let (xid, zxid) = match reply {
+                    Reply::Connected(_) => (None, None),
+                    Reply::Event(event) => (None, Some(event.zxid)),
+                    Reply::Answer { xid, zxid, .. } => (Some(*xid), Some(*zxid)),
+                };
+                self.recorder.record_deed(Deed::Answered {
+                    server,
+                    connection: *connection,
+                    xid,
+                    zxid,
+                });
+            }
             _ => {}
         }
     }
