@@ -21,6 +21,9 @@ const TURN_INPUTS_MAX: usize = 32;
 /// Entries of one message, or of one save, that are followed.
 const ENTRIES_MAX: usize = 8;
 
+/// Points at which a violation is seen, beside the entries that it names.
+const WITNESSES_MAX: usize = 16;
+
 /// What an input of a server's turn can lead to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Input {
@@ -449,10 +452,17 @@ impl Weaver {
             let lane = scene.points[*place].lane;
             lane.is_some_and(|lane| named.contains(&lane))
         };
-        if witnesses.iter().any(concerned) {
-            witnesses.retain(concerned);
+        match witnesses.iter().any(concerned) {
+            true => witnesses.retain(concerned),
+            // What did not come about is shown by what those who miss it did last.
+            false => {
+                witnesses.truncate(ENTRIES_MAX);
+                witnesses.extend(named.iter().filter_map(|lane| {
+                    before().find(|place| scene.points[*place].lane == Some(*lane))
+                }));
+            }
         }
-        witnesses.truncate(ENTRIES_MAX);
+        witnesses.truncate(WITNESSES_MAX);
         for zxid in positions(&violation.detail) {
             let known = self.lives.values();
             witnesses.extend(known.filter_map(|life| life.entries.get(&zxid)));
