@@ -15,6 +15,7 @@ pub mod check;
 pub mod command;
 pub mod coverage;
 pub mod cue;
+pub mod debug;
 pub mod draw;
 pub mod explore;
 pub mod figures;

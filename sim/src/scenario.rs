@@ -169,7 +169,8 @@ fn refused(
     }
 }
 
-fn inline(value: &impl Serialize) -> String {
+/// The value on one line, as it stands in a scenario file.
+pub fn inline(value: &impl Serialize) -> String {
     let mut text = String::new();
     let serializer = toml::ser::ValueSerializer::new(&mut text);
     value

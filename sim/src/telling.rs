@@ -182,7 +182,7 @@ fn sent<'a>(client: &'a str, frame: &Sent) -> (Cow<'a, str>, Weight, String) {
             (who, Weight::Plain, text)
         }
         Sent::Request { xid, request } => {
-            let text = format!("-> {} {}", asked(request), number(xid.0));
+            let text = format!("-> {} {}", requested(request), number(xid.0));
             (who, weight_of_request(request), text.trim_end().to_owned())
         }
     }
@@ -277,7 +277,8 @@ fn outcome(done: &Done) -> String {
     }
 }
 
-fn asked(request: &Request) -> String {
+/// A request, as timelines tell it.
+pub fn requested(request: &Request) -> String {
     let name = request.name();
     match request {
         Request::Write(op) => operation(op),
@@ -480,7 +481,7 @@ mod tests {
             path: Path::parse("/a").unwrap(),
             watching: Watching::Once,
         });
-        assert_eq!(asked(&watched), "getData /a watching");
+        assert_eq!(requested(&watched), "getData /a watching");
         let asks = What::Asked {
             server: ServerId(1),
             connection: ConnectionId(4),

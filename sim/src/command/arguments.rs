@@ -81,6 +81,14 @@ pub enum Command {
         #[arg(long)]
         jobs: Option<usize>,
     },
+    /// Walk through one seed: step, look at servers, tree and sessions, leave a fault out
+    Debug {
+        /// A scenario file, or the bare name of a scenario
+        file: String,
+        /// The seed
+        #[arg(long, value_parser = parse_number)]
+        seed: u64,
+    },
     /// Join the result files of several shards and print their common verdicts
     Merge {
         /// Files that --out has written

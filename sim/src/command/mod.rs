@@ -1,6 +1,7 @@
 //! The command line behind `cargo sim`: what is asked for, and what is printed where.
 
 pub mod arguments;
+mod debug;
 pub mod failure;
 mod keep;
 mod merge;
@@ -16,6 +17,7 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::command::arguments::{Arguments, CampaignOptions, Command};
+use crate::command::debug::debug;
 use crate::command::failure::Failure;
 use crate::command::merge::merge;
 use crate::command::play::{Scope, play};
@@ -103,6 +105,10 @@ fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<
             perform,
             out,
         ),
+        Some(Command::Debug { file, seed }) => {
+            let entry = library.open(&file)?;
+            debug(&entry, seed, perform, &mut io::stdin().lock(), out)
+        }
         Some(Command::Merge { files, out: joined }) => merge(&files, joined.as_deref(), out),
         Some(Command::Explore(options)) => {
             let stop = stop_on_signals()?;

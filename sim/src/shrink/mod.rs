@@ -4,6 +4,6 @@ pub mod culprit;
 pub mod search;
 pub mod shrink;
 pub mod size;
-mod steps;
+pub mod steps;
 #[cfg(test)]
 mod tests;

@@ -264,7 +264,7 @@ impl Cue {
 }
 
 /// The name by which scenarios cue on and count a moment.
-fn name_of(what: &What) -> Option<&'static str> {
+pub fn name_of(what: &What) -> Option<&'static str> {
     match what {
         What::Said { event, .. } => Some(event.name()),
         What::Mark { name, .. } => Some(name),
