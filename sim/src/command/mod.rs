@@ -130,16 +130,14 @@ fn obey(arguments: Arguments, perform: &Perform, out: &mut dyn Write) -> Result<
             Traced::Well => Verdict::Green,
             Traced::Broken => Verdict::Red,
         }),
-        Some(Command::Plan { file, seed }) => {
-            let entry = library.open(&file)?;
-            let plan = draw::draw(&entry.scenario, seed);
-            writeln!(
-                out,
-                "# What seed {seed} draws from {}.\n",
-                entry.file.display()
-            )?;
-            out.write_all(scenario::print(&plan).as_bytes())?;
-            Ok(Verdict::Green)
-        }
+        Some(Command::Plan { file, seed }) => print_plan(&library.open(&file)?, seed, out),
     }
+}
+
+fn print_plan(entry: &Entry, seed: u64, out: &mut dyn Write) -> Result<Verdict, Failure> {
+    let plan = draw::draw(&entry.scenario, seed);
+    let file = entry.file.display();
+    writeln!(out, "# What seed {seed} draws from {file}.\n")?;
+    out.write_all(scenario::print(&plan).as_bytes())?;
+    Ok(Verdict::Green)
 }
