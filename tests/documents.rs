@@ -37,6 +37,7 @@ fn links_lead_somewhere() {
         "ARCHITECTURE.md",
         "docs/tree.md",
         "docs/scenarios.md",
+        "docs/testbed.md",
         "docs/score.md",
         "docs/campaigns-at-scale.md",
         "docs/ensemble.md",

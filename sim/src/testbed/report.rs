@@ -14,8 +14,15 @@ use crate::testbed::wishes::{self, Timeline};
 use crate::timeline::{self, Colours, Detail, View};
 use crate::verdict::{self, Verdict};
 
-/// How far around a violation the timeline reaches.
-const AROUND: Duration = Duration::from_secs(3);
+/// How far around a violation the timeline reaches: as far as it stays short enough to be read.
+const AROUND: [Duration; 6] = [
+    Duration::from_secs(10),
+    Duration::from_secs(3),
+    Duration::from_secs(1),
+    Duration::from_millis(300),
+    Duration::from_millis(100),
+    Duration::from_millis(30),
+];
 /// Lines of a timeline around a violation.
 const LINES_MAX: usize = 60;
 /// Red seeds whose timeline is told; one shows what to look for.
@@ -130,22 +137,26 @@ impl Teller<'_> {
 
     fn timeline(&self, performance: &Performance) -> String {
         let violations = &performance.outcome.violations;
+        let draw = |window| {
+            let view = View {
+                window,
+                only: Vec::new(),
+                lines_max: usize::MAX,
+                detail: Detail::Story,
+                colours: Colours::None,
+            };
+            timeline::draw(&performance.history, violations, &view)
+        };
         let first = violations.first().map(|violation| violation.at);
-        let window = match self.timeline {
-            Timeline::Whole => None,
-            Timeline::Around => first.map(|at| (at.saturating_sub(AROUND), at + AROUND)),
+        let Some(at) = first.filter(|_| self.timeline == Timeline::Around) else {
+            return draw(None);
         };
-        let view = View {
-            window,
-            only: Vec::new(),
-            lines_max: match self.timeline {
-                Timeline::Whole => usize::MAX,
-                Timeline::Around => LINES_MAX,
-            },
-            detail: Detail::Story,
-            colours: Colours::None,
-        };
-        timeline::draw(&performance.history, violations, &view)
+        let views = AROUND.map(|around| Some((at.saturating_sub(around), at + around)));
+        let drawn = views.into_iter().map(draw);
+        let mut narrower = drawn.skip_while(|text| text.lines().count() > LINES_MAX);
+        narrower
+            .next()
+            .unwrap_or_else(|| draw(views[views.len() - 1]))
     }
 
     fn save(&self, red: &Red) -> std::io::Result<PathBuf> {
