@@ -1,11 +1,15 @@
 //! What `#[althing_sim::test]` calls.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::testbed::bed::Bed;
 use crate::testbed::ending::Ending;
 use crate::testbed::trial::Trial;
 use crate::testbed::wishes::Wishes;
+
+/// How long a red seed is shrunk: who waits for a test has some patience once it is red.
+const SHRINKS_FOR: Duration = Duration::from_secs(20);
 
 /// Where a test stands.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,7 @@ pub fn trial(place: &Place) -> Trial {
     Trial::new(name)
         .source(place.source)
         .folder(Path::new(place.folder))
+        .shrinks_for(SHRINKS_FOR)
         .played_by(move |seed| format!("ALTHING_SEED={seed} cargo test {name}"))
 }
 

@@ -305,7 +305,9 @@ impl Bed {
     /// If there is no such process.
     pub fn take_down(&self, name: &str) {
         let mut stations = self.stations();
-        let station = stations.get_mut(name).expect(UNKNOWN);
+        let Some(station) = self.station(&mut stations, name) else {
+            return;
+        };
         station.downs += 1;
         if station.state == Presence::Runs {
             station.state = Presence::Down;
@@ -323,7 +325,9 @@ impl Bed {
     /// If there is no such process, or it was not taken down.
     pub fn bring_back(&self, name: &str) {
         let mut stations = self.stations();
-        let station = stations.get_mut(name).expect(UNKNOWN);
+        let Some(station) = self.station(&mut stations, name) else {
+            return;
+        };
         station.downs -= 1;
         if station.downs == 0 && station.state == Presence::Down {
             station.node = new_node(name, station.life);
@@ -337,7 +341,9 @@ impl Bed {
     /// If there is no such process.
     pub fn pause(&self, name: &str) {
         let mut stations = self.stations();
-        let station = stations.get_mut(name).expect(UNKNOWN);
+        let Some(station) = self.station(&mut stations, name) else {
+            return;
+        };
         station.pauses += 1;
         Handle::current().pause(station.node.id());
     }
@@ -348,11 +354,25 @@ impl Bed {
     /// If there is no such process, or it was not paused.
     pub fn resume(&self, name: &str) {
         let mut stations = self.stations();
-        let station = stations.get_mut(name).expect(UNKNOWN);
+        let Some(station) = self.station(&mut stations, name) else {
+            return;
+        };
         station.pauses -= 1;
         if station.pauses == 0 {
             Handle::current().resume(station.node.id());
         }
+    }
+
+    /// The process with this name, unless the plan says that it is absent.
+    fn station<'a>(
+        &self,
+        stations: &'a mut BTreeMap<Arc<str>, Station>,
+        name: &str,
+    ) -> Option<&'a mut Station> {
+        let station = stations.get_mut(name);
+        let known = station.is_some() || self.0.programme.is_absent(name);
+        assert!(known, "there is no process {name}");
+        station
     }
 
     fn begin(&self, name: &Arc<str>, station: &mut Station) {
@@ -396,8 +416,6 @@ impl Bed {
         self.0.stations.lock().expect("no panic within")
     }
 }
-
-const UNKNOWN: &str = "a process of the test";
 
 /// What the world and the rest of the testbed need of it.
 impl Bed {

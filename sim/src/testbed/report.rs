@@ -4,11 +4,14 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::campaign::{Flaky, Red, Tally};
 use crate::performance::Performance;
 use crate::plan::Plan;
+use crate::shrink::search::Budget;
+use crate::shrink::shrink::shrink;
 use crate::testbed::unsteady;
 use crate::testbed::wishes::{self, Timeline};
 use crate::timeline::{self, Colours, Detail, View};
@@ -78,9 +81,13 @@ pub(super) struct Teller<'a> {
     /// What plays one seed again.
     pub(super) command: &'a dyn Fn(u64) -> String,
     /// Plays a seed again, for its history.
-    pub(super) perform: &'a dyn Fn(&Plan, u64) -> Performance,
+    pub(super) perform: &'a (dyn Fn(&Plan, u64) -> Performance + Sync),
     /// How much of the timeline is told.
     pub(super) timeline: Timeline,
+    /// How long the first red plan is made smaller, at most.
+    pub(super) shrinks_for: Duration,
+    /// On so many threads.
+    pub(super) jobs: usize,
 }
 
 impl Teller<'_> {
@@ -101,7 +108,7 @@ impl Teller<'_> {
         for (index, red) in tally.reds.iter().enumerate() {
             self.tell_red(&mut text, red);
             if index < TIMELINES_MAX {
-                text.push_str(&self.timeline(&(self.perform)(&red.plan, red.seed)));
+                self.tell_what_happened(&mut text, red);
             }
         }
         Report {
@@ -126,13 +133,34 @@ impl Teller<'_> {
         text.push_str(&verdict::failures(&red.plan.name, red));
         let command = (self.command)(red.seed);
         writeln!(text, "       {command}").expect(TEXT);
-        match self.save(red) {
-            Ok(file) => {
-                let (variable, file) = (wishes::PLAN, file.display());
-                writeln!(text, "       plan: {file} ({variable}={file} plays it)").expect(TEXT);
-            }
-            Err(error) => writeln!(text, "       the plan is not saved: {error}").expect(TEXT),
+        self.save(text, red, "");
+    }
+
+    /// The timeline, of as small a plan as can be found.
+    fn tell_what_happened(&self, text: &mut String, red: &Red) {
+        let mut performance = (self.perform)(&red.plan, red.seed);
+        if !self.shrinks_for.is_zero() && !performance.outcome.violations.is_empty() {
+            let stop = AtomicBool::new(false);
+            let budget = Budget {
+                real_time_max: self.shrinks_for,
+                trials_max: u64::MAX,
+                jobs: self.jobs,
+                stop: &stop,
+            };
+            let play = |plan: &Plan, seed: u64| (self.perform)(plan, seed).outcome;
+            let outcome = &performance.outcome;
+            let shrunk = shrink(&red.plan, red.seed, outcome, &budget, &play, &|_| {});
+            writeln!(text, "       {}", shrunk.line()).expect(TEXT);
+            let smaller = Red {
+                seed: red.seed,
+                violations: shrunk.outcome.violations,
+                plan: shrunk.plan,
+                kept: None,
+            };
+            self.save(text, &smaller, "-shrunk");
+            performance = (self.perform)(&smaller.plan, red.seed);
         }
+        text.push_str(&self.timeline(&performance));
     }
 
     fn timeline(&self, performance: &Performance) -> String {
@@ -159,12 +187,18 @@ impl Teller<'_> {
             .unwrap_or_else(|| draw(views[views.len() - 1]))
     }
 
-    fn save(&self, red: &Red) -> std::io::Result<PathBuf> {
+    fn save(&self, text: &mut String, red: &Red, what: &str) {
         let folder = red_folder();
-        fs::create_dir_all(&folder)?;
-        let file = folder.join(format!("{}-{}.toml", red.plan.name, red.seed));
-        fs::write(&file, verdict::saved_plan(self.source, red))?;
-        Ok(file)
+        let file = folder.join(format!("{}-{}{what}.toml", red.plan.name, red.seed));
+        let plan = verdict::saved_plan(self.source, red);
+        let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, plan));
+        match written {
+            Ok(()) => {
+                let (variable, file) = (wishes::PLAN, file.display());
+                writeln!(text, "       plan: {file} ({variable}={file} plays it)").expect(TEXT);
+            }
+            Err(error) => writeln!(text, "       the plan is not saved: {error}").expect(TEXT),
+        }
     }
 }
 

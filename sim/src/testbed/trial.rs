@@ -86,6 +86,7 @@ pub struct Trial {
     jobs: usize,
     plan: Option<PathBuf>,
     timeline: Timeline,
+    shrinks_for: Duration,
     command: Command,
 }
 
@@ -107,6 +108,7 @@ impl Trial {
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             plan: None,
             timeline: Timeline::Around,
+            shrinks_for: Duration::ZERO,
             command: Arc::new(move |seed| format!("seed {seed} of {test}")),
             name,
         }
@@ -161,6 +163,12 @@ impl Trial {
         self
     }
 
+    /// How long the plan of a red seed is made smaller, at most; not at all if it is left out.
+    pub fn shrinks_for(mut self, time: Duration) -> Trial {
+        self.shrinks_for = time;
+        self
+    }
+
     /// The command that plays one seed of this trial, for the report.
     pub fn played_by(mut self, command: impl Fn(u64) -> String + Send + Sync + 'static) -> Trial {
         self.command = Arc::new(command);
@@ -196,6 +204,8 @@ impl Trial {
             command: &*self.command,
             perform: &perform,
             timeline: self.timeline,
+            shrinks_for: self.shrinks_for,
+            jobs: self.jobs,
         };
         let (scenario, tally) = match &self.plan {
             Some(file) => (self.saved(file)?, Tally::default()),
