@@ -109,7 +109,7 @@ struct Shared {
 ///     Ok(())
 /// }
 ///
-/// Trial::new("what-is-written-is-read").servers(3).seeds(0..2).play(what_is_written_is_read)
+/// Trial::new("greeting").without_faults().seeds(0..2).play(what_is_written_is_read)
 ///     .expect("the trial can be played")
 ///     .must_be_green();
 /// ```
