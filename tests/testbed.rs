@@ -307,7 +307,7 @@ fn a_scenario_of_a_test_names_only_what_the_test_has() {
     );
     assert_eq!(crash.expect("a trial").tally().counts["crash"], 1);
     let wrong = scenario("wrong.toml", "own = { name = \"deplay\" }");
-    let told = wrong.err().expect("it is refused").to_string();
+    let told = wrong.expect_err("it is refused").to_string();
     let expected = "wrong.toml:8:18: faults[0].what.own.name: the test has no fault `deplay` of \
                     its own; it has: deploy";
     assert!(told.starts_with(expected), "{told}");
