@@ -90,6 +90,26 @@ async fn one_master(bed: Bed) {
     }
 }
 
+/// Without processes of its own, only the ensemble is struck.
+#[althing_sim::test(seeds = "0..8", lasts = "20s")]
+async fn an_observer_alone_sees_what_it_wrote(bed: Bed) {
+    let sessions = bed.observer("writer").sessions(SESSION);
+    let mut written = false;
+    loop {
+        let over = bed.are_faults_over();
+        if let Ok(client) = sessions.client().await {
+            if written && over && client.sync("/greeting").await.is_ok() {
+                if let Ok(found) = client.exists("/greeting").await {
+                    return assert!(found.is_some(), "it was written, and is gone");
+                }
+            } else {
+                written |= client.ensure("/greeting").await.is_ok();
+            }
+        }
+        bed.sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// What processes do to one counter: they read it, and later write back one more.
 #[derive(Debug)]
 struct Counted(u64);

@@ -557,7 +557,11 @@ fn check_ranges(plan: &Plan, kind: Kind, ranges: &Ranges, here: &KeyPath) -> Res
                     format!("a fault of the kind `{}` strikes servers", kind.name()),
                 );
             }
-            Who::Client(name) if name == CLIENTS => {}
+            Who::Client(name) if name == CLIENTS => {
+                if cast::clients(&plan.workload).is_empty() {
+                    return refuse(key, "there are no clients: the test has no processes");
+                }
+            }
             Who::Client(name) => check_client(plan, &name, key)?,
         }
     }

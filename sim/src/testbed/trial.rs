@@ -18,7 +18,7 @@ use crate::run;
 use crate::scenario::{Draft, Refused, Scenario};
 use crate::seeds::Seeds;
 use crate::span::Span;
-use crate::swarm::Swarm;
+use crate::swarm::{CLIENTS, Swarm};
 use crate::testbed::bed::Bed;
 use crate::testbed::ending::Ending;
 use crate::testbed::report::{Report, Teller};
@@ -367,7 +367,10 @@ impl Premise {
             Premise::Set { plan, draws } => {
                 let plan = complete(*plan, roster);
                 let swarm = draws.then(|| {
-                    let swarm: Swarm = toml::from_str(SWARM).expect("it is right");
+                    let mut swarm: Swarm = toml::from_str(SWARM).expect("it is right");
+                    if roster.processes.is_empty() {
+                        spare_clients(&mut swarm);
+                    }
                     Swarm {
                         own: roster.faults.clone(),
                         ..swarm
@@ -386,6 +389,18 @@ impl Premise {
             }
         }
     }
+}
+
+/// Where there are no processes, only servers are struck.
+fn spare_clients(swarm: &mut Swarm) {
+    swarm.faults.retain(|kind, ranges| {
+        let mut whom = ranges.or(kind.ranges()).whom;
+        if let Some(names) = &mut whom {
+            names.retain(|name| name != CLIENTS);
+        }
+        ranges.whom = whom;
+        ranges.whom.as_ref().is_none_or(|names| !names.is_empty())
+    });
 }
 
 fn complete(plan: Plan, roster: &Roster) -> Plan {
