@@ -15,12 +15,14 @@ use crate::score::catalogue::{impossible, uncovered};
 use crate::score::mutant::{Mutant, read_all};
 use crate::score::page::{Score, line, put_into};
 use crate::score::results::{Results, Standing, Tried};
-use crate::score::scratch::{Scratch, run};
+use crate::score::scratch::{Build, Scratch, run};
 use crate::score::trial::{Tester, Way};
 use crate::score::trouble::Trouble;
 
 /// Where the mutants are, below the workspace's root.
 const FOLDER: &str = "tests/mutants";
+/// What is known of them, below the workspace's root.
+const KNOWN: &str = "docs/score.toml";
 
 /// What is asked for.
 #[derive(Debug, Args)]
@@ -30,8 +32,8 @@ pub struct ScoreOptions {
     /// Only see that every patch applies, and that every bug of the catalogue has one or a reason
     #[arg(long, conflicts_with_all = ["rotate", "out"])]
     check: bool,
-    /// Only so many mutants, others with every commit; each until one way has caught it as its
-    /// patch says
+    /// Only so many of the mutants that are known to be caught, others with every commit; each
+    /// until one way has caught it as its patch says
     #[arg(long, value_name = "COUNT", conflicts_with = "out")]
     rotate: Option<usize>,
     /// The ways in which each is tried; all if it is left out
@@ -72,7 +74,11 @@ pub fn score(
     let chosen = choose(options, &mutants, root)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = root.join(target.unwrap_or_else(|| PathBuf::from("target")));
-    let mut scratch = Scratch::of(root, &target)?;
+    let build = match options.rotate {
+        Some(_) => Build::Hasty,
+        None => Build::Quick,
+    };
+    let mut scratch = Scratch::of(root, &target, build)?;
     if options.check {
         return check(&mut scratch, &mutants, &chosen, out);
     }
@@ -129,6 +135,17 @@ fn choose<'a>(
     let Some(count) = options.rotate else {
         return Ok(named);
     };
+    // What once was caught must stay caught; what gets away is known, and is no news.
+    let known = Results::read(&root.join(KNOWN))?;
+    let caught = named.into_iter().filter(|mutant| {
+        let standing = known.standing(mutant);
+        matches!(standing, Standing::Caught | Standing::RightlyGreen)
+    });
+    let named: Vec<&Mutant> = caught.collect();
+    if named.is_empty() {
+        let message = format!("{KNOWN} knows of no such mutant that was caught");
+        return Err(Trouble::Input(message));
+    }
     // With every commit the next handful, so that all have their turn.
     let counted = run(git(root).args(["rev-list", "--count", "HEAD"]))?;
     let commits = String::from_utf8_lossy(&counted.stdout).trim().to_owned();

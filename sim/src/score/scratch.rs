@@ -20,9 +20,20 @@ const SOURCES: [&str; 6] = ["core/", "server/", "client/", "sim/", "Cargo.", ".c
 /// Simulators that are kept, each of some dozen megabytes.
 const KEPT_MAX: usize = 150;
 
+/// How the simulators are built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Build {
+    /// In the quick profile: times are of this one.
+    Quick,
+    /// So that the build is over soonest, for who only wants to know whether a mutant is caught:
+    /// the simulator's own crate, the largest, is not optimised.
+    Hasty,
+}
+
 /// The scratch copy.
 #[derive(Debug)]
 pub struct Scratch {
+    build: Build,
     root: PathBuf,
     target: PathBuf,
     copy: PathBuf,
@@ -35,8 +46,9 @@ impl Scratch {
     ///
     /// # Errors
     /// If git or the file system fails.
-    pub fn of(root: &Path, target: &Path) -> Result<Scratch, Trouble> {
+    pub fn of(root: &Path, target: &Path, build: Build) -> Result<Scratch, Trouble> {
         let mut scratch = Scratch {
+            build,
             root: root.to_owned(),
             target: target.to_owned(),
             copy: target.join("score/copy"),
@@ -100,7 +112,11 @@ impl Scratch {
     pub fn simulator(&mut self, mutant: &Mutant) -> Result<PathBuf, Trouble> {
         let kept = self.target.join("score/simulators");
         let (name, patch, sources) = (&mutant.name, &mutant.digest, self.digest);
-        let simulator = kept.join(format!("{name}-{patch}-{sources:016x}"));
+        let haste = match self.build {
+            Build::Quick => "",
+            Build::Hasty => "-hasty",
+        };
+        let simulator = kept.join(format!("{name}-{patch}-{sources:016x}{haste}"));
         if simulator.exists() {
             return Ok(simulator);
         }
@@ -126,6 +142,9 @@ impl Scratch {
             .env("CARGO_PROFILE_DEV_STRIP", "true")
             .args(["build", "--quiet", "--package", "althing-sim"])
             .args(["--bin", "althing-sim"]);
+        if self.build == Build::Hasty {
+            cargo.args(["--config", "profile.dev.package.althing-sim.opt-level=0"]);
+        }
         run(&mut cargo).map(drop)
     }
 
