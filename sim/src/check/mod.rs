@@ -27,6 +27,7 @@ pub mod writes;
 pub(crate) mod tests;
 
 use crate::check::findings::Findings;
+use crate::check::log::Log;
 use crate::history::{History, Violation};
 use crate::plan::Plan;
 
@@ -35,30 +36,45 @@ use crate::plan::Plan;
 pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
     let history = &*memory::remembered(history);
-    let log = agreement::agreement::build(plan.voters(), history, &mut findings);
-    let mut wire = wire::join(history, &mut findings);
-    writes::attach(&log, &mut wire);
-    let replayed = replay::replay(&log, &wire, &mut findings);
-    writes::check(
-        writes::Known::Everybody,
-        &log,
-        &wire,
-        &replayed,
-        &mut findings,
-    );
-    reads::check(plan, history, &log, &wire, &mut findings);
-    watches::check(&wire, &replayed, &mut findings);
-    let surroundings = sessions::Surroundings::of(plan, history);
-    sessions::check(
-        &surroundings,
-        history,
-        &log,
-        &wire,
-        &replayed,
-        &mut findings,
-    );
+    let known = Known {
+        founders: plan.voters(),
+        clients: writes::Known::Everybody,
+        weather: Some(plan),
+        surroundings: sessions::Surroundings::of(plan, history),
+    };
+    let log = service(&known, history, &mut findings);
     recipes::check(plan, history, &log, &mut findings);
     liveness::check(plan, history, &log, &mut findings);
     polite::check(plan, history, &mut findings);
     findings.sorted()
+}
+
+/// What is known of a run beside its history.
+struct Known<'a> {
+    /// Who votes until somebody else is agreed on.
+    founders: Vec<u8>,
+    /// Whose requests are in the history.
+    clients: writes::Known,
+    /// What disturbs the run; only then can an answer be called late.
+    weather: Option<&'a Plan>,
+    /// The world around the servers.
+    surroundings: sessions::Surroundings,
+}
+
+/// Everything that a service owes its clients, whoever they are; what was agreed.
+fn service(known: &Known<'_>, history: &History, findings: &mut Findings) -> Log {
+    let founders = known.founders.iter().copied();
+    let log = agreement::agreement::build(founders, history, findings);
+    let mut wire = wire::join(history, findings);
+    writes::attach(&log, &mut wire);
+    let replayed = replay::replay(&log, &wire, findings);
+    writes::check(known.clients, &log, &wire, &replayed, findings);
+    match known.weather {
+        Some(plan) => reads::check(plan, history, &log, &wire, findings),
+        None => reads::check_order(&log, &wire, findings),
+    }
+    watches::check(&wire, &replayed, findings);
+    let surroundings = &known.surroundings;
+    sessions::check(surroundings, history, &log, &wire, &replayed, findings);
+    log
 }

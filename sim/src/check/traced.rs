@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use althing_core::ids::ServerId;
 
-use crate::check::agreement::agreement;
 use crate::check::calm::Calm;
 use crate::check::findings::Findings;
 use crate::check::log::Log;
-use crate::check::sessions::{self, Clock};
-use crate::check::{reads, replay, watches, wire, writes};
+use crate::check::sessions::{Clock, Surroundings};
+use crate::check::{Known, service, writes};
 use crate::history::{History, Violation};
 
 /// What came of it.
@@ -27,26 +26,16 @@ pub struct Judged {
 /// Judges the history of an ensemble that was founded by `founders` and whose tick is `tick`.
 pub fn check(founders: &BTreeSet<ServerId>, tick: Duration, history: &History) -> Judged {
     let mut findings = Findings::default();
-    let voters = founders.iter().map(|server| server.0);
-    let log = agreement::build(voters, history, &mut findings);
-    let mut wire = wire::join(history, &mut findings);
-    writes::attach(&log, &mut wire);
-    let replayed = replay::replay(&log, &wire, &mut findings);
-    writes::check(writes::Known::Some, &log, &wire, &replayed, &mut findings);
-    reads::check_order(&log, &wire, &mut findings);
-    watches::check(&wire, &replayed, &mut findings);
-    let surroundings = sessions::Surroundings {
-        clock: Clock::exact(tick),
-        calm: Calm::default(),
+    let known = Known {
+        founders: founders.iter().map(|server| server.0).collect(),
+        clients: writes::Known::Some,
+        weather: None,
+        surroundings: Surroundings {
+            clock: Clock::exact(tick),
+            calm: Calm::default(),
+        },
     };
-    sessions::check(
-        &surroundings,
-        history,
-        &log,
-        &wire,
-        &replayed,
-        &mut findings,
-    );
+    let log = service(&known, history, &mut findings);
     Judged {
         broken: findings.sorted(),
         log,
