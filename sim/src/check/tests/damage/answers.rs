@@ -407,3 +407,19 @@ pub fn garbage(history: &mut History, nth: usize) -> Option<()> {
     );
     Some(())
 }
+
+/// A sequence number without its zeros.
+pub fn short_number(history: &mut History, nth: usize) -> Option<()> {
+    let fits = |request: &Request, result: &Result<Response, Code>| {
+        let sequential = matches!(request, Request::Write(Op::Create(create))
+            if create.naming == Naming::Sequential);
+        sequential && matches!(result, Ok(Response::Done(Done::Created { .. })))
+    };
+    edit(history, nth, fits, |result| {
+        if let Ok(Response::Done(Done::Created { path, .. })) = result {
+            let (text, number) = path.as_str().split_at(path.as_str().len() - 10);
+            let number: u64 = number.parse().expect("a number");
+            *path = Path::parse(&format!("{text}{number}")).expect("a path");
+        }
+    })
+}

@@ -1,6 +1,6 @@
 //! Damage that only an ensemble can show: logs that differ, votes, leaders, quorums, stale servers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -412,5 +412,61 @@ pub fn flaps(history: &mut History, _: usize) -> Option<()> {
         place,
         said(leader, Event::Elected { epoch, leader }),
     );
+    Some(())
+}
+
+/// A server stops executing some time after it had caught up.
+pub fn gets_stuck(history: &mut History, nth: usize) -> Option<()> {
+    let healed = second_act(history)?;
+    let end = history.moments.last()?.at;
+    let (stuck, since) = (ServerId(nth as u8 % 3 + 1), healed + (end - healed) / 2);
+    history.moments.retain(|moment| match &moment.what {
+        What::Said {
+            server,
+            event: Event::Executed { .. } | Event::Installed { .. },
+        } => *server != stuck || moment.at < since,
+        _ => true,
+    });
+    Some(())
+}
+
+/// Who leads takes another epoch, long after the faults.
+pub fn elected_again(history: &mut History, _: usize) -> Option<()> {
+    let (_, epoch, leader) = *elections(history).last()?;
+    second_act(history)?;
+    let place = history.moments.len() - 1;
+    let epoch = epoch.next();
+    insert(
+        history,
+        place,
+        said(leader, Event::Elected { epoch, leader }),
+    );
+    Some(())
+}
+
+/// A server's disk had no space for what is agreed, and it is elected.
+pub fn leader_without_space(history: &mut History, nth: usize) -> Option<()> {
+    let (place, _, server) = pick(&elections(history), nth)?;
+    let (_, zxid) = executed_before(history, place, 3)?;
+    insert(history, place, What::Refused { server, zxid });
+    Some(())
+}
+
+/// A follower's log lacks the end of an epoch, and goes on with the next one.
+pub fn end_of_an_epoch_missing(history: &mut History, nth: usize) -> Option<()> {
+    let mut last: BTreeMap<ServerId, usize> = BTreeMap::new();
+    let mut opened = BTreeSet::new();
+    let mut found = Vec::new();
+    for (place, moment) in history.moments.iter().enumerate() {
+        let What::Saving { server, zxid, .. } = moment.what else {
+            continue;
+        };
+        let before = last.insert(server, place);
+        // The first to open it is the leader.
+        if zxid.counter() == 0 && !opened.insert(zxid) {
+            found.extend(before);
+        }
+    }
+    history.moments.remove(pick(&found, nth)?);
     Some(())
 }

@@ -9,18 +9,24 @@ use crate::check::tests::damage::answers::{
     Was, denied_write, double_child, double_reply, drop_reply, executes_twice, failed_ping,
     from_the_future, garbage, half_multi, missing_child, multi, multi_place, never_agreed,
     nobody_sent, not_found, older_state, others_position, own_write, sequence_again,
-    sequence_skipped, stale_read, stale_sync, stat_of_read, stat_of_write, swap_replies,
-    swap_requests, wrong_data, wrong_error, wrong_sync, wrong_xid,
+    sequence_skipped, short_number, stale_read, stale_sync, stat_of_read, stat_of_write,
+    swap_replies, swap_requests, wrong_data, wrong_error, wrong_sync, wrong_xid,
 };
 use crate::check::tests::damage::ensemble;
+use crate::check::tests::damage::handshakes;
 use crate::check::tests::damage::living::{
-    dead_session, denied, early, early_on_the_wire, good_token, never_expires, no_token, old_token,
-    one_token, opened_twice, orphan, other_session, phantom_end, secret, somebody_else,
-    stays_behind, told_expired, two_holders, wrong_acl, wrong_password, wrong_timeout,
+    dead_session, denied, early, early_on_the_wire, fewer_go, forgets_its_token, good_token,
+    lets_go_late, never_expires, never_heard, no_token, of_an_ended_session, old_token,
+    older_token_holds, one_token, opened_twice, orphan, other_ending, other_session, phantom_end,
+    secret, somebody_else, stays_behind, told_expired, two_holders, wrong_acl, wrong_password,
+    wrong_timeout,
 };
+use crate::check::tests::damage::positions;
+use crate::check::tests::damage::stats;
 use crate::check::tests::damage::watched::{
-    double_event, event_for_a_stranger, late_event, lost_event, rearm_lost, rearm_spurious,
-    spurious_event, swap_events, wrong_kind, wrong_position,
+    again_later, double_event, event_for_a_stranger, late_event, lost_event, lost_of_children,
+    older_than_the_last, rearm_kind, rearm_lost, rearm_position, rearm_spurious, spurious_event,
+    swap_events, wrong_kind, wrong_position,
 };
 use crate::history::History;
 
@@ -47,6 +53,34 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         stat_of_read(h, n, |stat| stat.mtime.0 += 1)
     }),
     ("a write's stat is wrong", "T2 stat", stat_of_write),
+    ("a create's stat is wrong", "T2 stat", stats::of_create),
+    ("czxid is wrong", "T2 stat", stats::creation),
+    ("ctime is wrong", "T2 stat", stats::creation_time),
+    (
+        "mzxid is wrong beside data",
+        "T2 stat",
+        stats::change_beside_data,
+    ),
+    (
+        "dataLength is wrong beside data",
+        "T2 stat",
+        stats::length_beside_data,
+    ),
+    (
+        "aversion is wrong beside a list",
+        "T2 stat",
+        stats::version_beside_acl,
+    ),
+    (
+        "numChildren is wrong beside names",
+        "T2 stat",
+        stats::count_beside_children,
+    ),
+    (
+        "an ephemeral is shown without its owner",
+        "T2 stat",
+        stats::no_owner,
+    ),
     ("data is not what was written", "R1 read", wrong_data),
     ("a znode is not found", "R1 read", not_found),
     ("a child is missing", "R1 read", missing_child),
@@ -71,6 +105,7 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         "T1 sequence",
         sequence_skipped,
     ),
+    ("a sequence number is short", "T1 sequence", short_number),
     ("a refused multi is told as done", "W4 atomic", |h, n| {
         multi(h, n, Was::Refused)
     }),
@@ -114,7 +149,27 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ("an epoch has two leaders", "I2 zxid", two_leaders),
     ("a recovered log has a gap", "I2 zxid", log_gap),
     ("a read shows the future", "I4 no rollback", from_the_future),
+    (
+        "an event is of the future",
+        "I4 no rollback",
+        positions::event_of_the_future,
+    ),
+    (
+        "a session is of the future",
+        "I4 no rollback",
+        positions::session_of_the_future,
+    ),
     ("a session sees an older state", "R2 monotone", older_state),
+    (
+        "a session that comes back sees an older state",
+        "R2 monotone",
+        positions::older_after_return,
+    ),
+    (
+        "a session that comes back does not see its write",
+        "R3 own writes",
+        positions::own_write_after_return,
+    ),
     (
         "a client does not see its write",
         "R3 own writes",
@@ -122,15 +177,36 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ),
     ("a sync is stale", "R4 sync", stale_sync),
     (
+        "a read after a sync is stale",
+        "R4 sync",
+        positions::stale_after_sync,
+    ),
+    (
         "a write takes effect after its answer",
         "W1 linearizable",
         late_effect,
+    ),
+    (
+        "a write takes effect before it is sent",
+        "W1 linearizable",
+        positions::done_before_it_was_sent,
+    ),
+    (
+        "two writes are told one position",
+        "W5 once",
+        positions::one_position_for_two,
     ),
     ("a transaction that nobody sent", "W5 once", nobody_sent),
     ("a write executes twice", "W5 once", executes_twice),
     ("an event is lost", "V3 no lost watch", lost_event),
     ("an event is late", "V3 no lost watch", late_event),
     ("an event comes twice", "V1 one-shot", double_event),
+    ("an event comes again later", "V1 one-shot", again_later),
+    (
+        "a children watch is not told",
+        "V3 no lost watch",
+        lost_of_children,
+    ),
     ("an event is of the wrong kind", "V2 true event", wrong_kind),
     (
         "an event has the wrong position",
@@ -143,8 +219,19 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         spurious_event,
     ),
     ("two events are swapped", "V4 event order", swap_events),
+    (
+        "an event says to be older than the last",
+        "V4 event order",
+        older_than_the_last,
+    ),
     ("setWatches does not tell", "V5 re-arm", rearm_lost),
     ("setWatches tells too much", "V5 re-arm", rearm_spurious),
+    (
+        "setWatches tells of another position",
+        "V5 re-arm",
+        rearm_position,
+    ),
+    ("setWatches tells of another kind", "V5 re-arm", rearm_kind),
     ("a session expires early", "E1 not early", early),
     (
         "a session expires though it is heard",
@@ -152,6 +239,11 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         early_on_the_wire,
     ),
     ("a session does not expire", "E2 not late", never_expires),
+    (
+        "nobody hears heartbeats, and nothing expires",
+        "E2 not late",
+        never_heard,
+    ),
     (
         "an ephemeral stays behind",
         "E3 ephemerals go",
@@ -162,11 +254,26 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         "E3 ephemerals go",
         phantom_end,
     ),
+    (
+        "fewer ephemerals go than there were",
+        "E3 ephemerals go",
+        fewer_go,
+    ),
+    (
+        "a session ends for another reason",
+        "E3 ephemerals go",
+        other_ending,
+    ),
     ("an ephemeral outlives its session", "E4 no orphan", orphan),
     (
         "a live session is told it expired",
         "E4 no orphan",
         told_expired,
+    ),
+    (
+        "a znode belongs to a session that ended",
+        "E4 no orphan",
+        of_an_ended_session,
     ),
     (
         "a client is given another's session",
@@ -177,9 +284,24 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ("a wrong password attaches", "E5 identity", wrong_password),
     ("a dead session is attached", "E5 identity", dead_session),
     (
+        "a session has another password",
+        "E5 identity",
+        handshakes::other_password,
+    ),
+    (
         "a time-out is not as negotiated",
         "E6 negotiation",
         wrong_timeout,
+    ),
+    (
+        "a wish is granted beyond the limits",
+        "E6 negotiation",
+        handshakes::wish_granted,
+    ),
+    (
+        "the log has another time-out than is told",
+        "E6 negotiation",
+        handshakes::other_timeout_in_the_log,
     ),
     ("a secret is shown", "T3 access", secret),
     ("an open znode is denied", "T3 access", denied),
@@ -195,11 +317,23 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         event_for_a_stranger,
     ),
     ("two clients hold a lock", "M1 mutex", two_holders),
+    ("a client lets go too late", "M1 mutex", lets_go_late),
     ("an old token is accepted", "M2 fencing", old_token),
     ("a good token is refused", "M2 fencing", good_token),
+    ("the store forgets a token", "M2 fencing", forgets_its_token),
     ("two clients have one token", "M3 election", one_token),
     ("a token is no position", "M3 election", no_token),
+    (
+        "an older token comes to hold",
+        "M3 election",
+        older_token_holds,
+    ),
     ("garbage", "G1 garbage", garbage),
+    (
+        "garbage for a session",
+        "G1 garbage",
+        handshakes::garbage_for_a_session,
+    ),
 ];
 
 /// The same, for what only one server alone can show: it has no excuse for an old state.
@@ -240,6 +374,16 @@ pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[
         "a leader lacks what is agreed",
         "I5 completeness",
         ensemble::leader_without,
+    ),
+    (
+        "a leader had no space for what is agreed",
+        "I5 completeness",
+        ensemble::leader_without_space,
+    ),
+    (
+        "a log lacks the end of an epoch",
+        "I5 log matching",
+        ensemble::end_of_an_epoch_missing,
     ),
     (
         "a cut takes what is agreed",
@@ -327,9 +471,19 @@ pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[
         ensemble::read_of_a_deposed_leader,
     ),
     (
+        "the first linearizable read is not",
+        "R5 linearizable",
+        positions::stale_after_asking,
+    ),
+    (
         "a stale follower serves",
         "R6 timely",
         ensemble::stale_follower,
+    ),
+    (
+        "a stale follower answers pings",
+        "R6 timely",
+        positions::stale_ping,
     ),
     (
         "a server stays behind",
@@ -337,8 +491,18 @@ pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[
         ensemble::stays_behind,
     ),
     (
+        "a server gets stuck",
+        "L2 convergence",
+        ensemble::gets_stuck,
+    ),
+    (
         "the leader changes without a reason",
         "L3 steady leader",
         ensemble::flaps,
+    ),
+    (
+        "the leader is elected again without a reason",
+        "L3 steady leader",
+        ensemble::elected_again,
     ),
 ];

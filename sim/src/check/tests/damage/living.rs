@@ -1,11 +1,11 @@
 //! Damage to sessions, access, locks and what tokens guard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::code::Code;
-use althing_core::ids::{Password, ServerId, SessionId, Xid};
+use althing_core::ids::{Password, ServerId, SessionId, Xid, Zxid};
 use althing_core::node::event::Event;
 use althing_core::node::reply::{ConnectResponse, Reply, Response};
 use althing_core::node::request::{Read, Request};
@@ -389,6 +389,109 @@ pub fn good_token(history: &mut History, nth: usize) -> Option<()> {
     let place = *guarded(history).get(nth)?;
     if let What::Guarded { accepted, .. } = &mut history.moments[place].what {
         *accepted = false;
+    }
+    Some(())
+}
+
+/// Nobody hears the heartbeats of a session that goes on.
+pub fn never_heard(history: &mut History, nth: usize) -> Option<()> {
+    let mut heard: BTreeMap<SessionId, usize> = BTreeMap::new();
+    for moment in &history.moments {
+        if let What::Said {
+            event: Event::Touched { session },
+            ..
+        } = moment.what
+        {
+            *heard.entry(session).or_default() += 1;
+        }
+    }
+    let mut most: Vec<(usize, SessionId)> = heard.into_iter().map(|(id, n)| (n, id)).collect();
+    most.sort_unstable();
+    let (_, unheard) = *most.iter().rev().nth(nth)?;
+    history.moments.retain(|moment| match moment.what {
+        What::Said {
+            event: Event::Touched { session },
+            ..
+        } => session != unheard,
+        _ => true,
+    });
+    Some(())
+}
+
+pub fn fewer_go(history: &mut History, nth: usize) -> Option<()> {
+    if let Event::SessionClosed { ephemerals, .. } = closed(history, nth)? {
+        *ephemerals = ephemerals.checked_sub(1)?;
+    }
+    Some(())
+}
+
+pub fn other_ending(history: &mut History, nth: usize) -> Option<()> {
+    if let Event::SessionClosed { ending, .. } = closed(history, nth)? {
+        *ending = match ending {
+            Ending::Closed => Ending::Expired,
+            Ending::Expired => Ending::Closed,
+        };
+    }
+    Some(())
+}
+
+/// A znode is shown as that of a session which ended before.
+pub fn of_an_ended_session(history: &mut History, nth: usize) -> Option<()> {
+    let ended = history
+        .moments
+        .iter()
+        .find_map(|moment| match moment.what {
+            What::Said {
+                event: Event::SessionClosed { session, .. },
+                ..
+            } => Some(session),
+            _ => None,
+        })?;
+    let fits =
+        |_: &Request, result: &Result<Response, Code>| matches!(result, Ok(Response::Exists(_)));
+    edit(history, nth, fits, |result| {
+        if let Ok(Response::Exists(stat)) = result {
+            stat.ephemeral_owner = ended.0;
+        }
+    })
+}
+
+/// A client lets go of its lock only when the next one has it.
+pub fn lets_go_late(history: &mut History, nth: usize) -> Option<()> {
+    let ends = held(history, Hold::Ends, nth)?;
+    let begins = |what: &What| {
+        matches!(
+            what,
+            What::Held {
+                hold: Hold::Begins,
+                ..
+            }
+        )
+    };
+    let next = (ends..history.moments.len()).find(|at| begins(&history.moments[*at].what))?;
+    let mut moment = history.moments.remove(ends);
+    moment.at = history.moments[next - 1].at;
+    history.moments.insert(next, moment);
+    Some(())
+}
+
+/// The lock goes to somebody whose token is older than that of who holds it.
+pub fn older_token_holds(history: &mut History, nth: usize) -> Option<()> {
+    let place = held(history, Hold::Begins, nth)?;
+    let mut again = history.moments[place].clone();
+    if let What::Held { client, token, .. } = &mut again.what {
+        *client = Arc::from("mallory");
+        token.0 -= 1;
+    }
+    history.moments.insert(place + 1, again);
+    Some(())
+}
+
+/// The store forgets the newest token that it has seen.
+pub fn forgets_its_token(history: &mut History, nth: usize) -> Option<()> {
+    let place = *guarded(history).get(nth + 1)?;
+    if let What::Guarded { newest, .. } = &mut history.moments[place].what {
+        *newest = Zxid::ZERO;
     }
     Some(())
 }

@@ -3,7 +3,10 @@
 mod agreed;
 mod answers;
 mod ensemble;
+mod handshakes;
 pub mod kinds;
 mod living;
 mod places;
+mod positions;
+mod stats;
 mod watched;

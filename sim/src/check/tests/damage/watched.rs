@@ -1,5 +1,6 @@
 //! Damage to the events of watches.
 
+use althing_core::ids::Zxid;
 use althing_core::node::reply::{EventKind, Reply, WatchEvent};
 use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::acl::Perms;
@@ -185,5 +186,62 @@ pub fn event_for_a_stranger(history: &mut History, nth: usize) -> Option<()> {
         };
     }
     history.moments.insert(place, told);
+    Some(())
+}
+
+/// An event that comes again, after the next answer.
+pub fn again_later(history: &mut History, nth: usize) -> Option<()> {
+    let place = pick(&fired(history), nth)?;
+    let link = link_of(&history.moments[place].what);
+    let event = history.moments[place].clone();
+    let answer = (place..history.moments.len()).find(|place| {
+        let moment = &mut history.moments[*place];
+        link_of(&moment.what) == link && answer_of(&mut moment.what).is_some()
+    })?;
+    let at = history.moments[answer].at;
+    history.moments.insert(answer + 1, Moment { at, ..event });
+    Some(())
+}
+
+/// An event that is lost on a link which waits for children.
+pub fn lost_of_children(history: &mut History, nth: usize) -> Option<()> {
+    let mut of_children = fired(history);
+    of_children.retain(|place| {
+        let event = event_of(&mut history.moments[*place].what);
+        event.is_some_and(|event| event.kind == EventKind::NodeChildrenChanged)
+    });
+    let place = pick(&of_children, nth)?;
+    history.moments.remove(place);
+    Some(())
+}
+
+/// An event that says to be older than the one before it on its link.
+pub fn older_than_the_last(history: &mut History, nth: usize) -> Option<()> {
+    let all = fired(history);
+    let mut last = std::collections::BTreeMap::new();
+    let mut found = Vec::new();
+    for place in all {
+        let link = link_of(&history.moments[place].what)?;
+        let zxid = event_of(&mut history.moments[place].what)?.zxid;
+        found.extend(last.insert(link, zxid).map(|before: Zxid| (place, before)));
+    }
+    let (place, before) = pick(&found, nth)?;
+    event_of(&mut history.moments[place].what)?.zxid = Zxid(before.0 - 1);
+    Some(())
+}
+
+pub fn rearm_position(history: &mut History, nth: usize) -> Option<()> {
+    let place = pick(&rearmed(history), nth)?;
+    event_of(&mut history.moments[place].what)?.zxid.0 -= 1;
+    Some(())
+}
+
+pub fn rearm_kind(history: &mut History, nth: usize) -> Option<()> {
+    let place = pick(&rearmed(history), nth)?;
+    let event = event_of(&mut history.moments[place].what)?;
+    event.kind = match event.kind {
+        EventKind::NodeDeleted => EventKind::NodeDataChanged,
+        _ => EventKind::NodeDeleted,
+    };
     Some(())
 }
