@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use althing_core::code::Code;
 use althing_core::ids::ServerId;
 use althing_core::membership::Membership;
 use althing_core::node::event::Event;
@@ -229,6 +230,14 @@ fn greeted(connected: &ConnectResponse) -> String {
     }
 }
 
+/// The body of an answer, shortly.
+pub fn answer(result: &Result<Response, Code>) -> String {
+    match result {
+        Ok(response) => body(response),
+        Err(code) => code.name().to_owned(),
+    }
+}
+
 fn answered(reply: &Reply, request: Option<&Request>) -> String {
     match reply {
         Reply::Connected(connected) => greeted(connected),
@@ -237,10 +246,7 @@ fn answered(reply: &Reply, request: Option<&Request>) -> String {
         }
         Reply::Answer { xid, zxid, result } => {
             let name = request.map_or("answer", Request::name);
-            let body = match result {
-                Ok(response) => body(response),
-                Err(code) => code.name().to_owned(),
-            };
+            let body = answer(result);
             let number = number(xid.0);
             let text = format!("<- {name} {number} at {zxid}: {body}");
             text.replace("  ", " ")

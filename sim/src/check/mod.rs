@@ -21,6 +21,7 @@ pub mod timely;
 pub mod traced;
 pub mod watches;
 pub mod wire;
+pub mod wording;
 pub mod writes;
 
 #[cfg(test)]

@@ -17,9 +17,11 @@ use crate::check::differing::{differing, op_path, owner_shown, read_path, same_a
 use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::check::wire::{Answer, Asked, Wire};
+use crate::check::wording::{difference, identities};
 use crate::reference::access;
 use crate::reference::reference::{Applied, Rearmed, Reference};
 use crate::reference::tree::Table;
+use crate::telling::{self, requested};
 
 /// The life of a session, as `L` tells it.
 #[derive(Clone, Debug)]
@@ -249,9 +251,10 @@ impl Replaying<'_, '_> {
         });
         let Some((agreed, applied)) = own else {
             self.findings.add("W2 result", answer.at, session, || {
+                let (request, told) = (requested(asked.request), telling::answer(answer.result));
+                let (client, zxid) = (joined.client, answer.zxid);
                 format!(
-                    "{} was answered {:?} to {:?} at {}, where something else stands",
-                    joined.client, answer.result, asked.request, answer.zxid,
+                    "{client} was answered {told} to {request} at {zxid}: not what stands there"
                 )
             });
             return;
@@ -260,10 +263,9 @@ impl Replaying<'_, '_> {
         let did: BTreeSet<Identity> = agreed.txn.identities.iter().cloned().collect();
         if should != did && !matches!(asked.request, Request::CloseSession) {
             self.findings.add("T3 access", answer.at, session, || {
-                format!(
-                    "{} wrote {} as {did:?}, but is {should:?}",
-                    joined.client, agreed.zxid
-                )
+                let (did, should) = (identities(&did), identities(&should));
+                let (client, zxid) = (joined.client, agreed.zxid);
+                format!("{client} wrote {zxid} as {did}, but is {should}")
             });
         }
         let Some(expected) = answer_of(&applied.outcome, asked.request) else {
@@ -301,10 +303,12 @@ impl Replaying<'_, '_> {
         let joined = &self.wire.links[link];
         self.findings
             .add(invariant, answer.at, joined.session(), || {
-                format!(
-                    "{} asked {:?}; at {} the answer is {expected:?}, but it was {:?}",
-                    joined.client, asked.request, answer.zxid, answer.result,
-                )
+                let (client, zxid) = (joined.client, answer.zxid);
+                let (request, how) = (
+                    requested(asked.request),
+                    difference(expected, answer.result),
+                );
+                format!("{client} asked {request}; answered at {zxid}, {how}")
             });
     }
 
@@ -333,10 +337,10 @@ impl Replaying<'_, '_> {
             };
             let key = (parent.clone(), znode.czxid);
             let before = self.sequences.insert(key, number);
-            if before.is_some_and(|before| before >= number) {
+            if let Some(before) = before.filter(|before| *before >= number) {
                 self.findings
                     .add("T1 sequence", answer.at, joined.session(), || {
-                        format!("{} was given {path} after number {before:?}", joined.client)
+                        format!("{} was given {path} after number {before}", joined.client)
                     });
             }
         }

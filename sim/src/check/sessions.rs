@@ -314,8 +314,12 @@ fn ephemerals(history: &History, replayed: &Replayed, findings: &mut Findings) {
             .is_some_and(|closed| closed.ephemerals == *ephemerals && closed.ending == *ending);
         if !right {
             findings.add("E3 ephemerals go", moment.at, Some(*session), || {
-                let expected = closed.map(|closed| (closed.ending, closed.ephemerals));
-                format!("{event:?}, but by the log it is {expected:?}")
+                let told = format!("session {session} {ending:?} with {ephemerals} ephemerals");
+                let by_the_log = match closed {
+                    Some(closed) => format!("{:?} with {}", closed.ending, closed.ephemerals),
+                    None => "still open".to_owned(),
+                };
+                format!("{told}, but by the log {by_the_log}").to_lowercase()
             });
         }
     }

@@ -16,6 +16,7 @@ use althing_core::tree::path::Path;
 use crate::check::findings::Findings;
 use crate::check::replay::Replayed;
 use crate::check::wire::{Answer, Frame, Link, Wire};
+use crate::check::wording::event as words;
 use crate::reference::access;
 use crate::reference::reference::Rearmed;
 use crate::reference::tree::Table;
@@ -93,14 +94,14 @@ impl Watched<'_, '_> {
         if event.zxid < self.newest && !self.missed.contains(&told) {
             let newest = self.newest;
             self.find("V4 event order", at, || {
-                format!("{event:?} came after one of {newest}")
+                format!("{} came after one of {newest}", words(event))
             });
         }
         self.newest = self.newest.max(event.zxid);
         match self.owed.remove(&told) {
             Some(Grant::Denied) => {
                 self.find("T3 access", at, || {
-                    format!("{event:?} tells who may not read")
+                    format!("{} tells who may not read", words(event))
                 });
                 return;
             }
@@ -110,7 +111,7 @@ impl Watched<'_, '_> {
             }
             None if self.missed.remove(&told) => return,
             None if self.kept.contains(&told) && !self.rearming(&told) => {
-                self.find("V1 one-shot", at, || format!("{event:?} came twice"));
+                self.find("V1 one-shot", at, || format!("{} came twice", words(event)));
                 return;
             }
             None => {}
@@ -156,9 +157,12 @@ impl Watched<'_, '_> {
             let near = self.owed.keys().find(|told| told.1 == event.path).cloned();
             self.find("V2 true event", at, || match near {
                 Some((zxid, _, kind)) => {
-                    format!("{event:?} came, but that watch is owed {kind:?} of {zxid}")
+                    format!(
+                        "{} came, but that watch is owed {kind:?} of {zxid}",
+                        words(&event)
+                    )
                 }
-                None => format!("{event:?} came, but no watch waits for it"),
+                None => format!("{} came, but no watch waits for it", words(&event)),
             });
         }
     }
@@ -262,7 +266,7 @@ impl Watched<'_, '_> {
         }
         for (at, event) in early {
             self.find("V5 re-arm", at, || {
-                format!("{event:?} came with setWatches, unasked")
+                format!("{} came with setWatches, unasked", words(&event))
             });
         }
     }

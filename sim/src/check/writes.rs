@@ -10,6 +10,8 @@ use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::check::replay::{Replayed, becomes};
 use crate::check::wire::{Asked, Link, Step, Wire};
+use crate::check::wording::action;
+use crate::telling::requested;
 
 /// Finds each link's attachment: by an answer of its writes if there is one, else by the hour of
 /// its handshake if only one attachment fits. What stays open is judged leniently.
@@ -137,15 +139,15 @@ fn in_order(
                 false => "though nobody sent it",
             };
             findings.add("W5 once", at, Some(session), || {
-                let (client, action) = (link.client, &agreed.txn.action);
-                format!("{zxid} of {client} executed {how}: {action:?}")
+                let (client, action) = (link.client, action(&agreed.txn.action));
+                format!("{zxid} of {client} executed {how}: {action}")
             });
             continue;
         };
         if place > 0 {
             findings.add("W3 order", at, Some(session), || {
-                let (client, skipped) = (link.client, coming[0].request);
-                format!("{zxid} of {client} executed before {skipped:?}")
+                let (client, skipped) = (link.client, requested(coming[0].request));
+                format!("{zxid} of {client} executed before {skipped}")
             });
         }
         told(agreed, link, &coming[place], findings);
@@ -164,8 +166,8 @@ fn told(agreed: &Agreed, link: &Link<'_>, asked: &Asked<'_>, findings: &mut Find
     let Some(answer) = asked.answer else { return };
     match answer.result {
         Ok(_) if answer.zxid != zxid => findings.add("W5 once", answer.at, session, || {
-            let (request, shown) = (asked.request, answer.zxid);
-            format!("{request:?} of {client} executed at {zxid}, but {shown} was told")
+            let (request, shown) = (requested(asked.request), answer.zxid);
+            format!("{request} of {client} executed at {zxid}, but {shown} was told")
         }),
         Err(code) if undone(code) => findings.add("W2 result", answer.at, session, || {
             format!("{client} was told {code} of {zxid}, which executed")
@@ -202,10 +204,8 @@ fn unsent(
             if is_judged(session) {
                 let agreed = log.at(*zxid).expect("the replay went over L");
                 findings.add("W5 once", agreed.executed_at, Some(*session), || {
-                    format!(
-                        "{zxid} executed though nobody sent it: {:?}",
-                        agreed.txn.action
-                    )
+                    let action = action(&agreed.txn.action);
+                    format!("{zxid} executed though nobody sent it: {action}")
                 });
             }
         }

@@ -15,6 +15,7 @@ use crate::check::agreement::members::Members;
 use crate::check::agreement::won::Won;
 use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
+use crate::check::wording::{action, transactions};
 use crate::history::{History, Received, What};
 
 /// What one server is known to have.
@@ -202,7 +203,8 @@ impl Building<'_> {
                 let agreed = &self.log.agreed[place].txn;
                 if !same(agreed, txn) {
                     self.findings.add("I1 agreement", at, None, || {
-                        format!("{zxid} was executed as {agreed:?} and as {txn:?}")
+                        let how = transactions(agreed, txn);
+                        format!("{zxid} was executed as two transactions: {how}")
                     });
                 }
                 return;
@@ -222,8 +224,8 @@ impl Building<'_> {
         let opens = matches!(txn.action, Action::OpenEpoch { .. });
         if opens != (zxid.counter() == 0) {
             self.findings.add("I2 zxid", at, None, || {
-                let action = &txn.action;
-                format!("{zxid} holds {action:?}: an epoch is opened at its counter 0")
+                let action = action(&txn.action);
+                format!("{zxid} holds {action}: an epoch is opened at its counter 0")
             });
         }
         let agreed = Agreed {

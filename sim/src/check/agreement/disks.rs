@@ -11,6 +11,7 @@ use althing_core::store::txn::{Entry, Txn};
 
 use crate::check::agreement::agreement::{Building, Server};
 use crate::check::agreement::entries::{Chain, Clash, follows, same};
+use crate::check::wording::{self, transactions};
 
 impl Building<'_> {
     /// A server appends to its log.
@@ -61,7 +62,8 @@ impl Building<'_> {
         };
         self.findings.add(invariant, at, None, || match &clash {
             Clash::Txn(other) => {
-                format!("server {server} has {txn:?} at {zxid}, where others have {other:?}")
+                let how = transactions(txn, other);
+                format!("server {server} has another transaction at {zxid} than others: {how}")
             }
             Clash::Previous(other) => {
                 format!("server {server} has {zxid} after {previous}, others after {other}")
@@ -140,7 +142,8 @@ impl Building<'_> {
             && before.voted_for != ballot.voted_for;
         if ballot.epoch < before.epoch || forgot {
             self.findings.add("I3 durability", at, None, || {
-                format!("server {server} recovered {ballot:?}, after {before:?} was durable")
+                let (found, before) = (wording::ballot(&ballot), wording::ballot(&before));
+                format!("server {server} recovered {found}, after {before} was durable")
             });
         }
         if ballot.voted_for.is_some() {
@@ -175,8 +178,8 @@ impl Building<'_> {
                 }),
                 Some(txn) if !same(txn, &agreed.txn) => {
                     self.findings.add("I1 agreement", at, None, || {
-                        let expected = &agreed.txn;
-                        format!("server {server} recovered {txn:?} at {zxid}, not {expected:?}")
+                        let how = transactions(txn, &agreed.txn);
+                        format!("server {server} recovered another transaction at {zxid}: {how}")
                     });
                 }
                 Some(_) => {}
