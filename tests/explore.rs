@@ -71,7 +71,7 @@ fn explore(share: usize, shares: usize) -> u64 {
     for configuration in small().skip(share).step_by(shares) {
         let first = first(&configuration).expect("the prelude");
         let tally = search(first, &limits(STATES_MAX));
-        println!("{}", row(&configuration, &tally));
+        println!("{}", row(configuration.name, &configuration, &tally));
         if let Some(counterexample) = found(&configuration, &tally) {
             panic!("{}", counterexample.story());
         }

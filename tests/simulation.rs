@@ -9,7 +9,7 @@ use althing_sim::draw::draw;
 use althing_sim::library::Library;
 use althing_sim::performance::perform;
 use althing_sim::plan::Plan;
-use althing_sim::seeds::Seeds;
+use althing_sim::seeds::{Seeds, Selection};
 
 /// Seeds of each scenario; few enough that all of them take a few minutes.
 const SEEDS: u64 = 2;
@@ -30,7 +30,7 @@ fn every_scenario_is_green_and_deterministic() {
     let stop = AtomicBool::new(false);
     for entry in &entries {
         let orders = Orders {
-            seeds: Seeds::range(0, SEEDS),
+            seeds: Selection::Range(Seeds::range(0, SEEDS)),
             jobs: 2,
             repeat: Repeat::Always,
             real_time_max: None,

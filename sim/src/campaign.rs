@@ -12,7 +12,7 @@ use crate::draw;
 use crate::history::Violation;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
-use crate::seeds::Seeds;
+use crate::seeds::Selection;
 use crate::stopwatch::Stopwatch;
 use crate::swarm::Kind;
 
@@ -54,8 +54,8 @@ pub enum Repeat {
 
 /// What a campaign is to do.
 pub struct Orders<'a> {
-    /// The seeds; begun from the lowest.
-    pub seeds: Seeds,
+    /// The seeds, begun in their order.
+    pub seeds: Selection,
     /// How many threads play.
     pub jobs: usize,
     /// How often each seed is played.
@@ -302,6 +302,7 @@ mod tests {
     use std::ops::Range;
 
     use super::*;
+    use crate::seeds::Seeds;
 
     fn scenario() -> Scenario {
         let text = "lasts = \"60s\"\nsettles = \"30s\"\n[workload.mix]\nclients = 3\nrest = \"1s\"\n\
@@ -320,7 +321,7 @@ mod tests {
 
     fn orders(stop: &AtomicBool, seeds: Range<u64>, jobs: usize) -> Orders<'_> {
         Orders {
-            seeds: Seeds::range(seeds.start, seeds.end),
+            seeds: Selection::Range(Seeds::range(seeds.start, seeds.end)),
             jobs,
             repeat: Repeat::IfRed,
             real_time_max: None,

@@ -40,6 +40,20 @@ impl Coverage {
         }
     }
 
+    /// How many different things a run with these counts would add.
+    pub fn new_in(&self, counts: &BTreeMap<String, u64>) -> usize {
+        let of_name = |(place, (name, count)): (usize, (&String, &u64))| {
+            let magnitude = count.checked_ilog2().unwrap_or(0);
+            let magnitudes = self.magnitudes.get(name);
+            let is_new = !magnitudes.is_some_and(|known| known.contains(&magnitude));
+            let together = self.together.get(name);
+            let others = counts.keys().skip(place + 1);
+            let unknown = |other: &&String| !together.is_some_and(|known| known.contains(*other));
+            usize::from(is_new) + others.filter(unknown).count()
+        };
+        counts.iter().enumerate().map(of_name).sum()
+    }
+
     /// Adds what other seeds have reached.
     pub fn merge(&mut self, other: &Coverage) {
         for (name, magnitudes) in &other.magnitudes {
@@ -78,8 +92,11 @@ mod tests {
     #[test]
     fn names_magnitudes_and_pairs_are_new_once() {
         let mut coverage = Coverage::default();
+        assert_eq!(coverage.new_in(&counts(&[("crash", 1), ("elected", 9)])), 3);
         coverage.add(&counts(&[("crash", 1), ("elected", 9)]));
         assert_eq!(coverage.size(), 3);
+        assert_eq!(coverage.new_in(&counts(&[("crash", 1), ("elected", 9)])), 0);
+        assert_eq!(coverage.new_in(&counts(&[("crash", 2), ("pause", 1)])), 3);
         coverage.add(&counts(&[("crash", 1), ("elected", 15)]));
         assert_eq!(coverage.size(), 3, "9 and 15 are of one magnitude");
         coverage.add(&counts(&[("crash", 2)]));

@@ -27,6 +27,7 @@ pub mod outage;
 pub mod performance;
 pub mod plan;
 pub mod portfolio;
+pub mod preference;
 pub mod random;
 pub mod red;
 pub mod reference;

@@ -5,13 +5,14 @@
 /// Every so manieth turn goes to the scenario that had least.
 const FAIR_EVERY: u64 = 4;
 
-/// How a campaign with a time limit shares it between scenarios.
+/// How a campaign with a time limit shares it between scenarios, and between seeds of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
 pub enum Search {
-    /// Most to those whose seeds still reach new marks and combinations.
+    /// Most to scenarios that still reach new marks and combinations, half of it to their seeds in
+    /// order and half to seeds whose plans promise such.
     #[default]
     Coverage,
-    /// The same to each.
+    /// The same to each, and their seeds in order.
     Uniform,
 }
 

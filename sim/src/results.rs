@@ -44,7 +44,7 @@ pub struct Played {
     pub file: String,
     /// The file's text: shards of other texts are not of the same scenario.
     pub text: String,
-    /// The seeds that were played, shard by shard.
+    /// The seeds that were played, shard by shard, each first those in order.
     pub seeds: Vec<Seeds>,
     figures: Figures,
     counts: BTreeMap<String, u64>,
@@ -153,13 +153,19 @@ pub enum Unjoined {
 
 impl Played {
     /// What `tally` tells of these seeds of a scenario.
-    pub fn new(scenario: &Scenario, file: &str, text: &str, seeds: Seeds, tally: &Tally) -> Played {
+    pub fn new(
+        scenario: &Scenario,
+        file: &str,
+        text: &str,
+        seeds: Vec<Seeds>,
+        tally: &Tally,
+    ) -> Played {
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Played {
             name: scenario.plan.name.clone(),
             file: file.to_owned(),
             text: text.to_owned(),
-            seeds: Vec::from([seeds]),
+            seeds,
             figures: Figures {
                 seeds: tally.seeds,
                 events: tally.events,
@@ -237,14 +243,7 @@ impl Played {
         // The shards were played side by side.
         tally.real = real;
         let seeds = [std::mem::take(&mut self.seeds), other.seeds].concat();
-        let joined = Played::new(
-            &scenario,
-            &self.file,
-            &self.text,
-            Seeds::range(0, 0),
-            &tally,
-        );
-        *self = Played { seeds, ..joined };
+        *self = Played::new(&scenario, &self.file, &self.text, seeds, &tally);
         Ok(())
     }
 }
@@ -431,7 +430,7 @@ mod tests {
                 &scenario(),
                 "x.toml",
                 TEXT,
-                seeds,
+                Vec::from([seeds]),
                 &tally(seeds),
             )]),
         }

@@ -2,6 +2,7 @@
 //! share a range without playing a seed twice.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,25 @@ pub struct Seeds {
     pub step: u64,
     /// How many.
     pub count: u64,
+}
+
+/// The seeds of one campaign, in the order in which they are begun.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selection {
+    /// In their order.
+    Range(Seeds),
+    /// Single ones.
+    List(Vec<u64>),
+}
+
+impl Selection {
+    /// The seed at this place, from 0.
+    pub fn get(&self, index: u64) -> Option<u64> {
+        match self {
+            Selection::Range(seeds) => seeds.get(index),
+            Selection::List(seeds) => seeds.get(usize::try_from(index).ok()?).copied(),
+        }
+    }
 }
 
 /// One of several machines that share a range of seeds.
@@ -109,6 +129,62 @@ impl fmt::Display for Seeds {
     }
 }
 
+/// A range of seeds as people write it: `A..B` without B, `A..=B` with it, or `A..` without an end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SeedRange {
+    /// The first.
+    pub first: u64,
+    /// The one after the last, if there is a last one.
+    pub end: Option<u64>,
+}
+
+/// A seed, such as `7` or `0x7f`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn seed(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| format!("`{text}` is no seed: {error}"))
+}
+
+/// A range that has an end.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn closed_range(text: &str) -> Result<Range<u64>, String> {
+    let SeedRange { first, end } = text.parse()?;
+    let end = end.ok_or("the range has no end")?;
+    Ok(first..end)
+}
+
+impl FromStr for SeedRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SeedRange, String> {
+        let (first, end) = text
+            .split_once("..")
+            .ok_or("a range of seeds is written A..B")?;
+        let first = seed(first)?;
+        let end = match end.strip_prefix('=') {
+            _ if end.trim().is_empty() => None,
+            Some(last) => Some(
+                seed(last)?
+                    .checked_add(1)
+                    .ok_or("the last seed is too large")?,
+            ),
+            None => Some(seed(end)?),
+        };
+        match end.is_some_and(|end| end <= first) {
+            true => Err("the range is empty".to_owned()),
+            false => Ok(SeedRange { first, end }),
+        }
+    }
+}
+
 impl FromStr for Shard {
     type Err = String;
 
@@ -177,6 +253,28 @@ mod tests {
             let parts = [all(whole.begin(cut)), all(whole.after(cut))].concat();
             prop_assert_eq!(parts, all(whole));
         }
+    }
+
+    #[test]
+    fn ranges_are_written_with_two_dots() {
+        let range = |text: &str| {
+            let range = text.parse::<SeedRange>();
+            range.map(|range| (range.first, range.end))
+        };
+        assert_eq!(range("3..10"), Ok((3, Some(10))));
+        assert_eq!(range("3..=0x9"), Ok((3, Some(10))));
+        assert_eq!(range("3.."), Ok((3, None)));
+        assert_eq!(closed_range("0..2"), Ok(0..2));
+        for (wrong, why) in [
+            ("7", "written A..B"),
+            ("7..7", "the range is empty"),
+            ("0..=18446744073709551615", "the last seed is too large"),
+            ("a..3", "`a` is no seed"),
+        ] {
+            let told = range(wrong).unwrap_err();
+            assert!(told.contains(why), "{wrong}: {told}");
+        }
+        assert_eq!(closed_range("3.."), Err("the range has no end".to_owned()));
     }
 
     #[test]

@@ -145,11 +145,7 @@ pub fn findings(
 ) -> String {
     let file = file.display();
     let mut text = String::new();
-    if Verdict::of(plan, tally) == Verdict::Vacuous {
-        for name in missing(plan, tally) {
-            writeln!(text, "  never reached: {name}, in {}", seeds(tally.seeds)).expect(TEXT);
-        }
-    }
+    text.push_str(&never_reached(plan, tally));
     for flaky in &tally.flaky {
         let (seed, [a, b]) = (flaky.seed, flaky.digests);
         let name = &plan.name;
@@ -176,6 +172,17 @@ pub fn findings(
         let others = tally.reds.iter().skip(REDS_TOLD_MAX);
         let others: Vec<String> = others.map(|red| red.seed.to_string()).collect();
         writeln!(text, "  and red as well: seeds {}", others.join(", ")).expect(TEXT);
+    }
+    text
+}
+
+/// The lines of what a vacuous campaign never reached.
+pub fn never_reached(plan: &Plan, tally: &Tally) -> String {
+    let mut text = String::new();
+    if Verdict::of(plan, tally) == Verdict::Vacuous {
+        for name in missing(plan, tally) {
+            writeln!(text, "  never reached: {name}, in {}", seeds(tally.seeds)).expect(TEXT);
+        }
     }
     text
 }

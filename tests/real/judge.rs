@@ -8,8 +8,7 @@ use althing::os_disk::OsDisk;
 use althing::storage::settings::StorageSettings;
 use althing::storage::storage::open;
 use althing_core::ids::{DirectoryId, ServerId, Zxid};
-use althing_sim::check::outside::{Disk, check};
-use althing_sim::history::{History, Moment, What};
+use althing_sim::check::outside::{Disk, check, seen_by_clients};
 use althing_sim::traces::judge::{self, Figures};
 use althing_sim::traces::merge;
 
@@ -47,22 +46,6 @@ pub fn judge(ensemble: &mut Ensemble, witness: &Witness) -> Figures {
         panic!("broken rules; data, logs and traces are in {kept}\n{lines}");
     }
     figures
-}
-
-/// What nobody needs a server's trace for.
-fn seen_by_clients(history: &History) -> History {
-    let seen = |moment: &&Moment| {
-        matches!(
-            moment.what,
-            What::LinkOpened { .. }
-                | What::LinkEnded { .. }
-                | What::Sent { .. }
-                | What::Received { .. }
-        )
-    };
-    History {
-        moments: history.moments.iter().filter(seen).cloned().collect(),
-    }
 }
 
 /// What a server's disk holds.

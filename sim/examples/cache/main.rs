@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex};
 use althing_client::config::ClientConfig;
 use althing_client::runtime::Tokio;
 use althing_client::sessions::Sessions;
-use althing_sim::testbed::wishes;
+use althing_sim::seeds::closed_range;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::origin::{Origin, Source};
@@ -56,7 +56,7 @@ enum Command {
         #[arg(long)]
         bug: Option<Bug>,
         /// The seeds, A..B
-        #[arg(long, value_parser = wishes::seeds, default_value = "0..50")]
+        #[arg(long, value_parser = closed_range, default_value = "0..50")]
         seeds: Range<u64>,
     },
     /// Be the origin
@@ -107,19 +107,9 @@ fn try_it(bug: Option<Bug>, seeds: Range<u64>) -> ExitCode {
         Some(Bug::KeepWhatWasCached) => (Memory::Kept, Some("keep-what-was-cached")),
         None => (Memory::Cleared, None),
     };
-    let played = trial::trial(name)
+    trial::trial(name)
         .seeds(seeds)
-        .play(|bed| trial::serves(bed, memory));
-    match played {
-        Ok(report) => {
-            print!("{}", report.text());
-            ExitCode::from(report.verdict().exit_code())
-        }
-        Err(unplayable) => {
-            eprintln!("error: {unplayable}");
-            ExitCode::from(2)
-        }
-    }
+        .told(|bed| trial::serves(bed, memory))
 }
 
 async fn for_real(command: Command, servers: &str) -> Result<(), Box<dyn std::error::Error>> {

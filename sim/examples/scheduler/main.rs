@@ -31,7 +31,7 @@ use althing_client::error::ClientError;
 use althing_client::runtime::Tokio;
 use althing_client::sessions::Sessions;
 use althing_client::znode::CreateMode;
-use althing_sim::testbed::wishes;
+use althing_sim::seeds::closed_range;
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
 
@@ -55,7 +55,7 @@ enum Command {
         #[arg(long)]
         bug: Option<Bug>,
         /// The seeds, A..B
-        #[arg(long, value_parser = wishes::seeds, default_value = "0..50")]
+        #[arg(long, value_parser = closed_range, default_value = "0..50")]
         seeds: Range<u64>,
     },
     /// Be the store
@@ -107,19 +107,9 @@ fn try_it(bug: Option<Bug>, seeds: Range<u64>) -> ExitCode {
         Some(Bug::ForgetFencing) => (Fencing::Forgotten, Some("forget-fencing")),
         None => (Fencing::Kept, None),
     };
-    let played = trial::trial(name)
+    trial::trial(name)
         .seeds(seeds)
-        .play(|bed| trial::schedules(bed, fencing));
-    match played {
-        Ok(report) => {
-            print!("{}", report.text());
-            ExitCode::from(report.verdict().exit_code())
-        }
-        Err(unplayable) => {
-            eprintln!("error: {unplayable}");
-            ExitCode::from(2)
-        }
-    }
+        .told(|bed| trial::schedules(bed, fencing))
 }
 
 async fn for_real(command: Command) -> Result<(), Box<dyn std::error::Error>> {
@@ -143,6 +133,7 @@ fn sessions(servers: &str) -> Sessions<Tokio> {
 async fn keep_store(listen: &str) -> std::io::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     let store = Arc::new(Mutex::new(Store::default()));
+    let listen = listener.local_addr()?;
     println!("the store listens on {listen}, and remembers until it is stopped");
     loop {
         let (stream, _) = listener.accept().await?;

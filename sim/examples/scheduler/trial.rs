@@ -54,6 +54,7 @@ pub async fn schedules(bed: Bed, fencing: Fencing) {
     let deeds = bed.ledger::<Deed>("job");
     judge(&deeds);
     let changed = bed.sometimes("master-changed");
+    let taken = bed.sometimes("job-taken-from-the-dead");
     let terms = Arc::new(AtomicU32::new(0));
     let disk = Arc::new(Mutex::new(Store::default()));
     let effects = deeds.clone();
@@ -61,9 +62,9 @@ pub async fn schedules(bed: Bed, fencing: Fencing) {
         keep_store(process, disk.clone(), effects.clone())
     });
     for name in ["candidate-1", "candidate-2"] {
-        let (changed, terms) = (changed.clone(), terms.clone());
+        let (changed, taken, terms) = (changed.clone(), taken.clone(), terms.clone());
         bed.process(name, move |process| {
-            let (changed, terms) = (changed.clone(), terms.clone());
+            let (changed, taken, terms) = (changed.clone(), taken.clone(), terms.clone());
             async move {
                 let candidate = Candidate {
                     name: process.name.to_string(),
@@ -83,7 +84,7 @@ pub async fn schedules(bed: Bed, fencing: Fencing) {
                         }
                     }
                     Event::Withdrawn { worker, job } => {
-                        process.mark("job-taken-from-the-dead", format!("{job} of {worker}"));
+                        taken.reached(&process, format!("{job} of {worker}"));
                     }
                     Event::TermOver(why) => process.mark("master-over", why),
                 };

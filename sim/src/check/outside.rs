@@ -19,9 +19,10 @@ use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::check::replay::{Replayed, replay};
 use crate::check::wire::{Wire, join};
+use crate::check::wording::action;
 use crate::check::writes::Known;
 use crate::check::{reads, watches, writes};
-use crate::history::{History, Received, Violation, What};
+use crate::history::{History, Moment, Received, Violation, What};
 
 /// A server's whole log, as its data directory has it after the run.
 #[derive(Clone, Debug)]
@@ -30,6 +31,22 @@ pub struct Disk {
     pub server: ServerId,
     /// In order, from the very first transaction: no snapshot was made.
     pub entries: Vec<Entry>,
+}
+
+/// What clients saw of a run, for who looks into no server.
+pub fn seen_by_clients(history: &History) -> History {
+    let seen = |moment: &&Moment| {
+        matches!(
+            moment.what,
+            What::LinkOpened { .. }
+                | What::LinkEnded { .. }
+                | What::Sent { .. }
+                | What::Received { .. }
+        )
+    };
+    History {
+        moments: history.moments.iter().filter(seen).cloned().collect(),
+    }
 }
 
 /// Every rule that the run broke, as far as clients and disks can tell. `disks` are those of all
@@ -100,8 +117,8 @@ fn agreed_by_a_quorum(
     for (zxid, here) in &held {
         if let [(_, one, _), (_, other, _), ..] = &here[..] {
             findings.add("I5 log matching", end, None, || {
-                let (one, other) = (&one.txn.action, &other.txn.action);
-                format!("two logs hold {zxid} and differ there or before it: {one:?}, {other:?}")
+                let (one, other) = (action(&one.txn.action), action(&other.txn.action));
+                format!("two logs hold {zxid} and differ there or before it: {one}, {other}")
             });
         }
         if let Some((previous, entry, _)) = here.iter().find(|(.., servers)| *servers >= quorum) {

@@ -9,7 +9,7 @@ use crate::command::failure::Failure;
 use crate::explore::options::ExploreOptions;
 use crate::portfolio::Search;
 use crate::score::options::ScoreOptions;
-use crate::seeds::{Seeds, Shard};
+use crate::seeds::{self, SeedRange, Seeds, Shard};
 use crate::timeline;
 use crate::traces::options::TraceOptions;
 
@@ -49,7 +49,7 @@ pub enum Command {
         /// A scenario file, or the bare name of a scenario
         file: String,
         /// The seed
-        #[arg(long, value_parser = parse_number)]
+        #[arg(long, value_parser = seeds::seed)]
         seed: u64,
         #[command(flatten)]
         view: ViewOptions,
@@ -59,7 +59,7 @@ pub enum Command {
         /// A scenario file, or the bare name of a scenario
         file: String,
         /// The seed
-        #[arg(long, value_parser = parse_number)]
+        #[arg(long, value_parser = seeds::seed)]
         seed: u64,
         /// Into this folder; below target/althing-sim/report if it is left out
         #[arg(long, value_name = "FOLDER")]
@@ -73,7 +73,7 @@ pub enum Command {
         /// A scenario file, or the bare name of a scenario
         file: String,
         /// The seed
-        #[arg(long, value_parser = parse_number)]
+        #[arg(long, value_parser = seeds::seed)]
         seed: u64,
         #[command(flatten)]
         shrink: ShrinkOptions,
@@ -86,7 +86,7 @@ pub enum Command {
         /// A scenario file, or the bare name of a scenario
         file: String,
         /// The seed
-        #[arg(long, value_parser = parse_number)]
+        #[arg(long, value_parser = seeds::seed)]
         seed: u64,
     },
     /// Join the result files of several shards and print their common verdicts
@@ -109,7 +109,7 @@ pub enum Command {
         /// A scenario file, or the bare name of a scenario
         file: String,
         /// The seed
-        #[arg(long, value_parser = parse_number)]
+        #[arg(long, value_parser = seeds::seed)]
         seed: u64,
     },
 }
@@ -118,10 +118,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct CampaignOptions {
     /// Only this seed
-    #[arg(long, value_parser = parse_number, conflicts_with_all = ["seeds", "shard"])]
+    #[arg(long, value_parser = seeds::seed, conflicts_with_all = ["seeds", "shard"])]
     pub seed: Option<u64>,
     /// Seeds A..B (without B), A..=B, or A.. together with --for or --until-red
-    #[arg(long, value_parser = parse_seeds)]
+    #[arg(long)]
     pub seeds: Option<SeedRange>,
     /// Only every Nth of the seeds, beginning with the Kth, for one of N machines
     #[arg(long, value_name = "K/N")]
@@ -135,7 +135,7 @@ pub struct CampaignOptions {
     /// Stop at the first red seed; without --seeds and --for, play until there is one
     #[arg(long)]
     pub until_red: bool,
-    /// How several scenarios share the time of --for or --until-red
+    /// Which seeds of which scenarios the time of --for or --until-red is for
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub search: Search,
     /// Play every seed twice and compare, not only the red ones
@@ -198,43 +198,6 @@ pub struct ViewOptions {
     pub everything: bool,
 }
 
-/// A range of seeds; open-ended if it has no end.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SeedRange {
-    /// The first.
-    pub first: u64,
-    /// The one after the last.
-    pub end: Option<u64>,
-}
-
-fn parse_number(text: &str) -> Result<u64, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|error| format!("`{text}` is no seed: {error}"))
-}
-
-fn parse_seeds(text: &str) -> Result<SeedRange, String> {
-    let (first, end) = text
-        .split_once("..")
-        .ok_or("a range of seeds is written A..B")?;
-    let first = parse_number(first)?;
-    let end = match end.strip_prefix('=') {
-        _ if end.is_empty() => None,
-        Some(last) => Some(
-            parse_number(last)?
-                .checked_add(1)
-                .ok_or("the last seed is too large")?,
-        ),
-        None => Some(parse_number(end)?),
-    };
-    if end.is_some_and(|end| end <= first) {
-        return Err("the range is empty".to_owned());
-    }
-    Ok(SeedRange { first, end })
-}
-
 /// Seconds as verdicts and timelines write them (`12.345s`), or any span of time.
 fn parse_time(text: &str) -> Result<Duration, String> {
     let seconds = text.strip_suffix('s').unwrap_or(text).parse::<f64>();
@@ -251,15 +214,6 @@ pub enum Asked {
     These(Seeds),
     /// From the first on, until time is up or one is red.
     From(Seeds),
-}
-
-impl Asked {
-    /// The seeds, if there is no other end.
-    pub fn seeds(self) -> Seeds {
-        match self {
-            Asked::These(seeds) | Asked::From(seeds) => seeds,
-        }
-    }
 }
 
 /// The seeds that are asked for.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,19 +14,22 @@ use crate::command::failure::Failure;
 use crate::command::keep::Keeper;
 use crate::command::progress::{Progress, Until};
 use crate::command::signals::stop_on_signals;
+use crate::draw::draw;
 use crate::library::{Entry, Library};
 use crate::performance::Perform;
 use crate::plan::Plan;
 use crate::portfolio::Portfolio;
+use crate::preference::{Preference, Reached};
 use crate::red::commit::commit;
 use crate::red::kept::kept;
 use crate::results::{Played, Results, VERSION};
-use crate::seeds::Seeds;
+use crate::scenario::Scenario;
+use crate::seeds::{Seeds, Selection};
 use crate::stopwatch::Stopwatch;
 use crate::verdict::{self, REDS_TOLD_MAX, Verdict};
 
-/// After its first turn a scenario plays so many seeds in a turn, for each thread: enough that the
-/// threads rarely wait for the last of a turn.
+/// After its first two turns a scenario plays so many seeds in a turn, for each thread: enough that
+/// the threads rarely wait for the last of a turn.
 const TURN_SEEDS: u64 = 4;
 
 /// What is played.
@@ -99,8 +103,8 @@ struct Company<'a> {
 impl Company<'_> {
     fn play(mut self, entries: &[Entry], scope: Scope) -> Result<Verdict, Failure> {
         match self.asked {
-            Asked::From(_) if entries.len() > 1 => self.in_turns(entries)?,
-            _ => self.one_after_the_other(entries)?,
+            Asked::From(seeds) => self.in_turns(entries, seeds)?,
+            Asked::These(seeds) => self.one_after_the_other(entries, seeds)?,
         }
         let (total, verdicts) = (&self.total, &self.verdicts);
         if scope == Scope::Library
@@ -119,18 +123,16 @@ impl Company<'_> {
         Ok(self.verdicts.into_iter().max().unwrap_or(Verdict::Unplayed))
     }
 
-    fn one_after_the_other(&mut self, entries: &[Entry]) -> Result<(), Failure> {
+    /// Precisely these seeds of each, in their order.
+    fn one_after_the_other(&mut self, entries: &[Entry], seeds: Seeds) -> Result<(), Failure> {
         let stopwatch = Stopwatch::start();
         for entry in entries {
             let mut tally = self.try_kept(entry)?;
             let time_left = |lasts: Duration| lasts.saturating_sub(stopwatch.real());
-            let orders = self.orders(self.asked.seeds(), self.options.lasts.map(time_left));
+            let selection = Selection::Range(seeds);
+            let orders = self.orders(selection, self.options.lasts.map(time_left));
             if !self.is_red_enough(&tally) {
-                let until = match (self.asked, orders.real_time_max) {
-                    (Asked::These(seeds), _) => Until::Seeds(seeds.count),
-                    (Asked::From(_), Some(time)) => Until::Time(time),
-                    (Asked::From(_), None) => Until::Red,
-                };
+                let until = Until::Seeds(seeds.count);
                 let progress = Progress::new(&entry.scenario.plan.name, until);
                 let shown = &mut |tally: &Tally| progress.show_tally(tally);
                 let play = |plan: &Plan, seed: u64| (self.perform)(plan, seed).outcome;
@@ -138,7 +140,8 @@ impl Company<'_> {
                 progress.end();
             }
             let over = self.is_red_enough(&tally);
-            self.conclude(entry, tally)?;
+            let played = Vec::from([seeds.begin(tally.seeds)]);
+            self.conclude(entry, tally, played)?;
             if over {
                 break;
             }
@@ -147,16 +150,16 @@ impl Company<'_> {
     }
 
     /// In turns of a few seeds, until time is up or somebody is red.
-    fn in_turns(&mut self, entries: &[Entry]) -> Result<(), Failure> {
+    fn in_turns(&mut self, entries: &[Entry], seeds: Seeds) -> Result<(), Failure> {
         let stopwatch = Stopwatch::start();
         let mut tallies = Vec::new();
         for entry in entries {
             tallies.push(self.try_kept(entry)?);
         }
         let mut portfolio = Portfolio::new(self.options.search, entries.len());
+        let mut preferences = vec![Preference::new(self.options.search, seeds); entries.len()];
         let until = self.options.lasts.map_or(Until::Red, Until::Time);
         let progress = Progress::new("", until);
-        let play = |plan: &Plan, seed: u64| (self.perform)(plan, seed).outcome;
         loop {
             let findings: usize = tallies.iter().map(Tally::findings).sum();
             let left = (self.options.lasts).map(|lasts| lasts.saturating_sub(stopwatch.real()));
@@ -167,41 +170,59 @@ impl Company<'_> {
             let Some(place) = portfolio.take_turn() else {
                 break;
             };
-            let tally = &mut tallies[place];
-            let turn = match tally.seeds {
-                0 => self.jobs as u64,
-                _ => self.jobs as u64 * TURN_SEEDS,
-            };
-            let seeds = self.asked.seeds().after(tally.seeds).begin(turn);
-            let (before, events) = (tally.coverage.size(), tally.events);
             let (seeds_before, events_before) = tally_sums(&tallies);
             progress.name(&entries[place].scenario.plan.name);
             let shown = &mut |turn: &Tally| {
                 let seeds = seeds_before + turn.seeds;
-                progress.show(
-                    seeds,
-                    events_before + turn.events,
-                    findings + turn.findings(),
-                );
+                let findings = findings + turn.findings();
+                progress.show(seeds, events_before + turn.events, findings);
             };
-            let orders = self.orders(seeds, left);
-            let turn = campaign::campaign(&entries[place].scenario, &orders, &play, shown);
-            let tally = &mut tallies[place];
-            tally.merge(turn);
+            let (scenario, tally) = (&entries[place].scenario, &mut tallies[place]);
+            let (before, events) = (tally.coverage.size(), tally.events);
+            self.take_turn(scenario, &mut preferences[place], tally, left, shown);
             portfolio.note(place, tally.coverage.size() - before, tally.events - events);
-            if self.asked.seeds().after(tally.seeds).count == 0 || tally.findings() >= RED_SEEDS_MAX
-            {
+            if preferences[place].is_exhausted() || tally.findings() >= RED_SEEDS_MAX {
                 portfolio.close(place);
             }
         }
         progress.end();
-        for (entry, tally) in entries.iter().zip(tallies) {
-            self.conclude(entry, tally)?;
+        for ((entry, tally), preference) in entries.iter().zip(tallies).zip(preferences) {
+            self.conclude(entry, tally, preference.into_played())?;
         }
         Ok(())
     }
 
-    fn orders(&self, seeds: Seeds, real_time_max: Option<Duration>) -> Orders<'_> {
+    /// Plays one turn of a scenario, with the seeds that are preferred.
+    fn take_turn(
+        &self,
+        scenario: &Scenario,
+        preference: &mut Preference,
+        tally: &mut Tally,
+        left: Option<Duration>,
+        shown: &mut dyn FnMut(&Tally),
+    ) {
+        let count = match tally.seeds < 2 * self.jobs as u64 {
+            true => self.jobs as u64,
+            false => self.jobs as u64 * TURN_SEEDS,
+        };
+        let turn = preference.take_turn(count, &|seed| draw(scenario, seed));
+        let reached = Mutex::new(BTreeMap::new());
+        let known = &tally.coverage;
+        let play = |plan: &Plan, seed: u64| {
+            let outcome = (self.perform)(plan, seed).outcome;
+            let run = Reached::of(plan, &outcome.counts, known);
+            let mut reached = reached.lock().expect("no panic within");
+            reached.insert(seed, run);
+            outcome
+        };
+        let orders = self.orders(turn.clone(), left);
+        let played = campaign::campaign(scenario, &orders, &play, shown);
+        let reached = reached.into_inner().expect("no panic within");
+        preference.note(&turn, played.seeds, &reached);
+        tally.merge(played);
+    }
+
+    fn orders(&self, seeds: Selection, real_time_max: Option<Duration>) -> Orders<'_> {
         Orders {
             seeds,
             jobs: self.jobs,
@@ -273,7 +294,7 @@ impl Company<'_> {
     }
 
     /// Tells what a scenario came to, and keeps it.
-    fn conclude(&mut self, entry: &Entry, tally: Tally) -> Result<(), Failure> {
+    fn conclude(&mut self, entry: &Entry, tally: Tally, seeds: Vec<Seeds>) -> Result<(), Failure> {
         let plan = &entry.scenario.plan;
         self.verdicts.push(Verdict::of(plan, &tally));
         writeln!(self.out, "{}", verdict::line(plan, &tally, self.width))?;
@@ -301,7 +322,6 @@ impl Company<'_> {
         let findings = verdict::findings(plan, &tally, &entry.file, &noted);
         self.out.write_all(findings.as_bytes())?;
         self.out.flush()?;
-        let seeds = self.asked.seeds().begin(tally.seeds);
         let file = entry.file.display().to_string();
         let played = Played::new(&entry.scenario, &file, &entry.text, seeds, &tally);
         self.results.scenarios.push(played);

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +13,7 @@ use crate::explore::search::{Limits, Tally, Verdict, search};
 use crate::explore::story::first;
 use crate::explore::trace::{self, Counterexample};
 use crate::explore::walk::walk;
+use crate::explore::world::World;
 
 /// A gibibyte.
 const GIB: u64 = 1 << 30;
@@ -28,8 +29,12 @@ pub struct ExploreOptions {
     /// Only the configurations that `cargo test` explores
     #[arg(long)]
     small: bool,
-    /// Instead of seeing every state, walk at random from states of new shapes, with this seed
-    #[arg(long, value_name = "SEED")]
+    /// How: a large configuration is searched for half of its time, and if that has not seen
+    /// every state, walked through for the other half
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    search: Ways,
+    /// Only walk, with this seed
+    #[arg(long, value_name = "SEED", conflicts_with = "search")]
     walk: Option<u64>,
     /// Real time for each configuration, such as 60s or 1h
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration,
@@ -42,11 +47,61 @@ pub struct ExploreOptions {
     #[arg(long, value_name = "COUNT", default_value_t = u64::MAX)]
     states: u64,
     /// Tell a counterexample again
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "walk", "list"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "walk", "search", "list"])]
     replay: Option<PathBuf>,
     /// Where counterexamples are written
     #[arg(long, value_name = "FOLDER", default_value = "target/explore")]
     into: PathBuf,
+}
+
+/// The seed of walks unless it is told otherwise.
+const WALK_SEED: u64 = 1;
+
+/// How a configuration is explored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Ways {
+    /// In order, and where that does not come to an end, also at random from states of new shapes.
+    #[default]
+    Both,
+    /// Every state in order, as far as time and memory go.
+    InOrder,
+    /// At random from states of new shapes.
+    Walks,
+}
+
+/// What a configuration came to, by the ways in which it was explored.
+pub struct Portfolio {
+    /// Of the search in order.
+    pub in_order: Option<Tally>,
+    /// Of the walks.
+    pub walks: Option<Tally>,
+}
+
+/// Explores a configuration within these limits.
+pub fn explore_one(
+    first: &World,
+    size: Size,
+    ways: Ways,
+    seed: u64,
+    limits: &Limits<'_>,
+) -> Portfolio {
+    let shared = ways == Ways::Both && size == Size::Large;
+    let half = Limits {
+        states_max: limits.states_max.div_ceil(2),
+        real_max: limits.real_max / 2,
+        ..*limits
+    };
+    let limits = if shared { &half } else { limits };
+    let in_order = (ways != Ways::Walks).then(|| search(first.clone(), limits));
+    let unfinished = in_order
+        .as_ref()
+        .is_some_and(|tally| matches!(tally.verdict, Verdict::Partial(_)));
+    let stopped = limits.stop.load(Ordering::Relaxed);
+    let walks = ways == Ways::Walks || shared && unfinished && !stopped;
+    Portfolio {
+        in_order,
+        walks: walks.then(|| walk(first.clone(), seed, limits)),
+    }
 }
 
 /// Did anything break?
@@ -104,24 +159,32 @@ pub fn explore(
         };
         let first = first(configuration)
             .map_err(|trouble| Unexplored::Input(format!("{}: {trouble}", configuration.name)))?;
-        let tally = match options.walk {
-            Some(seed) => walk(first.clone(), seed, &limits),
-            None => search(first.clone(), &limits),
+        let (ways, seed) = match options.walk {
+            Some(seed) => (Ways::Walks, seed),
+            None => (options.search, WALK_SEED),
         };
-        states += tally.states;
-        writeln!(out, "{}", row(configuration, &tally))?;
-        if let Verdict::Broken(actions, violation) = tally.verdict {
-            explored = Explored::Broken;
-            let found = Counterexample::new(configuration, &first, &actions, violation);
-            let file = write(&options.into, &found)?;
-            writeln!(
-                out,
-                "\n{}\nReplay: cargo sim explore --replay {}\n",
-                found.story(),
-                file
-            )?;
+        let found = explore_one(&first, configuration.size, ways, seed, &limits);
+        let name = configuration.name;
+        let rows = [
+            (name.to_owned(), found.in_order),
+            (format!("{name}, walks"), found.walks),
+        ];
+        for (name, tally) in rows {
+            let Some(tally) = tally else { continue };
+            states += tally.states;
+            writeln!(out, "{}", row(&name, configuration, &tally))?;
+            if let Verdict::Broken(actions, violation) = tally.verdict {
+                explored = Explored::Broken;
+                let found = Counterexample::new(configuration, &first, &actions, violation);
+                let file = write(&options.into, &found)?;
+                let story = found.story();
+                writeln!(
+                    out,
+                    "\n{story}\nReplay: cargo sim explore --replay {file}\n"
+                )?;
+            }
+            out.flush()?;
         }
-        out.flush()?;
     }
     writeln!(out, "{states} unique states in all")?;
     Ok(explored)
@@ -167,13 +230,13 @@ fn write(folder: &Path, found: &Counterexample) -> io::Result<String> {
 /// The names of the columns.
 pub fn heading() -> String {
     format!(
-        "{:<22} {:>12} {:>10} {:>12} {:>6} {:>9} {:>10} {:>8}  verdict",
+        "{:<24} {:>12} {:>10} {:>12} {:>6} {:>9} {:>10} {:>8}  verdict",
         "configuration", "states", "beyond", "transitions", "depth", "CPU s", "states/s", "MiB"
     )
 }
 
-/// What came of a configuration.
-pub fn row(configuration: &Configuration, tally: &Tally) -> String {
+/// What came of a configuration, in a row of this name.
+pub fn row(name: &str, configuration: &Configuration, tally: &Tally) -> String {
     let seconds = tally.busy.as_secs_f64();
     let missing: Vec<&str> = missing(configuration, tally);
     let verdict = match &tally.verdict {
@@ -183,8 +246,8 @@ pub fn row(configuration: &Configuration, tally: &Tally) -> String {
         Verdict::Broken(_, violation) => format!("BROKEN {violation}"),
     };
     format!(
-        "{:<22} {:>12} {:>10} {:>12} {:>6} {:>9.1} {:>10.0} {:>8}  {verdict}",
-        configuration.name,
+        "{:<24} {:>12} {:>10} {:>12} {:>6} {:>9.1} {:>10.0} {:>8}  {verdict}",
+        name,
         tally.states,
         tally.beyond,
         tally.transitions,

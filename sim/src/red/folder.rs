@@ -206,3 +206,98 @@ fn failure(report: &Report<'_>, violation: &Violation) -> String {
         violation.detail.replace(['\n', '\r'], " "),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::campaign::Outcome;
+    use crate::draw::draw;
+    use crate::performance::perform;
+    use crate::scenario::Scenario;
+    use crate::shrink::search::Budget;
+    use crate::shrink::shrink::shrink;
+
+    /// Nobody's goals can be reached within its second act.
+    const HOPELESS: &str = "servers = 1\nlasts = \"3s\"\nsettles = \"1ms\"\n\
+                            [workload.lock]\nclients = 3\nhold = \"1s\"\nsession = \"4s\"\n\
+                            [swarm.faults.crash]\nchance = 1.0\nevery = \"1s\"\n";
+    const SEED: u64 = 5;
+
+    fn shrunk(red: &Red, outcome: &Outcome) -> Shrunk {
+        let stop = AtomicBool::new(false);
+        let budget = Budget {
+            real_time_max: Duration::from_secs(20),
+            trials_max: 8,
+            jobs: 1,
+            stop: &stop,
+        };
+        let play = |plan: &Plan, seed: u64| perform(plan, seed).outcome;
+        shrink(&red.plan, red.seed, outcome, &budget, &play, &|_| {})
+    }
+
+    /// What is replayed by the command that the folder's readme gives for a file of this name.
+    fn replayed(folder: &Path, name: &str) -> Performance {
+        let readme = fs::read_to_string(folder.join(README)).expect("the readme");
+        let file = folder.join(name);
+        let command = format!("cargo sim replay {} --seed {SEED}", file.display());
+        assert!(readme.contains(&command), "no `{command}`:\n{readme}");
+        let text = fs::read_to_string(&file).expect("a plan");
+        let scenario = Scenario::parse(&text, name, "hopeless").expect("a scenario");
+        perform(&draw(&scenario, SEED), SEED)
+    }
+
+    #[test]
+    fn the_folder_names_what_is_broken_and_its_plans_play_the_same_again() {
+        let scenario = Scenario::parse(HOPELESS, "hopeless.toml", "hopeless").expect("a scenario");
+        let plan = draw(&scenario, SEED);
+        let performance = perform(&plan, SEED);
+        let violations = performance.outcome.violations.clone();
+        let first = violations.first().expect("it is red");
+        let folder = std::env::temp_dir().join(format!("althing-red-{}", std::process::id()));
+        let red = Red {
+            seed: SEED,
+            violations: violations.clone(),
+            plan,
+            // The readme then names the plan that lies beside it.
+            kept: Some(folder.join(PLAN).display().to_string()),
+        };
+        let least = shrunk(&red, &performance.outcome);
+        let smallest = perform(&least.plan, SEED);
+        let report = Report {
+            file: Path::new("hopeless.toml"),
+            red: &red,
+            performance: &performance,
+            shrunk: Some((&least, &smallest, Nearby { played: 4, red: 4 })),
+            commit: Some("0123456789ab"),
+            shown: &folder,
+        };
+        write(&folder, &report).expect("it is written");
+        let readme = fs::read_to_string(folder.join(README)).expect("the readme");
+        let verdict = format!("FAIL {} hopeless seed={SEED} at t=", first.invariant);
+        assert!(readme.contains(&verdict), "{readme}");
+        for file in [README, PLAN, SHRUNK, TIMELINE, PAGE, TRACE, SEQUENCE] {
+            assert!(
+                readme.contains(&format!("`{file}`")) || file == README,
+                "{file}: {readme}"
+            );
+            let bytes = fs::metadata(folder.join(file)).expect(file).len();
+            assert!(bytes > 0, "{file} is empty");
+        }
+        let whole = replayed(&folder, PLAN).outcome;
+        assert_eq!(whole.digest, performance.outcome.digest);
+        assert_eq!(whole.violations, violations);
+        let again = replayed(&folder, SHRUNK).outcome;
+        assert_eq!(again.digest, smallest.outcome.digest);
+        // Another campaign did not shrink it: what it says must not be that of an older one.
+        let unshrunk = Report {
+            shrunk: None,
+            ..report
+        };
+        write(&folder, &unshrunk).expect("it is written");
+        assert!(!folder.join(SHRUNK).exists());
+        fs::remove_dir_all(&folder).expect("it is there");
+    }
+}

@@ -207,7 +207,10 @@ impl Tester<'_> {
             command.args(["--for", &format!("{}ms", half.as_millis())]);
             command.args(["--memory", &EXPLORER_GIB.to_string(), "--into"]);
             command.arg(&self.folder);
-            command.args(walk.iter().flat_map(|seed| ["--walk", seed]));
+            command.args(match walk {
+                None => ["--search", "in-order"],
+                Some(seed) => ["--walk", seed],
+            });
             let real_max = half + EXPLORER_GRACE;
             trial.add(told_by(command, real_max, |text| {
                 told::by_explorer(configuration, text)

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::campaign::{Flaky, Red, Tally};
+use crate::campaign::{Flaky, Outcome, Red, Tally};
 use crate::performance::Performance;
 use crate::plan::Plan;
+use crate::red::folder::stem;
+use crate::report::write;
 use crate::shrink::search::Budget;
 use crate::shrink::shrink::shrink;
 use crate::testbed::unsteady;
@@ -82,6 +84,8 @@ pub(super) struct Teller<'a> {
     pub(super) command: &'a dyn Fn(u64) -> String,
     /// Plays a seed again, for its history.
     pub(super) perform: &'a (dyn Fn(&Plan, u64) -> Performance + Sync),
+    /// The same with everything written down, for the page.
+    pub(super) recorded: &'a dyn Fn(&Plan, u64) -> Performance,
     /// How much of the timeline is told.
     pub(super) timeline: Timeline,
     /// How long the first red plan is made smaller, at most.
@@ -96,12 +100,7 @@ impl Teller<'_> {
         let verdict = Verdict::of(plan, &tally);
         let mut text = verdict::line(plan, &tally, 0);
         text.push('\n');
-        if verdict == Verdict::Vacuous {
-            for (name, _) in tally.reached(&plan.reaches).iter().filter(|(_, n)| *n == 0) {
-                let seeds = tally.seeds;
-                writeln!(text, "  never reached: {name}, in {seeds} seeds").expect(TEXT);
-            }
-        }
+        text.push_str(&verdict::never_reached(plan, &tally));
         for flaky in &tally.flaky {
             self.tell_flaky(&mut text, &drawn(flaky.seed), flaky);
         }
@@ -136,31 +135,61 @@ impl Teller<'_> {
         self.save(text, red, "");
     }
 
-    /// The timeline, of as small a plan as can be found.
+    /// The page and the timeline, of as small a plan as can be found.
     fn tell_what_happened(&self, text: &mut String, red: &Red) {
-        let mut performance = (self.perform)(&red.plan, red.seed);
-        if !self.shrinks_for.is_zero() && !performance.outcome.violations.is_empty() {
-            let stop = AtomicBool::new(false);
-            let budget = Budget {
-                real_time_max: self.shrinks_for,
-                trials_max: u64::MAX,
-                jobs: self.jobs,
-                stop: &stop,
-            };
-            let play = |plan: &Plan, seed: u64| (self.perform)(plan, seed).outcome;
-            let outcome = &performance.outcome;
-            let shrunk = shrink(&red.plan, red.seed, outcome, &budget, &play, &|_| {});
-            writeln!(text, "       {}", shrunk.line()).expect(TEXT);
-            let smaller = Red {
-                seed: red.seed,
-                violations: shrunk.outcome.violations,
-                plan: shrunk.plan,
-                kept: None,
-            };
-            self.save(text, &smaller, "-shrunk");
-            performance = (self.perform)(&smaller.plan, red.seed);
+        let mut plan = red.plan.clone();
+        if !self.shrinks_for.is_zero() {
+            let outcome = (self.perform)(&plan, red.seed).outcome;
+            if !outcome.violations.is_empty() {
+                plan = self.shrink(text, red, &outcome);
+            }
         }
+        // What happens is the same if more of it is written down.
+        let performance = (self.recorded)(&plan, red.seed);
+        self.draw(text, &plan, red.seed, &performance);
         text.push_str(&self.timeline(&performance));
+    }
+
+    fn shrink(&self, text: &mut String, red: &Red, outcome: &Outcome) -> Plan {
+        let stop = AtomicBool::new(false);
+        let budget = Budget {
+            real_time_max: self.shrinks_for,
+            trials_max: u64::MAX,
+            jobs: self.jobs,
+            stop: &stop,
+        };
+        let play = |plan: &Plan, seed: u64| (self.perform)(plan, seed).outcome;
+        let shrunk = shrink(&red.plan, red.seed, outcome, &budget, &play, &|_| {});
+        writeln!(text, "       {}", shrunk.line()).expect(TEXT);
+        let smaller = Red {
+            seed: red.seed,
+            violations: shrunk.outcome.violations,
+            plan: shrunk.plan,
+            kept: None,
+        };
+        self.save(text, &smaller, "-shrunk");
+        smaller.plan
+    }
+
+    /// Draws a run as `cargo sim report` does, into a folder beside its plan.
+    fn draw(&self, text: &mut String, plan: &Plan, seed: u64, performance: &Performance) {
+        let folder = red_folder().join(stem(&plan.name, seed));
+        let drawn = write::Report {
+            plan,
+            seed,
+            command: &(self.command)(seed),
+            history: &performance.history,
+            backstage: &performance.backstage,
+            violations: &performance.outcome.violations,
+            around: None,
+        };
+        match write::write(&folder, &drawn) {
+            Ok(()) => {
+                let page = folder.join(write::PAGE);
+                writeln!(text, "       page: {}", page.display()).expect(TEXT);
+            }
+            Err(error) => writeln!(text, "       the page is not written: {error}").expect(TEXT),
+        }
     }
 
     fn timeline(&self, performance: &Performance) -> String {
@@ -189,7 +218,7 @@ impl Teller<'_> {
 
     fn save(&self, text: &mut String, red: &Red, what: &str) {
         let folder = red_folder();
-        let file = folder.join(format!("{}-{}{what}.toml", red.plan.name, red.seed));
+        let file = folder.join(format!("{}{what}.toml", stem(&red.plan.name, red.seed)));
         let plan = verdict::saved_plan(self.source, red);
         let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, plan));
         match written {

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io};
 
+use crate::backstage::Recording;
 use crate::campaign::{Flaky, Orders, Outcome, RED_SEEDS_MAX, Red, Repeat, Tally, campaign};
 use crate::cast;
 use crate::draw::draw;
@@ -16,7 +18,7 @@ use crate::performance::{Performance, judged};
 use crate::plan::{Expects, Heals, Plan, Workload};
 use crate::run;
 use crate::scenario::{Draft, Refused, Scenario};
-use crate::seeds::Seeds;
+use crate::seeds::{Seeds, Selection};
 use crate::span::Span;
 use crate::swarm::{CLIENTS, Swarm};
 use crate::testbed::bed::Bed;
@@ -198,11 +200,14 @@ impl Trial {
         F: Future + 'static,
         F::Output: Ending,
     {
-        let perform = |plan: &Plan, seed: u64| perform(plan, seed, &story).0;
+        let perform_recorded =
+            |plan: &Plan, seed: u64, recording| perform(plan, seed, recording, &story).0;
+        let perform = |plan: &Plan, seed: u64| perform_recorded(plan, seed, Recording::Stage);
         let teller = Teller {
             source: &self.source,
             command: &*self.command,
             perform: &perform,
+            recorded: &|plan, seed| perform_recorded(plan, seed, Recording::Backstage),
             timeline: self.timeline,
             shrinks_for: self.shrinks_for,
             jobs: self.jobs,
@@ -228,6 +233,25 @@ impl Trial {
         Ok(teller.report(&scenario.plan, tally, &|seed| draw(&scenario, seed)))
     }
 
+    /// Plays `story` as a program does: prints the report, or why there is none. The code is 0 if
+    /// all is well, 2 if the trial cannot be played, and else what the verdict is.
+    pub fn told<F>(&self, story: impl Fn(Bed) -> F + Sync) -> ExitCode
+    where
+        F: Future + 'static,
+        F::Output: Ending,
+    {
+        match self.play(story) {
+            Ok(report) => {
+                print!("{}", report.text());
+                ExitCode::from(report.verdict().exit_code())
+            }
+            Err(unplayable) => {
+                eprintln!("error: {unplayable}");
+                ExitCode::from(2)
+            }
+        }
+    }
+
     /// The campaign; its first seed is played twice even if it is green.
     fn play_seeds(
         &self,
@@ -236,7 +260,7 @@ impl Trial {
     ) -> Tally {
         let stop = AtomicBool::new(false);
         let orders = Orders {
-            seeds: Seeds::range(self.seeds.start, self.seeds.end),
+            seeds: Selection::Range(Seeds::range(self.seeds.start, self.seeds.end)),
             jobs: self.jobs,
             repeat: Repeat::IfRed,
             real_time_max: self.real_time_max,
@@ -424,8 +448,8 @@ where
     F: Future + 'static,
     F::Output: Ending,
 {
-    let (first, mut roster) = perform(plan, seed, story);
-    let (second, _) = perform(plan, seed, story);
+    let (first, mut roster) = perform(plan, seed, Recording::Stage, story);
+    let (second, _) = perform(plan, seed, Recording::Stage, story);
     let known = cast::names(&plan.workload);
     let reached = first.outcome.counts.keys();
     let own = reached.filter(|name| !known.contains(&name.as_str()));
@@ -455,13 +479,18 @@ where
 }
 
 /// One run of the test, and what it declared.
-fn perform<F>(plan: &Plan, seed: u64, story: &(impl Fn(Bed) -> F + Sync)) -> (Performance, Roster)
+fn perform<F>(
+    plan: &Plan,
+    seed: u64,
+    recording: Recording,
+    story: &(impl Fn(Bed) -> F + Sync),
+) -> (Performance, Roster)
 where
     F: Future + 'static,
     F::Output: Ending,
 {
     let declared: Mutex<Arc<Mutex<Roster>>> = Mutex::default();
-    let run = run::run_story(plan, seed, |bed| {
+    let run = run::run_story_recorded(plan, seed, recording, |bed| {
         *declared.lock().expect("no panic within") = bed.shared_roster();
         let told = story(bed.clone());
         async move {

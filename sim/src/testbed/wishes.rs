@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::seeds::{closed_range, seed};
+
 /// Only this seed.
 pub const SEED: &str = "ALTHING_SEED";
 /// These seeds, `A..B`.
@@ -72,11 +74,11 @@ impl Wishes {
             humantime::parse_duration(text).map_err(|error| error.to_string())
         })?;
         let single = wish(look_up, SEED, |text| {
-            let seed = number(text)?;
+            let seed = seed(text)?;
             let end = seed.checked_add(1).ok_or("the seed is too large")?;
             Ok(seed..end)
         })?;
-        let several = wish(look_up, SEEDS, seeds)?;
+        let several = wish(look_up, SEEDS, closed_range)?;
         let jobs = wish(look_up, JOBS, |text| match text.parse() {
             Ok(0) | Err(_) => Err("is a number of threads, at least 1".to_owned()),
             Ok(jobs) => Ok(jobs),
@@ -110,29 +112,6 @@ fn wish<T>(
             value,
             why,
         }),
-    }
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    text.trim()
-        .parse()
-        .map_err(|error| format!("`{text}` is no seed: {error}"))
-}
-
-/// A range of seeds, `A..B` or `A..=B`.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn seeds(text: &str) -> Result<Range<u64>, String> {
-    let (first, end) = text.split_once("..").ok_or("is written A..B")?;
-    let first = number(first)?;
-    let end = match end.strip_prefix('=') {
-        Some(last) => number(last)?.checked_add(1).ok_or("is too large")?,
-        None => number(end)?,
-    };
-    match end > first {
-        true => Ok(first..end),
-        false => Err("the range is empty".to_owned()),
     }
 }
 
@@ -170,7 +149,10 @@ mod tests {
         let cases = [
             ((SEED, "x"), "ALTHING_SEED=x: `x` is no seed"),
             ((SEED, "18446744073709551615"), "the seed is too large"),
-            ((SEEDS, "7"), "ALTHING_SEEDS=7: is written A..B"),
+            (
+                (SEEDS, "7"),
+                "ALTHING_SEEDS=7: a range of seeds is written A..B",
+            ),
             ((SEEDS, "7..7"), "the range is empty"),
             ((FOR, "soon"), "ALTHING_FOR=soon"),
             ((JOBS, "0"), "is a number of threads, at least 1"),

@@ -10,12 +10,12 @@ use althing_core::store::txn::Entry;
 
 use crate::check::agreement::agreement;
 use crate::check::findings::Findings;
-use crate::check::outside::{Disk, check};
+use crate::check::outside::{Disk, check, seen_by_clients};
 use crate::check::sessions::TICK_DEFAULT;
 use crate::check::tests::damage::kinds::{DAMAGES, DAMAGES_TO_AN_ENSEMBLE};
 use crate::check::tests::service::{Wish, good_history};
 use crate::check::tests::{HISTORIES_MAX, PLACES_MAX, THREE, told};
-use crate::history::{History, Violation, What};
+use crate::history::{History, Violation};
 
 /// What clients alone can show to be broken.
 const SHOWN: &[&str] = &[
@@ -64,17 +64,7 @@ fn good(seed: u64) -> (History, Vec<Disk>) {
 
 /// Judges what clients saw, and nothing else.
 fn judge(history: &History, disks: &[Disk]) -> Vec<Violation> {
-    let seen = history.moments.iter().filter(|moment| {
-        matches!(
-            moment.what,
-            What::LinkOpened { .. }
-                | What::LinkEnded { .. }
-                | What::Sent { .. }
-                | What::Received { .. }
-        )
-    });
-    let moments = seen.cloned().collect();
-    check(&History { moments }, disks, TICK_DEFAULT)
+    check(&seen_by_clients(history), disks, TICK_DEFAULT)
 }
 
 #[test]
