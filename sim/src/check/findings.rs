@@ -35,6 +35,14 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "when servers are only told to stop, the clients of the others keep their connections",
     ),
     (
+        "L5 leader stickiness",
+        "a leader that a healthy quorum hears is not deposed, whatever becomes of the others",
+    ),
+    (
+        "L6 pre-vote",
+        "nobody stands for election with a log for which no quorum can vote",
+    ),
+    (
         "G1 garbage",
         "whatever a server sends can be read and answers something",
     ),

@@ -101,7 +101,7 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
 
 /// Is the weather such that beats come in time? It stays after the faults, and where messages are
 /// lost or take long there may be an election at any time.
-fn is_fair(weather: &Weather) -> bool {
+pub fn is_fair(weather: &Weather) -> bool {
     let delay = weather.delay_min.0 + weather.delay_mean.0 * 5;
     weather.loss == 0.0 && weather.shuffle == 0.0 && delay < ELECTION_TIMEOUT_DEFAULT / 2
 }

@@ -7,16 +7,20 @@ pub mod agreement;
 pub mod calm;
 pub mod differing;
 pub mod findings;
+pub mod health;
 pub mod liveness;
 pub mod log;
 pub mod memory;
 pub mod outside;
 pub mod polite;
+pub mod prevote;
 pub mod reads;
 pub mod recipes;
+pub mod refusals;
 pub mod reigns;
 pub mod replay;
 pub mod sessions;
+pub mod stickiness;
 pub mod timely;
 pub mod traced;
 pub mod watches;
@@ -47,6 +51,9 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     recipes::check(plan, history, &log, &mut findings);
     liveness::check(plan, history, &log, &mut findings);
     polite::check(plan, history, &mut findings);
+    stickiness::check(plan, history, &mut findings);
+    prevote::check(plan, history, &mut findings);
+    refusals::check(plan, history, &mut findings);
     findings.sorted()
 }
 

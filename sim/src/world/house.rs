@@ -37,6 +37,11 @@ use crate::world::world::World;
 /// How long after a server has stopped itself it is started again, as by a supervisor.
 const RESTART_AFTER: Duration = Duration::from_secs(5);
 
+/// Why a server has ended that did as it was told.
+pub const TOLD: &str = "it was told to";
+/// How the reason begins of one that has failed an assertion.
+pub const PANICKED: &str = "it panicked: ";
+
 struct Server {
     id: ServerId,
     machine: MachineId,
@@ -334,7 +339,7 @@ impl House {
                 }
             };
             let why = match serve(setup, shell, disk, told).await {
-                Ok(()) => "it was told to".to_owned(),
+                Ok(()) => TOLD.to_owned(),
                 Err(fatal) => fatal.to_string(),
             };
             // Nobody listens once the run is over.
@@ -357,15 +362,17 @@ impl House {
             true => Some(Duration::ZERO),
             false => server.failures.pop_front().unwrap_or(Some(RESTART_AFTER)),
         };
-        let (End::Stopped(why) | End::Panicked(why)) = &end;
+        let world = &self.0.world;
+        let why = match end {
+            End::Stopped(why) => why,
+            End::Panicked(why) => {
+                let detail = format!("server {id}, life {life}: {why}");
+                world.recorder.violate("A1 assertion", detail);
+                format!("{PANICKED}{why}")
+            }
+        };
         server.refusal = Some(why.clone());
         drop(servers);
-        let world = &self.0.world;
-        if let End::Panicked(why) = &end {
-            let detail = format!("server {id}, life {life}: {why}");
-            world.recorder.violate("A1 assertion", detail);
-        }
-        let why = why.clone();
         world.reign.ended(id);
         world.recorder.record(What::Stopped { server: id, why });
         world.net.end_process(machine, Death::Killed);

@@ -8,15 +8,18 @@ mod servers;
 pub mod service;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use althing_core::ids::{DirectoryId, ServerId, Zxid};
+use althing_core::quorum::log::Ballot;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use crate::check::check;
 use crate::check::findings::{INVARIANTS, PER_INVARIANT_MAX};
 use crate::check::tests::damage::kinds::{DAMAGES, DAMAGES_TO_AN_ENSEMBLE, DAMAGES_TO_ONE, Damage};
 use crate::check::tests::service::{Wish, add_lock, good_history};
-use crate::history::{History, Violation};
-use crate::plan::{Expects, Plan, Workload};
+use crate::history::{History, Moment, Violation, What};
+use crate::plan::{Expects, Fault, Plan, Workload};
 use crate::span::Span;
 
 fn plan(servers: u8) -> Plan {
@@ -41,6 +44,36 @@ fn plan(servers: u8) -> Plan {
         reaches: Vec::new(),
         expects: Expects::Service,
         heals: crate::plan::Heals::default(),
+    }
+}
+
+/// The same with these faults.
+pub fn plan_with(servers: u8, faults: Vec<Fault>) -> Plan {
+    let faultless = plan(servers);
+    Plan {
+        faults,
+        ..faultless
+    }
+}
+
+/// What happened, one thing every millisecond.
+pub fn happened(what: impl IntoIterator<Item = What>) -> History {
+    let moments = what.into_iter().zip(1..).map(|(what, ms)| Moment {
+        at: Duration::from_millis(ms),
+        what,
+    });
+    let moments = moments.collect();
+    History { moments }
+}
+
+/// A server finds an empty disk.
+pub fn recovered(server: ServerId) -> What {
+    What::Recovered {
+        server,
+        directory: DirectoryId(server.0.into()),
+        ballot: Ballot::default(),
+        snapshot: Zxid::ZERO,
+        entries: [].into(),
     }
 }
 

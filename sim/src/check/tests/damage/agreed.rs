@@ -51,6 +51,20 @@ pub fn log_gap(history: &mut History, _: usize) -> Option<()> {
     })
 }
 
+/// A server stops itself instead of recovering.
+pub fn does_not_start(history: &mut History, nth: usize) -> Option<()> {
+    let starts = places(history, |what| matches!(what, What::Started { .. }));
+    let place = pick(&starts, nth)?;
+    let What::Started { server, .. } = history.moments[place].what else {
+        return None;
+    };
+    let at = history.moments[place].at;
+    let why = "snapshot.7: damaged at byte 512".to_owned();
+    let what = What::Stopped { server, why };
+    history.moments.insert(place + 1, Moment { at, what });
+    Some(())
+}
+
 pub fn other_entry(history: &mut History, _: usize) -> Option<()> {
     edit_recovery(history, |_, entries| {
         let middle = entries.len() / 2;

@@ -11,6 +11,7 @@ use althing_core::node::request::Request;
 use althing_core::quorum::log::Ballot;
 use althing_core::store::txn::{Action, Txn};
 
+use crate::check::health::FELT;
 use crate::check::tests::damage::living::{expiry, saver};
 use crate::check::tests::damage::places::{acknowledged, answer_of, answers, pick, places};
 use crate::history::{History, Moment, What};
@@ -208,6 +209,39 @@ pub fn two_leaders(history: &mut History, nth: usize) -> Option<()> {
         place + 1,
         said(other, Event::Elected { epoch, leader }),
     );
+    Some(())
+}
+
+/// A place at which somebody has led for long: it, the epoch, the leader.
+fn long_reign(history: &History, nth: usize) -> Option<(usize, Epoch, ServerId)> {
+    let (place, epoch, leader) = pick(&elections(history), nth)?;
+    let late = history.moments[place].at + FELT + Duration::from_secs(1);
+    let later = history.moments.iter().position(|moment| moment.at > late)?;
+    Some((later, epoch, leader))
+}
+
+pub fn deposed_for_nothing(history: &mut History, nth: usize) -> Option<()> {
+    let (place, epoch, leader) = long_reign(history, nth)?;
+    insert(history, place, said(leader, Event::Deposed { epoch }));
+    Some(())
+}
+
+pub fn replaced_for_nothing(history: &mut History, nth: usize) -> Option<()> {
+    let (place, epoch, leader) = long_reign(history, nth)?;
+    let leader = ServerId(leader.0 % 3 + 1);
+    let epoch = epoch.next();
+    let elected = said(leader, Event::Elected { epoch, leader });
+    insert(history, place, elected);
+    Some(())
+}
+
+pub fn stands_in_vain(history: &mut History, nth: usize) -> Option<()> {
+    let (place, epoch, leader) = pick(&elections(history), nth)?;
+    let (_, after) = executed_before(history, place, 3)?;
+    let server = ServerId(leader.0 % 3 + 1);
+    let epoch = Epoch(epoch.0 + 1_000);
+    insert(history, place, said(server, Event::Campaigned { epoch }));
+    insert(history, place, What::Cut { server, after });
     Some(())
 }
 

@@ -2,8 +2,8 @@
 //! see its damage cannot fail, and is worth nothing.
 
 use crate::check::tests::damage::agreed::{
-    executed_twice, late_effect, log_gap, lost_entry, lost_log, not_durable, other_digest,
-    other_entry, other_snapshot, skipped, two_leaders,
+    does_not_start, executed_twice, late_effect, log_gap, lost_entry, lost_log, not_durable,
+    other_digest, other_entry, other_snapshot, skipped, two_leaders,
 };
 use crate::check::tests::damage::answers::{
     Was, denied_write, double_child, double_reply, drop_reply, executes_twice, failed_ping,
@@ -124,6 +124,7 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         "I3 durability",
         lost_log,
     ),
+    ("a server does not start", "I3 durability", does_not_start),
     (
         "an answer came before it was durable",
         "I3 durability",
@@ -424,6 +425,21 @@ pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[
         "two servers lead one epoch",
         "I2 zxid",
         ensemble::two_leaders,
+    ),
+    (
+        "a leader goes without a reason",
+        "L5 leader stickiness",
+        ensemble::deposed_for_nothing,
+    ),
+    (
+        "another leads without a reason",
+        "L5 leader stickiness",
+        ensemble::replaced_for_nothing,
+    ),
+    (
+        "a server stands that cannot win",
+        "L6 pre-vote",
+        ensemble::stands_in_vain,
     ),
     (
         "a ballot is forgotten",
