@@ -43,6 +43,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "nobody stands for election with a log for which no quorum can vote",
     ),
     (
+        "L7 abdication",
+        "a leader that another has replaced knows it some seconds later, if servers are not slow",
+    ),
+    (
         "G1 garbage",
         "whatever a server sends can be read and answers something",
     ),
@@ -142,7 +146,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "E1 not early",
-        "a session that was heard of within its time-out does not expire",
+        "a session heard of within its time-out does not expire; a leader's pause does not count",
     ),
     (
         "E2 not late",
@@ -178,13 +182,16 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "M1 mutex",
-        "two clients that honour their time-outs never hold one lock together",
+        "two clients whose processes run never hold one lock together, even if they hear nothing",
     ),
     (
         "M2 fencing",
         "the guarded store takes no token older than one it has seen, and refuses no other",
     ),
-    ("M3 election", "one token has one holder"),
+    (
+        "M3 election",
+        "one token has one holder, and while it is held nobody else takes it away",
+    ),
 ];
 
 /// The violations found so far.

@@ -3,6 +3,7 @@
 //! One pass joins the wire ([`wire`]), one builds the agreed sequence ([`agreement`]), one replays
 //! it through the reference beside every answer ([`replay`]); the others read what these leave.
 
+pub mod abdication;
 pub mod agreement;
 pub mod calm;
 pub mod differing;
@@ -12,6 +13,7 @@ pub mod liveness;
 pub mod log;
 pub mod memory;
 pub mod outside;
+pub mod pauses;
 pub mod polite;
 pub mod prevote;
 pub mod reads;
@@ -47,13 +49,14 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
         weather: Some(plan),
         surroundings: sessions::Surroundings::of(plan, history),
     };
-    let log = service(&known, history, &mut findings);
-    recipes::check(plan, history, &log, &mut findings);
+    let (log, replayed) = service(&known, history, &mut findings);
+    recipes::check(plan, history, &log, &replayed, &mut findings);
     liveness::check(plan, history, &log, &mut findings);
     polite::check(plan, history, &mut findings);
     stickiness::check(plan, history, &mut findings);
     prevote::check(plan, history, &mut findings);
     refusals::check(plan, history, &mut findings);
+    abdication::check(plan, history, &mut findings);
     findings.sorted()
 }
 
@@ -69,8 +72,13 @@ struct Known<'a> {
     surroundings: sessions::Surroundings,
 }
 
-/// Everything that a service owes its clients, whoever they are; what was agreed.
-fn service(known: &Known<'_>, history: &History, findings: &mut Findings) -> Log {
+/// Everything that a service owes its clients, whoever they are; what was agreed, and what came of
+/// it.
+fn service(
+    known: &Known<'_>,
+    history: &History,
+    findings: &mut Findings,
+) -> (Log, replay::Replayed) {
     let founders = known.founders.iter().copied();
     let log = agreement::agreement::build(founders, history, findings);
     let mut wire = wire::join(history, findings);
@@ -84,5 +92,5 @@ fn service(known: &Known<'_>, history: &History, findings: &mut Findings) -> Log
     watches::check(&wire, &replayed, findings);
     let surroundings = &known.surroundings;
     sessions::check(surroundings, history, &log, &wire, &replayed, findings);
-    log
+    (log, replayed)
 }

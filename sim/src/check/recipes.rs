@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use althing_core::ids::Zxid;
+use althing_core::ids::{SessionId, Zxid};
+use althing_core::node::reply::EventKind;
+use althing_core::store::txn::Action;
 
 use crate::check::findings::Findings;
-use crate::check::log::Log;
+use crate::check::log::{Agreed, Log};
+use crate::check::replay::Replayed;
 use crate::history::{History, Hold, What};
 use crate::plan::{FaultKind, Plan, Who};
 
@@ -14,14 +17,22 @@ use crate::plan::{FaultKind, Plan, Who};
 struct Held<'a> {
     client: &'a str,
     token: Zxid,
-    /// It may hold longer than it has the right to: its process did not run, or its link did not
-    /// carry, so it could not keep an eye on its time-out.
+    /// It may hold longer than it has the right to: its process did not run, so it could not keep
+    /// an eye on its time-out. A link that does not carry is no excuse: who hears nothing stops by
+    /// its own clock.
     excused: bool,
 }
 
 /// Checks all recipes.
-pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings) {
+pub fn check(
+    plan: &Plan,
+    history: &History,
+    log: &Log,
+    replayed: &Replayed,
+    findings: &mut Findings,
+) {
     holds(plan, history, log, findings);
+    undisturbed(history, log, replayed, findings);
     fencing(history, findings);
 }
 
@@ -118,6 +129,84 @@ fn begins(
     }
 }
 
+/// One player's hold on a lock, from its view.
+struct Term<'a> {
+    client: &'a str,
+    from: Duration,
+    to: Duration,
+}
+
+/// The holds by their tokens, as their holders saw them.
+fn terms(history: &History) -> BTreeMap<Zxid, Term<'_>> {
+    let mut terms: BTreeMap<Zxid, Term<'_>> = BTreeMap::new();
+    for moment in &history.moments {
+        let at = moment.at;
+        let What::Held {
+            client,
+            token,
+            hold,
+            ..
+        } = &moment.what
+        else {
+            continue;
+        };
+        let begun = Term {
+            client,
+            from: at,
+            to: Duration::MAX,
+        };
+        match hold {
+            Hold::Begins => {
+                terms.entry(*token).or_insert(begun);
+            }
+            Hold::Ends => {
+                if let Some(term) = terms.get_mut(token) {
+                    term.to = at;
+                }
+            }
+        }
+    }
+    terms
+}
+
+/// What stands for a hold goes, while it is held, by its holder's own hand or with its session: who
+/// releases must not take away what another has created at the same path meanwhile.
+fn undisturbed(history: &History, log: &Log, replayed: &Replayed, findings: &mut Findings) {
+    let terms = terms(history);
+    if terms.is_empty() {
+        return;
+    }
+    for ((_, path), told) in &replayed.told {
+        let mut held: Option<(Zxid, &Term<'_>)> = None;
+        for (zxid, kind, _) in told {
+            match kind {
+                EventKind::NodeCreated => held = terms.get(zxid).map(|term| (*zxid, term)),
+                EventKind::NodeDeleted => {
+                    if let Some((token, term)) = held.take()
+                        && let (Some(made), Some(gone)) = (log.at(token), log.at(*zxid))
+                        && whose(made) != whose(gone)
+                        && (term.from..term.to).contains(&gone.executed_at)
+                    {
+                        findings.add("M3 election", gone.executed_at, whose(gone), || {
+                            let client = term.client;
+                            format!("{zxid} deletes {path}, which stands for {client}'s ({token})")
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// By whose hand, or with whose end, a transaction came about.
+fn whose(agreed: &Agreed) -> Option<SessionId> {
+    match &agreed.txn.action {
+        Action::CloseSession { session, .. } => Some(*session),
+        _ => agreed.txn.origin.map(|origin| origin.session),
+    }
+}
+
 /// Can this fault keep the client from noticing that its time is over? A name that is no client's
 /// own names a part, which anybody may play.
 fn excuses(fault: &FaultKind, client: &str, names: &BTreeSet<&str>) -> bool {
@@ -127,14 +216,6 @@ fn excuses(fault: &FaultKind, client: &str, names: &BTreeSet<&str>) -> bool {
             ..
         }
         | FaultKind::Pause {
-            who: Who::Client(name),
-            ..
-        }
-        | FaultKind::Cut {
-            who: Who::Client(name),
-            ..
-        }
-        | FaultKind::SlowLink {
             who: Who::Client(name),
             ..
         } => name == client || !names.contains(name.as_str()),

@@ -13,6 +13,7 @@ use althing_core::store::txn::{Action, Ending};
 use crate::check::calm::Calm;
 use crate::check::findings::Findings;
 use crate::check::log::Log;
+use crate::check::pauses::Pauses;
 use crate::check::reigns::Reigns;
 use crate::check::replay::{Closed, Life, Replayed};
 use crate::check::wire::Wire;
@@ -37,6 +38,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// When nothing disturbed them.
     pub calm: Calm,
+    /// When they did not run.
+    pub pauses: Pauses,
 }
 
 impl Surroundings {
@@ -45,6 +48,7 @@ impl Surroundings {
         Surroundings {
             clock: Clock::of(plan),
             calm: Calm::of(plan, history),
+            pauses: Pauses::of(plan, history),
         }
     }
 }
@@ -58,12 +62,12 @@ pub fn check(
     replayed: &Replayed,
     findings: &mut Findings,
 ) {
-    let Surroundings { clock, calm } = surroundings;
+    let Surroundings { clock, calm, .. } = surroundings;
     let touches = touches(history, log, replayed);
     let reigns = Reigns::of(history);
     for (session, life) in &replayed.lives {
         let of_session = touches.get(session).map_or(&[][..], |touches| touches);
-        not_early(clock, *session, life, of_session, &reigns, findings);
+        not_early(surroundings, *session, life, of_session, &reigns, findings);
         not_late(clock, *session, life, of_session, calm, findings);
     }
     ended_by_a_leader(history, &reigns, findings);
@@ -113,9 +117,15 @@ impl Clock {
 
     /// The true time after which the slowest clock has measured `timeout_ms`, and all delays.
     fn at_most(&self, timeout_ms: u32) -> Duration {
-        let slowest = (1_000_000 + self.slowest_ppm).max(1);
-        let micros = i64::from(timeout_ms) * 1_000_000_000 / slowest;
-        Duration::from_micros(micros as u64) + self.tick + LATE_MAX
+        let measured = Duration::from_millis(u64::from(timeout_ms));
+        self.measured_by_all(measured) + self.tick + LATE_MAX
+    }
+
+    /// The true time after which even the slowest clock has measured `time`.
+    fn measured_by_all(&self, time: Duration) -> Duration {
+        let slowest = (1_000_000 + self.slowest_ppm).max(1) as u128;
+        let micros = time.as_micros() * 1_000_000 / slowest;
+        Duration::from_micros(micros as u64)
     }
 }
 
@@ -155,9 +165,10 @@ fn timeout_of(life: &Life, closed: &Closed) -> u32 {
 }
 
 /// E1 by what servers say: within the time-out before its end was decided, the leader that decided
-/// it neither heard of the session nor began to lead.
+/// it neither heard of the session nor began to lead. While it was paused it could not hear of
+/// anybody, so that time does not count.
 fn not_early(
-    clock: &Clock,
+    surroundings: &Surroundings,
     session: SessionId,
     life: &Life,
     touches: &[Touch],
@@ -170,6 +181,7 @@ fn not_early(
     else {
         return;
     };
+    let Surroundings { clock, pauses, .. } = surroundings;
     let least = clock.at_least(timeout_of(life, &closed));
     let at = closed.saved_at;
     let reign = reigns.of_epoch(closed.zxid.epoch());
@@ -182,12 +194,20 @@ fn not_early(
         (heard.map(|(heard_at, _)| *heard_at), "it was heard of"),
         (began.filter(|began| *began <= at), "its leader began"),
     ] {
-        if let Some(since) = since
-            && at - since < least
-        {
+        let Some(since) = since else {
+            continue;
+        };
+        let noticed = clock.measured_by_all(clock.tick) + EARLY_MAX;
+        let paused = leader.map_or(Duration::ZERO, |leader| {
+            pauses.within(leader, noticed, since, at)
+        });
+        let awake = (at - since).saturating_sub(paused);
+        if awake < least {
             findings.add("E1 not early", at, Some(session), || {
-                let after = at - since;
-                format!("session {session} expired {after:?} after {what}; its time is {least:?}")
+                format!(
+                    "session {session} expired {awake:?} after {what}, and {paused:?} of a pause; \
+                     its time is {least:?}"
+                )
             });
         }
     }

@@ -100,14 +100,24 @@ impl Timely {
         }
     }
 
+    /// The longest time after which a server that hears nobody has given up.
+    pub fn age_max(&self) -> Duration {
+        self.age_max
+    }
+
+    /// Were all servers as fast as usual from `from` to `to`?
+    pub fn is_known(&self, from: Duration, to: Duration) -> bool {
+        let ended = self.slow.partition_point(|(_, end)| *end < from);
+        let slow = self.slow.get(ended);
+        slow.is_none_or(|(begin, _)| *begin > to)
+    }
+
     /// What was agreed by the returned time must be shown by the answer at `to` of what was asked
     /// at
     /// `from`; `None` if nobody can tell, since servers were slow.
     pub fn since(&self, from: Duration, to: Duration) -> Option<Duration> {
         let since = from.checked_sub(self.age_max)?;
-        let ended = self.slow.partition_point(|(_, end)| *end < since);
-        let slow = self.slow.get(ended);
-        slow.is_none_or(|(begin, _)| *begin > to).then_some(since)
+        self.is_known(since, to).then_some(since)
     }
 }
 

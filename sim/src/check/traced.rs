@@ -10,6 +10,7 @@ use althing_core::ids::ServerId;
 use crate::check::calm::Calm;
 use crate::check::findings::Findings;
 use crate::check::log::Log;
+use crate::check::pauses::Pauses;
 use crate::check::sessions::{Clock, Surroundings};
 use crate::check::{Known, service, writes};
 use crate::history::{History, Violation};
@@ -33,9 +34,10 @@ pub fn check(founders: &BTreeSet<ServerId>, tick: Duration, history: &History) -
         surroundings: Surroundings {
             clock: Clock::exact(tick),
             calm: Calm::default(),
+            pauses: Pauses::default(),
         },
     };
-    let log = service(&known, history, &mut findings);
+    let (log, _) = service(&known, history, &mut findings);
     Judged {
         broken: findings.sorted(),
         log,

@@ -15,6 +15,8 @@ use crate::red::folder::{self, Report, stem};
 use crate::red::nearby::{Nearby, nearby};
 use crate::shrink::search::Budget;
 use crate::shrink::shrink::{Shrunk, shrink};
+use crate::stopwatch::Stopwatch;
+use crate::verdict::span;
 
 /// Keeps red seeds.
 pub struct Keeper<'a> {
@@ -54,7 +56,9 @@ impl Keeper<'_> {
     fn keep_shrunk(&self, entry: &Entry, red: &Red) -> Vec<String> {
         let performance = (self.perform)(&red.plan, red.seed);
         let play = |plan: &Plan, seed: u64| (self.perform)(plan, seed).outcome;
+        let stopwatch = Stopwatch::start();
         let shrunk = self.shrink(red, &performance.outcome, &play);
+        let busy = span(stopwatch.busy());
         let smallest = (self.perform)(&shrunk.plan, red.seed);
         let near = nearby(
             &shrunk.plan,
@@ -64,7 +68,10 @@ impl Keeper<'_> {
             self.stop,
             &play,
         );
-        let mut notes = Vec::from([shrunk.line(), format!("the shrunk plan is {near}")]);
+        let mut notes = Vec::from([
+            format!("{}, {busy} of processor time", shrunk.line()),
+            format!("the shrunk plan is {near}"),
+        ]);
         if smallest.outcome.digest != shrunk.outcome.digest {
             notes.push("NON-DETERMINISTIC: the shrunk plan gave two different runs".to_owned());
         }

@@ -6,6 +6,7 @@ pub mod options;
 pub mod page;
 pub mod results;
 pub mod scratch;
+pub mod session;
 pub mod told;
 pub mod trial;
 pub mod trouble;

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,9 +16,10 @@ use clap::Args;
 use crate::score::catalogue::{impossible, uncovered};
 use crate::score::mutant::{Mutant, read_all};
 use crate::score::page::{Score, line, put_into};
-use crate::score::results::{Results, Standing, Tried};
+use crate::score::results::{Results, Standing};
 use crate::score::scratch::{Build, Scratch, run};
-use crate::score::trial::{Tester, Way};
+use crate::score::session::{Breadth, Report, Session, Stamp, Task};
+use crate::score::trial::Way;
 use crate::score::trouble::Trouble;
 
 /// Where the mutants are, below the workspace's root.
@@ -43,6 +46,12 @@ pub struct ScoreOptions {
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration,
           default_value = "60s")]
     lasts: Duration,
+    /// How many mutants are tried at a time; as many as there are processors if it is left out
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
+    /// Do not shrink the plan that caught a mutant soonest
+    #[arg(long)]
+    no_shrink: bool,
     /// Only mutants of which the wanted ways were not tried yet, by what is kept
     #[arg(long, requires = "out")]
     missing: bool,
@@ -82,34 +91,59 @@ pub fn score(
     if options.check {
         return check(&mut scratch, &mutants, &chosen, out);
     }
-    let mut session = Session {
-        options,
+    let mut kept = Kept::read(options.out.as_deref())?;
+    let session = Session {
         tester_folder: target.join("score/red"),
-        scratch,
-        kept: Kept::read(options.out.as_deref())?,
-        width: chosen
-            .iter()
-            .map(|mutant| mutant.name.len())
-            .max()
-            .unwrap_or(0),
+        root,
+        scratch: Mutex::new(scratch),
         stamp: Stamp::now(root)?,
+        busy_max: options.lasts,
+        breadth: match (options.rotate, options.no_shrink) {
+            (Some(_), _) => Breadth::UntilCaught,
+            (None, true) => Breadth::EveryWay,
+            (None, false) => Breadth::EveryWayAndSmaller,
+        },
     };
+    let names = chosen.iter().map(|mutant| mutant.name.len());
+    let width = names.max().unwrap_or(0);
+    let tasks = chosen.iter().map(|mutant| Task {
+        mutant,
+        ways: wanted(options, &kept.results, mutant),
+    });
+    let tasks = tasks.filter(|task| !task.ways.is_empty()).collect();
     let mut scored = Scored::Well;
-    for mutant in chosen {
-        if stop.load(Ordering::Relaxed) {
-            say(
-                out,
-                "Stopped before the end: this is what was learnt until then.",
-            )?;
-            break;
-        }
-        if session.attempt(mutant, out)? == Scored::Badly {
+    session.work(tasks, jobs(options), stop, |report| {
+        if kept.note(&report, width, out)? == Scored::Badly {
             scored = Scored::Badly;
         }
-        session.kept.write(&mutants, root)?;
-    }
-    session.kept.write(&mutants, root)?;
+        kept.write(&mutants, root)
+    })?;
+    kept.write(&mutants, root)?;
     Ok(scored)
+}
+
+fn jobs(options: &ScoreOptions) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    options.jobs.map_or_else(processors, usize::from)
+}
+
+/// The ways in which a mutant is to be tried.
+fn wanted(options: &ScoreOptions, results: &Results, mutant: &Mutant) -> Vec<Way> {
+    let asked = match options.ways.is_empty() {
+        true => Way::ALL.to_vec(),
+        false => options.ways.clone(),
+    };
+    let known = results.of(mutant);
+    let is_new = |way: &Way| known.is_none_or(|tried| tried.by(*way).is_none());
+    let is_given = |way: &Way| match way {
+        Way::Trigger => mutant.trigger.is_some(),
+        Way::Swarm => true,
+        Way::Explorer => mutant.explore.is_some(),
+    };
+    let wanted = asked.into_iter().filter(is_given);
+    wanted
+        .filter(|way| !options.missing || is_new(way))
+        .collect()
 }
 
 fn say(out: &mut dyn Write, text: &str) -> Result<(), Trouble> {
@@ -197,24 +231,6 @@ fn git(root: &Path) -> Command {
     git
 }
 
-/// When, and of what.
-struct Stamp {
-    date: String,
-    commit: String,
-}
-
-impl Stamp {
-    fn now(root: &Path) -> Result<Stamp, Trouble> {
-        let date = run(Command::new("date").args(["-u", "+%F"]))?;
-        let commit = run(git(root).args(["describe", "--always", "--dirty"]))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        Ok(Stamp {
-            date: text(&date.stdout),
-            commit: text(&commit.stdout),
-        })
-    }
-}
-
 /// What is kept between runs.
 struct Kept {
     page: Option<PathBuf>,
@@ -229,6 +245,27 @@ impl Kept {
         };
         let page = page.map(Path::to_owned);
         Ok(Kept { page, results })
+    }
+
+    /// Notes what came of a mutant, and tells it.
+    fn note(
+        &mut self,
+        report: &Report<'_>,
+        width: usize,
+        out: &mut dyn Write,
+    ) -> Result<Scored, Trouble> {
+        let mutant = report.mutant;
+        self.results.keep(mutant, report.tried.clone());
+        say(out, &line(mutant, &self.results, width))?;
+        let standing = self.results.standing(mutant);
+        let is_well = matches!(standing, Standing::Caught | Standing::RightlyGreen);
+        if is_well && !report.is_as_named {
+            say(out, "  caught by others than its patch names")?;
+        }
+        Ok(match is_well && report.is_as_named {
+            true => Scored::Well,
+            false => Scored::Badly,
+        })
     }
 
     fn write(&mut self, mutants: &[Mutant], root: &Path) -> Result<(), Trouble> {
@@ -254,78 +291,5 @@ impl Kept {
         let after = put_into(&before, &score.markdown())
             .ok_or_else(|| Trouble::nonsense(page, "it has no place for a score"))?;
         fs::write(page, after).map_err(Trouble::file(page))
-    }
-}
-
-/// One run of the command.
-struct Session<'a> {
-    options: &'a ScoreOptions,
-    tester_folder: PathBuf,
-    scratch: Scratch,
-    kept: Kept,
-    width: usize,
-    stamp: Stamp,
-}
-
-impl Session<'_> {
-    /// Tries one mutant in the ways that are wanted.
-    fn attempt(&mut self, mutant: &Mutant, out: &mut dyn Write) -> Result<Scored, Trouble> {
-        let ways = self.wanted(mutant);
-        if ways.is_empty() {
-            return Ok(Scored::Well);
-        }
-        let tester = Tester {
-            simulator: self.scratch.simulator(mutant)?,
-            root: self.scratch.root(),
-            folder: self.tester_folder.clone(),
-            busy_max: self.options.lasts,
-        };
-        let mut tried = Tried {
-            digest: mutant.digest.clone(),
-            date: self.stamp.date.clone(),
-            commit: self.stamp.commit.clone(),
-            ..Tried::default()
-        };
-        let mut is_as_named = mutant.is_harmless();
-        for way in ways {
-            let trial = tester.attempt(mutant, way)?;
-            let broken = trial.as_ref().map_or(&[][..], |trial| &trial.broken);
-            is_as_named |= mutant.is_named_among(broken);
-            tried.set(way, trial);
-            if self.options.rotate.is_some() && is_as_named && !mutant.is_harmless() {
-                break;
-            }
-        }
-        self.kept.results.keep(mutant, tried);
-        say(out, &line(mutant, &self.kept.results, self.width))?;
-        let is_well = matches!(
-            self.kept.results.standing(mutant),
-            Standing::Caught | Standing::RightlyGreen
-        );
-        if is_well && !is_as_named {
-            say(out, "  caught by others than its patch names")?;
-        }
-        Ok(match is_well && is_as_named {
-            true => Scored::Well,
-            false => Scored::Badly,
-        })
-    }
-
-    fn wanted(&self, mutant: &Mutant) -> Vec<Way> {
-        let asked = match self.options.ways.is_empty() {
-            true => Way::ALL.to_vec(),
-            false => self.options.ways.clone(),
-        };
-        let known = self.kept.results.of(mutant);
-        let is_new = |way: &Way| known.is_none_or(|tried| tried.by(*way).is_none());
-        let is_given = |way: &Way| match way {
-            Way::Trigger => mutant.trigger.is_some(),
-            Way::Swarm => true,
-            Way::Explorer => mutant.explore.is_some(),
-        };
-        let wanted = asked.into_iter().filter(is_given);
-        wanted
-            .filter(|way| !self.options.missing || is_new(way))
-            .collect()
     }
 }

@@ -6,12 +6,16 @@ use std::time::Duration;
 use crate::score::catalogue::Impossible;
 use crate::score::mutant::{Expected, Mutant};
 use crate::score::results::{Results, Standing, Tried};
+use crate::score::told::Smaller;
 use crate::score::trial::{Trial, Way};
 use crate::verdict::span;
 
 /// Everything between these two lines of a page is written by the command; the rest is kept.
 const BEGIN: &str = "<!-- score: begin -->\n";
 const END: &str = "<!-- score: end -->\n";
+
+/// A person can follow a story of so many faults.
+const FAULTS_LEFT_GOAL: usize = 10;
 
 const TEXT: &str = "text can be written";
 
@@ -137,6 +141,18 @@ impl Score<'_> {
             let tried = self.results.of(mutant);
             tried.is_some_and(|tried| tried.swarm.is_some())
         });
+        let smaller: Vec<Smaller> = real()
+            .filter_map(|mutant| self.results.of(mutant)?.smaller())
+            .collect();
+        let few = |smaller: &&Smaller| smaller.faults_left <= FAULTS_LEFT_GOAL;
+        let left = match smaller.iter().map(|smaller| smaller.faults_left).max() {
+            Some(worst) => {
+                let few = smaller.iter().filter(few).count();
+                format!("{}, worst {worst}", percent(few, smaller.len()))
+            }
+            None => "not tried yet".to_owned(),
+        };
+        let shrinking = Quantiles::of(smaller.iter().map(|smaller| smaller.busy_ms));
         let (green, harmless) = (self.count(Standing::RightlyGreen), {
             let alarms = self.count(Standing::FalseAlarm);
             alarms + self.count(Standing::RightlyGreen)
@@ -149,6 +165,9 @@ impl Score<'_> {
              worst 30 min | {best} |\n\
              | the same by the swarm alone, which knows nothing of the mutant | the same | {swarm} \
              ({} within its time) |\n\
+             | faults that shrinking leaves of the plan that caught it soonest | at most \
+             {FAULTS_LEFT_GOAL} | {left} |\n\
+             | processor time of shrinking | at most 60 s | {shrinking} |\n\
              | harmless mutants on which nothing fires, of those tried | 100 % | {} |",
             percent(caught, tried),
             percent(swarm.count, swarmed.count()),
@@ -235,10 +254,19 @@ fn outcome(trial: &Trial) -> String {
 }
 
 fn faults_left(tried: &Tried) -> String {
-    let shrunk = tried.trials().filter_map(|trial| trial.faults);
-    match shrunk.min_by_key(|[_, left]| *left) {
-        Some([drawn, left]) => format!("{left} of {drawn}"),
-        None => "–".to_owned(),
+    let Some(smaller) = tried.smaller() else {
+        return "–".to_owned();
+    };
+    let Smaller {
+        faults_drawn: drawn,
+        faults_left: left,
+        busy_ms,
+        is_least,
+    } = smaller;
+    let time = span(Duration::from_millis(busy_ms));
+    match is_least {
+        true => format!("{left} of {drawn}, {time}"),
+        false => format!("{left} of {drawn}, not done in {time}"),
     }
 }
 

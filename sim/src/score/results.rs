@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::score::mutant::Mutant;
+use crate::score::told::Smaller;
 use crate::score::trial::{Trial, Way};
 use crate::score::trouble::Trouble;
 
@@ -100,6 +101,19 @@ impl Tried {
     pub fn caught_in_ms(&self) -> Option<u64> {
         let caught = self.trials().filter(|trial| trial.is_caught());
         caught.map(|trial| trial.busy_ms).min()
+    }
+
+    /// What came of the way that caught it soonest, of those that play plans.
+    pub fn soonest_with_a_plan(&mut self) -> Option<&mut Trial> {
+        let trials = [&mut self.trigger, &mut self.swarm];
+        let caught = trials.into_iter().flatten();
+        let caught = caught.filter(|trial| trial.is_caught() && trial.seed.is_some());
+        caught.min_by_key(|trial| trial.busy_ms)
+    }
+
+    /// What shrinking has come to.
+    pub fn smaller(&self) -> Option<Smaller> {
+        self.trials().find_map(|trial| trial.smaller)
     }
 
     fn standing(&self, mutant: &Mutant) -> Standing {
@@ -197,7 +211,12 @@ mod tests {
                 broken: broken.iter().map(|name| (*name).to_owned()).collect(),
                 seed: Some(1003),
                 inside: inside.map(str::to_owned),
-                faults: Some([9, 2]),
+                smaller: Some(Smaller {
+                    faults_drawn: 9,
+                    faults_left: 2,
+                    busy_ms: 8100,
+                    is_least: true,
+                }),
             }),
             ..Tried::default()
         }

@@ -2,8 +2,9 @@
 //! which the simulator is built with it.
 //!
 //! The copy's build shares the directory of the working tree's own, and its quick profile (`dev`),
-//! so that the crates of others are built once, and of ours what a patch touches. A simulator that
-//! was built is kept, under a name that says of which patch and which sources it is.
+//! so that the crates of others are built once, and of ours what a patch touches. Of our own crates
+//! nothing is shared: what a mutant was compiled to must never come into the real programs. A
+//! simulator that was built is kept, under a name that says of which patch and which sources it is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,15 @@ use crate::score::trouble::Trouble;
 
 /// What the simulator is built of.
 const SOURCES: [&str; 6] = ["core/", "server/", "client/", "sim/", "Cargo.", ".cargo/"];
+
+/// The crates of this workspace that a simulator is linked of.
+const OWN: [&str; 4] = ["althing-core", "althing", "althing-client", "althing-sim"];
+
+/// How our own crates are compiled in the copy. Cargo calls what it has compiled by the name of the
+/// crate, its place in its workspace and its profile. The copy is a workspace of the same layout,
+/// so it is by a profile of its own, which no other build has, that nothing of it is ever taken for
+/// the real thing. Backtraces of mutants interest nobody, so they go without lines.
+const OWN_PROFILE: [&str; 3] = ["codegen-units=250", "debug=false", "strip=\"symbols\""];
 
 /// Simulators that are kept, each of some dozen megabytes.
 const KEPT_MAX: usize = 150;
@@ -126,22 +136,33 @@ impl Scratch {
         let built = self.build();
         self.refresh()?;
         built?;
-        let from = self.target.join("debug/althing-sim");
+        let from = self.outcome().join("debug/althing-sim");
         let arriving = simulator.with_extension("arriving");
         fs::copy(&from, &arriving).map_err(Trouble::file(&from))?;
         fs::rename(&arriving, &simulator).map_err(Trouble::file(&arriving))?;
         Ok(simulator)
     }
 
+    /// Where cargo puts the finished program: not where the real one is.
+    fn outcome(&self) -> PathBuf {
+        self.target.join("score/built")
+    }
+
     fn build(&self) -> Result<(), Trouble> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo
             .current_dir(&self.copy)
-            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_TARGET_DIR", self.outcome())
+            .env("CARGO_BUILD_BUILD_DIR", &self.target)
             .env("CARGO_INCREMENTAL", "1")
-            .env("CARGO_PROFILE_DEV_STRIP", "true")
             .args(["build", "--quiet", "--package", "althing-sim"])
             .args(["--bin", "althing-sim"]);
+        for package in OWN {
+            for setting in OWN_PROFILE {
+                let setting = format!("profile.dev.package.{package}.{setting}");
+                cargo.args(["--config", &setting]);
+            }
+        }
         if self.build == Build::Hasty {
             cargo.args(["--config", "profile.dev.package.althing-sim.opt-level=0"]);
         }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What nobody sees from the outside: an assertion of the core fails, or the simulator itself does.
 const INSIDE: [&str; 2] = ["A1 assertion", "A2 simulator"];
 
@@ -18,6 +20,20 @@ pub struct Told {
     pub differs: bool,
     /// The processor time that it took.
     pub busy: Duration,
+}
+
+/// What shrinking a plan has come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smaller {
+    /// Faults of the plan as its seed drew it.
+    pub faults_drawn: usize,
+    /// Faults that are left.
+    pub faults_left: usize,
+    /// The processor time, in milliseconds.
+    pub busy_ms: u64,
+    /// Nothing smaller is red; otherwise there was no more time.
+    pub is_least: bool,
 }
 
 impl Told {
@@ -70,6 +86,26 @@ pub fn by_explorer(configuration: &str, text: &str) -> Told {
     told
 }
 
+/// What shrinking has told.
+pub fn by_shrinking(text: &str) -> Option<Smaller> {
+    let number = |text: &str| -> Option<usize> {
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        text[..end.unwrap_or(text.len())].parse().ok()
+    };
+    text.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix("shrunk: ")?;
+        let (_, drawn) = rest.split_once(" (from ")?;
+        let (end, _) = rest.split_once(" of processor time")?;
+        let (_, time) = end.rsplit_once(", ")?;
+        Some(Smaller {
+            faults_drawn: number(drawn)?,
+            faults_left: number(rest)?,
+            busy_ms: u64::try_from(span(time)?.as_millis()).ok()?,
+            is_least: !rest.contains("the budget is spent"),
+        })
+    })
+}
+
 /// Reads what [`crate::verdict::span`] writes.
 fn span(text: &str) -> Option<Duration> {
     text.split(' ').try_fold(Duration::ZERO, |sum, part| {
@@ -93,6 +129,7 @@ mod tests {
     use crate::campaign::{Red, Tally};
     use crate::history::Violation;
     use crate::scenario::Scenario;
+    use crate::shrink::size::Size;
     use crate::verdict::{self, Verdict};
 
     fn violation(invariant: &'static str) -> Violation {
@@ -145,6 +182,29 @@ mod tests {
         assert!(told.inside.is_some());
         assert_eq!(told.busy, Duration::from_millis(22_400));
         assert_eq!(by_explorer("crashes", &text), Told::default());
+    }
+
+    #[test]
+    fn what_shrinking_says_is_read_as_it_writes_it() {
+        let size = |faults| Size {
+            faults,
+            clients: 3,
+            operations: 14,
+            servers: 3,
+        };
+        let line = size(2).beside(&size(41));
+        let text = format!("FAIL x\n       shrunk: {line}, 57 trials, 1m 2s of processor time\n");
+        let told = Smaller {
+            faults_drawn: 41,
+            faults_left: 2,
+            busy_ms: 62_000,
+            is_least: true,
+        };
+        assert_eq!(by_shrinking(&text), Some(told));
+        let spent = text.replace(" trials,", " trials, the budget is spent,");
+        let is_least = by_shrinking(&spent).map(|told| told.is_least);
+        assert_eq!(is_least, Some(false));
+        assert_eq!(by_shrinking("GREEN"), None);
     }
 
     #[test]

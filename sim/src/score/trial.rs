@@ -5,7 +5,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -14,9 +14,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::score::mutant::{Mutant, Trigger};
-use crate::score::told::{self, Told};
+use crate::score::told::{self, Smaller, Told};
 use crate::score::trouble::Trouble;
-use crate::stopwatch::Stopwatch;
 
 /// The scenarios of the swarm, in the order in which they have their turns: one seed of each, and
 /// then the next seed of each. They are shipped stories, and not written for any mutant.
@@ -53,6 +52,13 @@ const SEED_REAL_MAX: Duration = Duration::from_secs(180);
 
 /// What an exploration may take beyond the time that it was given, to write down what it found.
 const EXPLORER_GRACE: Duration = Duration::from_secs(120);
+
+/// The most real time for shrinking a plan; the machine may have much else to do, and what is told
+/// is processor time.
+const SHRINKING_REAL_MAX: Duration = Duration::from_secs(60);
+
+/// What shrinking may take beyond that: it plays the seed before, and others around it afterwards.
+const SHRINKING_GRACE: Duration = Duration::from_secs(120);
 
 /// The explorer's memory for states, in GiB.
 const EXPLORER_GIB: u64 = 2;
@@ -94,9 +100,9 @@ pub struct Trial {
     /// What only an assertion inside of the core has seen, or the end of the process.
     #[serde(default)]
     pub inside: Option<String>,
-    /// Faults of the plan that caught it, and those that are left after shrinking.
+    /// What shrinking the plan that caught it has come to.
     #[serde(default)]
-    pub faults: Option<[usize; 2]>,
+    pub smaller: Option<Smaller>,
 }
 
 impl Trial {
@@ -194,6 +200,25 @@ impl Tester<'_> {
         Ok(trial)
     }
 
+    /// Makes the plan that caught a mutant as small as it can be, and notes what came of it.
+    ///
+    /// # Errors
+    /// If the simulator cannot be run.
+    ///
+    /// # Panics
+    /// If no seed has caught it.
+    pub fn shrink(&self, trial: &mut Trial) -> Result<(), Trouble> {
+        let seed = trial.seed.expect("a seed has caught it").to_string();
+        let mut command = self.command();
+        command.args(["shrink", &trial.place, "--jobs", "1", "--seed", &seed]);
+        let most = format!("{}s", SHRINKING_REAL_MAX.as_secs());
+        command.args(["--shrink-for", &most]);
+        let real_max = SHRINKING_REAL_MAX + SHRINKING_GRACE;
+        let heard = text_of(command, real_max)?;
+        trial.smaller = heard.and_then(|(text, _)| told::by_shrinking(&text));
+        Ok(())
+    }
+
     fn explored(&self, configuration: &str) -> Result<Trial, Trouble> {
         let mut trial = Trial {
             place: configuration.to_owned(),
@@ -233,37 +258,47 @@ impl Tester<'_> {
 
 /// Runs a simulator to its end, or to the end of the patience with it.
 fn told_by(
-    mut command: Command,
+    command: Command,
     real_max: Duration,
     read: impl Fn(&str) -> Told,
 ) -> Result<Told, Trouble> {
-    let failed = |error: std::io::Error, command: &Command| Trouble::Program {
-        program: format!("{command:?}"),
-        told: error.to_string(),
+    let Some((text, status)) = text_of(command, real_max)? else {
+        return Ok(Told {
+            inside: Some("the simulator does not come to an end".to_owned()),
+            busy: real_max,
+            ..Told::default()
+        });
     };
-    let stopwatch = Stopwatch::start();
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| failed(error, &command))?;
-    let output = heard(&mut child);
-    let text = match output.recv_timeout(real_max) {
-        Ok(text) => text,
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-            child.kill().map_err(|error| failed(error, &command))?;
-            child.wait().map_err(|error| failed(error, &command))?;
-            return Ok(Told {
-                inside: Some("the simulator does not come to an end".to_owned()),
-                busy: stopwatch.real(),
-                ..Told::default()
-            });
-        }
-    };
-    let status = child.wait().map_err(|error| failed(error, &command))?;
     let mut told = read(&text);
     if !matches!(status.code(), Some(0 | 1 | 3)) && told.broken.is_empty() {
         let what = format!("the simulator ended with {status}");
         told.inside.get_or_insert(what);
     }
     Ok(told)
+}
+
+/// What a simulator has written when it has ended, and how; `None` if it does not end in time, and
+/// was ended.
+fn text_of(
+    mut command: Command,
+    real_max: Duration,
+) -> Result<Option<(String, ExitStatus)>, Trouble> {
+    let failed = |error: std::io::Error, command: &Command| Trouble::Program {
+        program: format!("{command:?}"),
+        told: error.to_string(),
+    };
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| failed(error, &command))?;
+    let output = heard(&mut child);
+    let text = match output.recv_timeout(real_max) {
+        Ok(text) => Some(text),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+            child.kill().map_err(|error| failed(error, &command))?;
+            None
+        }
+    };
+    let status = child.wait().map_err(|error| failed(error, &command))?;
+    Ok(text.map(|text| (text, status)))
 }
 
 /// What a process writes, once it has written all of it.

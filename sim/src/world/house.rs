@@ -327,6 +327,7 @@ impl House {
             ended: self.0.ended.clone(),
             witness: Arc::new(Mutex::new(Witness::default())),
             drawn: Arc::default(),
+            pace: Arc::default(),
             orders: Arc::new(tokio::sync::Mutex::new(ordered)),
         };
         let setup = self.setup(id);

@@ -14,6 +14,7 @@ pub mod link;
 pub mod listener;
 pub mod net;
 pub mod operation;
+pub mod pace;
 pub mod partition;
 pub mod platter;
 pub mod poison;

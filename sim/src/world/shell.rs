@@ -24,6 +24,7 @@ use crate::world::clock::Clock;
 use crate::world::connection::{MachineId, Side};
 use crate::world::link::SimLink;
 use crate::world::net::Port;
+use crate::world::pace::Pace;
 use crate::world::poison::Sent;
 use crate::world::stream::SimStream;
 use crate::world::wiretap::LinkTap;
@@ -59,6 +60,8 @@ pub struct SimShell {
     pub witness: Arc<Mutex<Witness>>,
     /// How often this life has asked for entropy.
     pub drawn: Arc<AtomicU32>,
+    /// That the node comes to rest.
+    pub pace: Arc<Mutex<Pace>>,
     /// What the operator orders.
     pub orders: Arc<tokio::sync::Mutex<UnboundedReceiver<Order>>>,
 }
@@ -194,7 +197,8 @@ impl Shell for SimShell {
         witness.input(input, |deed| self.record_deed(deed));
     }
 
-    fn observe_node(&self, _: Now, node: &Node) {
+    fn observe_node(&self, now: Now, node: &Node) {
+        self.pace.lock().expect("no panic within").step(now.clock);
         node.check();
     }
 

@@ -504,3 +504,37 @@ pub fn end_of_an_epoch_missing(history: &mut History, nth: usize) -> Option<()> 
     history.moments.remove(pick(&found, nth)?);
     Some(())
 }
+
+/// A leader that another has replaced never hears of it.
+pub fn never_abdicates(history: &mut History, nth: usize) -> Option<()> {
+    let elected = |moment: &Moment| match &moment.what {
+        What::Said {
+            server,
+            event: Event::Elected { leader, .. },
+        } if leader == server => Some(*server),
+        _ => None,
+    };
+    let all: Vec<(usize, ServerId)> = history
+        .moments
+        .iter()
+        .enumerate()
+        .filter_map(|(place, moment)| Some((place, elected(moment)?)))
+        .collect();
+    let (place, old) = *all.get(nth)?;
+    all.get(nth + 1).filter(|(_, next)| *next != old)?;
+    let mut index = 0;
+    history.moments.retain(|moment| {
+        index += 1;
+        let ends = match &moment.what {
+            What::Said {
+                server,
+                event: Event::Deposed { .. } | Event::Followed { .. },
+            }
+            | What::Killed { server }
+            | What::Stopped { server, .. } => *server == old,
+            _ => false,
+        };
+        index <= place || !ends
+    });
+    Some(())
+}

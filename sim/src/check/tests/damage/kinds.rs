@@ -18,8 +18,8 @@ use crate::check::tests::damage::living::{
     dead_session, denied, early, early_on_the_wire, fewer_go, forgets_its_token, good_token,
     lets_go_late, never_expires, never_heard, no_token, of_an_ended_session, old_token,
     older_token_holds, one_token, opened_twice, orphan, other_ending, other_session, phantom_end,
-    secret, somebody_else, stays_behind, told_expired, two_holders, wrong_acl, wrong_password,
-    wrong_timeout,
+    secret, somebody_else, stays_behind, stranger_ends_it, told_expired, two_holders, wrong_acl,
+    wrong_password, wrong_timeout,
 };
 use crate::check::tests::damage::positions;
 use crate::check::tests::damage::stats;
@@ -329,6 +329,7 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         "M3 election",
         older_token_holds,
     ),
+    ("a stranger ends a hold", "M3 election", stranger_ends_it),
     ("garbage", "G1 garbage", garbage),
     (
         "garbage for a session",
@@ -346,6 +347,11 @@ pub const DAMAGES_TO_ONE: &[(&str, &str, Damage)] = &[(
 
 /// The same, for what only an ensemble of three can show.
 pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[
+    (
+        "a leader never learns that it is replaced",
+        "L7 abdication",
+        ensemble::never_abdicates,
+    ),
     (
         "an entry is missing on a server",
         "I2 zxid",

@@ -11,10 +11,14 @@ use althing_core::node::reply::{ConnectResponse, Reply, Response};
 use althing_core::node::request::{Read, Request};
 use althing_core::store::txn::{Action, Ending};
 use althing_core::tree::acl::{Acl, Identity};
+use althing_core::tree::op::{Done, Op};
+use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
 
-use crate::check::tests::damage::places::{acknowledged, change_txn, edit, link_of, pick, places};
-use crate::history::{History, Hold, Moment, Received, Sent, What};
+use crate::check::tests::damage::places::{
+    acknowledged, answer_of, change_txn, edit, link_of, pick, places,
+};
+use crate::history::{History, Hold, LinkId, Moment, Received, Sent, What};
 
 /// The place where the end of a session that expired was decided, and the session.
 pub fn expiry(history: &History, nth: usize) -> Option<(usize, SessionId)> {
@@ -359,6 +363,44 @@ pub fn one_token(history: &mut History, nth: usize) -> Option<()> {
         *client = Arc::from("mallory");
     }
     history.moments.insert(place + 1, again);
+    Some(())
+}
+
+/// A client says that it holds what somebody else deletes while it does.
+pub fn stranger_ends_it(history: &mut History, nth: usize) -> Option<()> {
+    let mut created: BTreeMap<Path, (usize, Zxid, LinkId)> = BTreeMap::new();
+    let mut ends = Vec::new();
+    for (place, moment) in history.moments.iter_mut().enumerate() {
+        let link = link_of(&moment.what);
+        let Some((_, zxid, result, request)) = answer_of(&mut moment.what) else {
+            continue;
+        };
+        let (Request::Write(op), Some(link)) = (&*request, link) else {
+            continue;
+        };
+        match (op, result) {
+            (Op::Create(_), Ok(Response::Done(Done::Created { path, .. }))) => {
+                created.insert(path.clone(), (place, *zxid, link));
+            }
+            (Op::Delete { path, .. }, Ok(_)) => {
+                if let Some((place, token, by)) = created.remove(path)
+                    && by != link
+                {
+                    ends.push((place, token));
+                }
+            }
+            _ => {}
+        }
+    }
+    let (place, token) = pick(&ends, nth)?;
+    let what = What::Held {
+        client: Arc::from("mallory"),
+        lock: Arc::from("/another"),
+        token,
+        hold: Hold::Begins,
+    };
+    let at = history.moments[place].at;
+    history.moments.insert(place, Moment { at, what });
     Some(())
 }
 
