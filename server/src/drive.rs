@@ -145,7 +145,7 @@ impl<S: Shell> Drive<S> {
     }
 
     fn earliest(&self) -> Option<(Instant, Timer)> {
-        self.node.armed().min()
+        self.node.earliest()
     }
 
     /// Steps a batch of messages, all at one reading of the clocks.

@@ -284,15 +284,23 @@ impl Node {
 
     /// The timers that are armed, each with its hour; the shell sleeps until the earliest and steps
     /// [`Input::Timeout`]. Of the sessions only the one whose time-out passes first is listed.
-    pub fn armed(&self) -> impl Iterator<Item = (Instant, Timer)> {
-        let alarms = self.replica.armed().map(|(at, alarm)| {
-            let timer = match alarm {
-                Alarm::Election => Timer::Election,
-                Alarm::Beat => Timer::Beat,
-                Alarm::Quorum => Timer::Quorum,
-            };
-            (at, timer)
-        });
+    pub fn armed(&self) -> impl Iterator<Item = (Instant, Timer)> + use<> {
+        self.timers().into_iter().flatten()
+    }
+
+    /// The armed timer whose hour comes first; asked several times in each turn of the shell.
+    pub fn earliest(&self) -> Option<(Instant, Timer)> {
+        self.timers().into_iter().flatten().min()
+    }
+
+    fn timers(&self) -> [Option<(Instant, Timer)>; 7] {
+        let timer_of = |alarm| match alarm {
+            Alarm::Election => Timer::Election,
+            Alarm::Beat => Timer::Beat,
+            Alarm::Quorum => Timer::Quorum,
+        };
+        let alarms = self.replica.armed();
+        let [election, beat, quorum] = alarms.map(|armed| armed.map(|(at, it)| (at, timer_of(it))));
         let waits = self.unexecuted > 0 || self.barriers.are_waited_for();
         let retries = waits && self.replica.part() != Part::Leader && self.handed_to.is_some();
         let retry = retries.then_some((self.retry_at, Timer::Beat));
@@ -304,7 +312,7 @@ impl Node {
             false => None,
         };
         let expiry = expiry.map(|(at, session)| (at, Timer::Expiry(session)));
-        alarms.chain([retry, isolation, tick, expiry].into_iter().flatten())
+        [election, beat, quorum, retry, isolation, tick, expiry]
     }
 
     /// The replicated state.

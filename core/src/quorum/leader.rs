@@ -370,6 +370,10 @@ impl Replica {
         let Some(reign) = &self.reign else {
             return;
         };
+        // Mostly everything is agreed: then nobody needs to be counted.
+        if self.last() <= self.committed {
+            return;
+        }
         let members = self.members.newest();
         let has = |server: ServerId, zxid: Zxid| match reign.others.get(&server) {
             Some(progress) => {

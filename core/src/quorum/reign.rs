@@ -99,13 +99,10 @@ impl Reign {
     }
 
     /// The alarms; a leader alone needs none.
-    pub fn armed(&self) -> impl Iterator<Item = (Instant, Alarm)> + use<> {
+    pub fn armed(&self) -> [Option<(Instant, Alarm)>; 2] {
         let alarms = [(self.beat_at, Alarm::Beat), (self.quorum_at, Alarm::Quorum)];
-        let armed = match self.others.is_empty() && self.successor.is_none() {
-            true => 0,
-            false => 2,
-        };
-        alarms.into_iter().take(armed)
+        let is_alone = self.others.is_empty() && self.successor.is_none();
+        alarms.map(|alarm| (!is_alone).then_some(alarm))
     }
 
     pub fn is_transferring(&self) -> bool {

@@ -255,11 +255,11 @@ impl Replica {
     }
 
     /// The alarms that are armed.
-    pub fn armed(&self) -> impl Iterator<Item = (Instant, Alarm)> {
+    pub fn armed(&self) -> [Option<(Instant, Alarm)>; 3] {
         let election = (self.may_stand() || self.waits_to_be_founded())
             .then(|| (self.election_at.max(self.full_until), Alarm::Election));
-        let reign = self.reign.as_ref().map(|reign| reign.armed());
-        election.into_iter().chain(reign.into_iter().flatten())
+        let [beat, quorum] = self.reign.as_ref().map_or([None; 2], |reign| reign.armed());
+        [election, beat, quorum]
     }
 
     /// An armed alarm is due.

@@ -144,9 +144,13 @@ fn is_short(message: &Message) -> bool {
     }
 }
 
+/// Room for a frame; most are no longer.
+const FRAME_BYTES: usize = 128;
+
 /// The message behind its length.
 fn frame(message: &Message) -> Vec<u8> {
-    let mut frame = vec![0; 4];
+    let mut frame = Vec::with_capacity(FRAME_BYTES);
+    frame.extend_from_slice(&[0; 4]);
     encode_message(message, &mut frame);
     let length = i32::try_from(frame.len() - 4).unwrap_or(i32::MAX);
     frame[..4].copy_from_slice(&length.to_be_bytes());

@@ -7,6 +7,7 @@
 //! snapshot in the place of the log ([`install`]).
 
 use std::collections::VecDeque;
+use std::io;
 
 use althing_core::ids::{Ticket, Zxid};
 use althing_core::node::input::Input;
@@ -23,6 +24,9 @@ use crate::storage::sector::{self, Kind, SECTOR_BYTES, Span};
 use crate::storage::segment;
 use crate::storage::settings::{GROUP_BYTES_MAX, StorageSettings};
 use crate::storage::taker::{Piece, Taken, Taker};
+
+/// Room for a group; most are no longer.
+const GROUP_BYTES: usize = 256;
 
 /// What the log is asked to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -181,7 +185,7 @@ impl<D: Disk> LogWriter<D> {
         answer: &mut impl FnMut(Input),
     ) -> Batch {
         let mut group = Group {
-            payload: Vec::new(),
+            payload: Vec::with_capacity(GROUP_BYTES),
             tickets: Vec::new(),
             after: self.durable,
         };
@@ -429,12 +433,11 @@ pub(super) fn follows(tail: Zxid, zxid: Zxid) -> bool {
 impl<F: DiskFile> Current<F> {
     /// Writes and syncs a group behind the last one.
     async fn append(&mut self, payload: &[u8]) -> Result<(), Failure> {
-        let name = names::segment(self.base);
         let mut bytes = Vec::new();
         sector::write(self.base, self.span(), Kind::Group, payload, &mut bytes);
         let offset = sector::offset(self.end);
         let written = self.file.write_at(offset, &bytes).await;
-        match written.map_err(Failure::io(&name, "write")) {
+        match written.map_err(|error| self.failure("write", error)) {
             Ok(()) => {}
             Err(Failure::Full) => {
                 self.cut(offset).await?;
@@ -443,7 +446,7 @@ impl<F: DiskFile> Current<F> {
             Err(fatal) => return Err(fatal),
         }
         let synced = self.file.sync().await;
-        synced.map_err(StorageError::io(&name, "sync"))?;
+        synced.map_err(|error| self.error("sync", error))?;
         self.end += (bytes.len() / SECTOR_BYTES) as u32;
         self.seal = Seal::Missing;
         Ok(())
@@ -461,11 +464,10 @@ impl<F: DiskFile> Current<F> {
 
     /// Takes back what was written from `offset` on, durably.
     async fn cut(&self, offset: u64) -> Result<(), StorageError> {
-        let name = names::segment(self.base);
         let cut = self.file.set_len(offset).await;
-        cut.map_err(StorageError::io(&name, "cut"))?;
+        cut.map_err(|error| self.error("cut", error))?;
         let synced = self.file.sync().await;
-        synced.map_err(StorageError::io(&name, "sync"))
+        synced.map_err(|error| self.error("sync", error))
     }
 
     /// Says behind the last group that it was synced.
@@ -473,12 +475,11 @@ impl<F: DiskFile> Current<F> {
         if self.seal != Seal::Missing {
             return Ok(());
         }
-        let name = names::segment(self.base);
         let mut bytes = Vec::new();
         sector::write(self.base, Span::at(self.end), Kind::Seal, &[], &mut bytes);
         let offset = sector::offset(self.end);
         let written = self.file.write_at(offset, &bytes).await;
-        match written.map_err(Failure::io(&name, "write the seal")) {
+        match written.map_err(|error| self.failure("write the seal", error)) {
             Ok(()) => {
                 self.end += 1;
                 self.seal = Seal::Written;
@@ -497,8 +498,17 @@ impl<F: DiskFile> Current<F> {
         if self.seal != Seal::Written {
             return Ok(());
         }
-        let name = names::segment(self.base);
         let synced = self.file.sync().await;
-        synced.map_err(StorageError::io(&name, "sync the seal"))
+        synced.map_err(|error| self.error("sync the seal", error))
+    }
+
+    /// What the operating system says about this segment. Its name is made only for that.
+    fn error(&self, doing: &'static str, error: io::Error) -> StorageError {
+        StorageError::io(&names::segment(self.base), doing)(error)
+    }
+
+    /// As [`Current::error`], but want of space is told apart.
+    fn failure(&self, doing: &'static str, error: io::Error) -> Failure {
+        Failure::io(&names::segment(self.base), doing)(error)
     }
 }

@@ -13,8 +13,13 @@ use std::time::Duration;
 
 use madsim::time::{Sleep, TimeHandle};
 
-/// The hour of an entry, and its number among all entries, which orders those of one hour.
-type Key = (Duration, u64);
+/// The hour of an entry in nanoseconds, and its number among all entries, which orders those of one
+/// hour.
+type Key = (u64, u64);
+
+/// A task that waits, by the addresses in its waker. An alarm that held the waker itself would hold
+/// the task that holds the alarm.
+type Waiter = (usize, usize);
 
 enum Entry {
     Wake(Waker),
@@ -26,7 +31,7 @@ struct Entries {
     due: BTreeMap<Key, Entry>,
     next_number: u64,
     /// The earliest hour at which the driver will wake by itself.
-    armed: Option<Duration>,
+    armed: Option<u64>,
     driver: Option<Waker>,
 }
 
@@ -72,7 +77,7 @@ impl Agenda {
         Alarm {
             agenda: self.clone(),
             hour,
-            key: None,
+            waits: None,
         }
     }
 
@@ -121,9 +126,9 @@ impl Agenda {
     fn do_what_is_due(&self) -> Option<Duration> {
         let mut entries = self.entries();
         // Until this is done, nobody needs to wake the driver.
-        entries.armed = Some(Duration::ZERO);
+        entries.armed = Some(0);
         loop {
-            let now = self.now();
+            let now = nanos(self.now());
             match entries.due.first_entry() {
                 Some(first) if first.key().0 <= now => {
                     let entry = first.remove();
@@ -137,7 +142,7 @@ impl Agenda {
                 Some(first) => {
                     let hour = first.key().0;
                     entries.armed = Some(hour);
-                    return Some(hour);
+                    return Some(Duration::from_nanos(hour));
                 }
                 None => {
                     entries.armed = None;
@@ -148,6 +153,7 @@ impl Agenda {
     }
 
     fn insert(&self, hour: Duration, entry: Entry) -> Key {
+        let hour = nanos(hour);
         let mut entries = self.entries();
         let key = (hour, entries.next_number);
         entries.next_number += 1;
@@ -170,12 +176,25 @@ impl Agenda {
     }
 }
 
+/// Since the run began; hours that no run comes to are one.
+fn nanos(hour: Duration) -> u64 {
+    u64::try_from(hour.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn waiter(waker: &Waker) -> Waiter {
+    (
+        waker.data().addr(),
+        std::ptr::from_ref(waker.vtable()).addr(),
+    )
+}
+
 /// Ends at its hour. See [`Agenda::sleep_until`].
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Alarm {
     agenda: Agenda,
     hour: Duration,
-    key: Option<Key>,
+    /// Its entry, and whom that wakes.
+    waits: Option<(Key, Waiter)>,
 }
 
 impl Future for Alarm {
@@ -185,23 +204,31 @@ impl Future for Alarm {
         if self.agenda.now() >= self.hour {
             return Poll::Ready(());
         }
-        if let Some(key) = self.key {
+        let waiter = waiter(context.waker());
+        if let Some((key, waits)) = self.waits {
+            // Before its hour nobody takes the entry away, unless the run is over; and it holds the
+            // task, so no other one can have come to its address.
+            if waits == waiter {
+                return Poll::Pending;
+            }
             let mut entries = self.agenda.entries();
             if let Some(Entry::Wake(waker)) = entries.due.get_mut(&key) {
                 waker.clone_from(context.waker());
+                drop(entries);
+                self.waits = Some((key, waiter));
                 return Poll::Pending;
             }
         }
         let entry = Entry::Wake(context.waker().clone());
         let key = self.agenda.insert(self.hour, entry);
-        self.key = Some(key);
+        self.waits = Some((key, waiter));
         Poll::Pending
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
+        if let Some((key, _)) = self.waits {
             // Dropped outside the lock: a waker's end can end a task, and with it other alarms.
             let entry = self.agenda.entries().due.remove(&key);
             drop(entry);

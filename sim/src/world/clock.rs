@@ -89,13 +89,20 @@ impl State {
     }
 
     fn clock_at(&self, now: Duration) -> u64 {
+        if self.ppm == 0 {
+            return self.clock + (now - self.since).as_nanos() as u64;
+        }
         let passed = (now - self.since).as_nanos() as i128 * self.rate() / MILLION;
         self.clock + passed as u64
     }
 
     /// The first moment in true time at which the clock shows `until`.
     fn hour_of(&self, until: Instant) -> Duration {
-        let left = i128::from(until.0.saturating_sub(self.clock));
+        let left = until.0.saturating_sub(self.clock);
+        if self.ppm == 0 {
+            return self.since.saturating_add(Duration::from_nanos(left));
+        }
+        let left = i128::from(left);
         let passes = (left * MILLION + self.rate() - 1) / self.rate();
         let passes = u64::try_from(passes).unwrap_or(u64::MAX);
         self.since.saturating_add(Duration::from_nanos(passes))

@@ -337,11 +337,13 @@ fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 
 fn put(bytes: &mut Vec<u8>, offset: u64, written: &[u8]) {
     let offset = offset as usize;
-    let end = offset + written.len();
-    if bytes.len() < end {
-        bytes.resize(end, 0);
+    if bytes.len() < offset {
+        bytes.resize(offset, 0);
     }
-    bytes[offset..end].copy_from_slice(written);
+    // What lies within the file is replaced, the rest makes it longer.
+    let within = written.len().min(bytes.len() - offset);
+    bytes[offset..offset + within].copy_from_slice(&written[..within]);
+    bytes.extend_from_slice(&written[within..]);
 }
 
 #[cfg(test)]
