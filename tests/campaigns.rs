@@ -231,3 +231,37 @@ fn an_interrupted_campaign_keeps_what_it_has_learnt() {
         "{merged}"
     );
 }
+
+/// With a time limit half of the seeds are in order, and half are chosen by what their plans
+/// promise; each is one that can be played again by its number.
+#[test]
+fn a_campaign_with_a_time_limit_prefers_some_seeds() {
+    let place = Place::new();
+    let played = |search: &[&str]| {
+        let mut command = place.command(BINARY);
+        command.args(["--for", "5s", "--jobs", "2", "--out", "results.json"]);
+        told(command.args(search).output().expect("it runs"));
+        let text = fs::read_to_string(place.path("results.json")).expect("a result file");
+        let results: Value = serde_json::from_str(&text).expect("JSON");
+        let played = &results["scenarios"][0];
+        let number = |value: &Value| value.as_u64().expect("a number");
+        let seeds = played["seeds"].as_array().expect("seeds").iter();
+        let seeds = seeds.map(|seeds| (number(&seeds["first"]), number(&seeds["count"])));
+        let seeds: Vec<(u64, u64)> = seeds.collect();
+        let count: u64 = seeds.iter().map(|(_, count)| count).sum();
+        assert_eq!(count, number(&played["figures"]["seeds"]));
+        seeds
+    };
+    let preferred = played(&[]);
+    assert_eq!(preferred[0].0, 0);
+    assert!(preferred[0].1 >= 2 && preferred.len() >= 2, "{preferred:?}");
+    assert!(
+        preferred[1..]
+            .iter()
+            .all(|(first, _)| *first >= 1_000_000_000)
+    );
+    let (seed, _) = preferred[1];
+    place.run(&format!("cargo sim run crash --seed {seed}"), &[]);
+    let uniform = played(&["--search", "uniform"]);
+    assert!(matches!(uniform[..], [(0, _)]), "{uniform:?}");
+}

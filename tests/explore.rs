@@ -14,7 +14,7 @@ use althing_sim::explore::choices::choices;
 use althing_sim::explore::configurations::{self, Configuration, Size};
 use althing_sim::explore::disk::Honesty;
 use althing_sim::explore::lab::Lab;
-use althing_sim::explore::options::{heading, missing, row};
+use althing_sim::explore::options::{Ways, explore_one, heading, missing, row};
 use althing_sim::explore::search::{Limits, Tally, Verdict, follow, search};
 use althing_sim::explore::story::first;
 use althing_sim::explore::trace::{Counterexample, tell};
@@ -117,6 +117,35 @@ fn walks_through_larger_ensembles_find_nothing_and_always_lead_to_progress() {
         }
         assert!(tally.states >= 20_000, "{name}: {} states", tally.states);
     }
+}
+
+/// Half of what a configuration may cost goes to walks if a search does not see it whole.
+#[test]
+fn what_cannot_be_searched_whole_is_walked_through_as_well() {
+    let explored = |name, ways, states_max| {
+        let configuration = configurations::find(name).expect("a configuration");
+        let first = first(&configuration).expect("the prelude");
+        let found = explore_one(&first, configuration.size, ways, 1, &limits(states_max));
+        let states = |tally: Option<Tally>| {
+            tally.map(|tally| match tally.verdict {
+                Verdict::Broken(_, violation) => panic!("{violation}"),
+                Verdict::Whole | Verdict::Partial(_) => tally.states,
+            })
+        };
+        [found.in_order, found.walks].map(states)
+    };
+    let [in_order, walks] = explored("crashes-large", Ways::Both, 20_000);
+    assert_eq!(in_order, Some(10_000));
+    // A walk is taken to its end.
+    assert!(
+        walks.is_some_and(|states| (10_000..11_000).contains(&states)),
+        "{walks:?}"
+    );
+    let alone = explored("crashes-large", Ways::InOrder, 20_000);
+    assert_eq!(alone, [Some(20_000), None]);
+    // What a machine can see whole is left to the search.
+    let small = explored("election", Ways::Both, STATES_MAX);
+    assert!(matches!(small, [Some(_), None]), "{small:?}");
 }
 
 /// Disks that do not keep what they say is saved: each kind must be found, and its counterexample

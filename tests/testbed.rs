@@ -201,6 +201,66 @@ fn a_red_seed_is_told_and_its_plan_plays_again() {
     );
 }
 
+/// Red as soon as its process is killed, and by nothing else. The test below plays it.
+#[althing_sim::test(servers = 1, seeds = "8..14", lasts = "20s", settles = "10s")]
+#[ignore = "red on purpose"]
+async fn nobody_begins_anew(bed: Bed) {
+    let lives = bed.ledger::<u32>("life");
+    lives.always("one life each", |entry| match entry.what {
+        1 => Ok(()),
+        life => Err(format!("{} is in its life {life}", entry.who)),
+    });
+    bed.process("worker", move |process| {
+        let lives = lives.clone();
+        async move {
+            lives.record(&process, process.life);
+            std::future::pending().await
+        }
+    });
+    bed.faults_over().await;
+}
+
+/// What a user sees of a red test: one who has only written the attribute.
+#[test]
+fn the_attribute_shrinks_a_red_seed_and_draws_it() {
+    let output = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "nobody_begins_anew", "--ignored", "--nocapture"])
+        .env("ALTHING_JOBS", "2")
+        .env_remove("ALTHING_SEED")
+        .env_remove("ALTHING_SEEDS")
+        .output();
+    let output = output.expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{told}");
+    let line = |beginning: &str| {
+        let found = told
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(beginning));
+        found.unwrap_or_else(|| panic!("no line begins with {beginning}: {told}"))
+    };
+    assert!(
+        line("FAIL one life each").contains("is in its life 2"),
+        "{told}"
+    );
+    assert!(line("shrunk: ").starts_with("1 fault, "), "{told}");
+    let plans = told
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("plan: "));
+    let files = plans.filter_map(|told| told.split_whitespace().next());
+    let shrunk = files
+        .into_iter()
+        .find(|file| file.ends_with("-shrunk.toml"));
+    let shrunk = std::fs::read_to_string(shrunk.expect("its plan")).expect("it is saved");
+    // Of all that the swarm has drawn, what kills the process once.
+    assert_eq!(shrunk.matches("[[faults]]").count(), 1, "{shrunk}");
+    assert!(shrunk.contains("crash = { who = \"worker\""), "{shrunk}");
+    let page = std::fs::read_to_string(line("page: ")).expect("the page");
+    assert!(
+        page.contains("one life each") && page.contains("worker"),
+        "a page of something else"
+    );
+}
+
 /// A service whose operator restarts everybody at once: a fault that only the test knows.
 async fn deployed(bed: Bed) {
     let down = bed.sometimes("nobody-there");
