@@ -54,7 +54,6 @@ pub async fn schedules(bed: Bed, fencing: Fencing) {
     let deeds = bed.ledger::<Deed>("job");
     judge(&deeds);
     let changed = bed.sometimes("master-changed");
-    let taken = bed.sometimes("job-taken-from-the-dead");
     let terms = Arc::new(AtomicU32::new(0));
     let disk = Arc::new(Mutex::new(Store::default()));
     let effects = deeds.clone();
@@ -62,9 +61,9 @@ pub async fn schedules(bed: Bed, fencing: Fencing) {
         keep_store(process, disk.clone(), effects.clone())
     });
     for name in ["candidate-1", "candidate-2"] {
-        let (changed, taken, terms) = (changed.clone(), taken.clone(), terms.clone());
+        let (changed, terms) = (changed.clone(), terms.clone());
         bed.process(name, move |process| {
-            let (changed, taken, terms) = (changed.clone(), taken.clone(), terms.clone());
+            let (changed, terms) = (changed.clone(), terms.clone());
             async move {
                 let candidate = Candidate {
                     name: process.name.to_string(),
@@ -84,7 +83,7 @@ pub async fn schedules(bed: Bed, fencing: Fencing) {
                         }
                     }
                     Event::Withdrawn { worker, job } => {
-                        taken.reached(&process, format!("{job} of {worker}"));
+                        process.mark("job-taken-from-the-dead", format!("{job} of {worker}"));
                     }
                     Event::TermOver(why) => process.mark("master-over", why),
                 };
