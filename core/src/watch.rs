@@ -254,4 +254,32 @@ mod tests {
             "c2 NodeCreated /a"
         );
     }
+
+    #[test]
+    fn new_data_is_nothing_to_who_waits_for_children() {
+        let mut watches = Watches::new();
+        watches.leave(A, &path("/a"), WatchKind::Child);
+        assert_eq!(fire(&mut watches, ChangeKind::DataSet, "/a"), "");
+        assert_eq!(watches.count(), 1);
+        assert_eq!(
+            fire(&mut watches, ChangeKind::Deleted, "/a"),
+            "c1 NodeDeleted /a"
+        );
+    }
+
+    #[test]
+    fn all_watches_are_listed_by_connection() {
+        let mut watches = Watches::new();
+        watches.leave(B, &path("/a"), WatchKind::Data);
+        watches.leave(A, &path("/b"), WatchKind::Child);
+        watches.leave(A, &path("/a"), WatchKind::Data);
+        let listed: Vec<String> = watches
+            .all()
+            .map(|(who, path, kind)| format!("{who} {path} {kind:?}"))
+            .collect();
+        assert_eq!(listed, ["c1 /a Data", "c1 /b Child", "c2 /a Data"]);
+        assert_eq!(watches.connection_count(), 2);
+        watches.forget(A);
+        assert_eq!((watches.all().count(), watches.connection_count()), (1, 1));
+    }
 }

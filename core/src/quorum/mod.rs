@@ -13,5 +13,7 @@ mod reconfiguration;
 mod reign;
 pub mod replica;
 mod saving;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod window;

@@ -301,4 +301,56 @@ mod tests {
         assert_eq!(acl.redacted(), Acl::of(Perms::ALL, "digest", "alice:x"));
         assert_eq!(Acl::open().redacted(), Acl::open());
     }
+
+    #[test]
+    fn networks_of_the_sixth_version() {
+        let near = Identity::new("ip", "2001:db8::7");
+        for (granted, expected) in [
+            ("2001:db8::7", true),
+            ("2001:db8::8", false),
+            ("2001:db8::/32", true),
+            ("2001:db9::/32", false),
+            ("::/0", true),
+            ("0.0.0.0/0", false),
+            ("2001:db8::/129", false),
+        ] {
+            let acl = Acl::of(Perms::ALL, "ip", granted);
+            let permitted = acl.permits(Perms::READ, core::slice::from_ref(&near));
+            assert_eq!(permitted, expected, "{granted}");
+        }
+    }
+
+    #[test]
+    fn what_is_granted_together_is_granted_and_nothing_else() {
+        let acl = Acl::of(Perms::READ | Perms::DELETE, "world", "anyone");
+        assert!(acl.permits(Perms::READ, &[]) && acl.permits(Perms::DELETE, &[]));
+        assert!(!acl.permits(Perms::WRITE, &[]) && !acl.permits(Perms::ADMIN, &[]));
+        // Only one identity is anyone.
+        for (scheme, id) in [("world", "somebody"), ("digest", "anyone")] {
+            assert!(!Acl::of(Perms::ALL, scheme, id).permits(Perms::READ, &[]));
+        }
+    }
+
+    #[test]
+    fn a_list_is_stored_without_what_stands_twice_and_has_a_limit() {
+        let entry = |user: usize| AclEntry {
+            perms: Perms::ALL,
+            who: Identity::new("digest", &alloc::format!("user-{user}:hash")),
+        };
+        let twice = Acl(Arc::from([entry(1), entry(2), entry(1)]));
+        assert_eq!(
+            twice.expanded(&[]),
+            Ok(Acl(Arc::from([entry(1), entry(2)])))
+        );
+        let longest = Acl((0..ACL_ENTRIES_MAX).map(entry).collect());
+        assert_eq!(longest.expanded(&[]), Ok(longest.clone()));
+        let longer = Acl((0..=ACL_ENTRIES_MAX).map(entry).collect());
+        assert_eq!(longer.expanded(&[]), Err(Code::InvalidACL));
+        // The asker's identities count, too.
+        let asker = vec![entry(ACL_ENTRIES_MAX).who, entry(ACL_ENTRIES_MAX + 1).who];
+        let mut entries: Vec<AclEntry> = (1..ACL_ENTRIES_MAX).map(entry).collect();
+        entries.push(Acl::of(Perms::ALL, "auth", "").0[0].clone());
+        let expanded = Acl(Arc::from(entries)).expanded(&asker);
+        assert_eq!(expanded, Err(Code::InvalidACL));
+    }
 }

@@ -84,3 +84,29 @@ impl fmt::Debug for Data {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn a_run_within_a_larger_one_is_only_itself() {
+        let shared: Arc<[u8]> = Arc::from(*b"0123456789");
+        let run = Data::slice(Arc::clone(&shared), 3, 4);
+        assert_eq!(*run, *b"3456");
+        assert_eq!(run, Data::copy_of(b"3456"));
+        assert_ne!(run, Data::slice(shared, 2, 4));
+        assert_eq!(*Data::copy_of(b"abc"), *b"abc");
+    }
+
+    #[test]
+    fn short_text_is_shown_and_everything_else_counted() {
+        let text = |length| Data::from(String::from_iter(['x'].repeat(length)).as_str());
+        assert_eq!(format!("{:?}", Data::from("a b")), "\"a b\"");
+        assert_eq!(format!("{:?}", text(64)).len(), 66);
+        assert_eq!(format!("{:?}", text(65)), "(65 bytes)");
+        assert_eq!(format!("{:?}", Data::copy_of(&[0xff, 0])), "(2 bytes)");
+    }
+}

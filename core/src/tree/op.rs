@@ -166,3 +166,64 @@ pub enum ChangeKind {
     /// Its data was set.
     DataSet,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path() -> Path {
+        Path::parse("/a/b").expect("a path")
+    }
+
+    fn create(name: &str, bytes: usize, acl: Acl) -> Op {
+        Op::Create(Create {
+            place: Place::exact(name).expect("a place"),
+            data: Some(Data::from(alloc::vec![0; bytes])),
+            acl,
+            lifetime: Lifetime::Persistent,
+            naming: Naming::Exact,
+            telling: Telling::Path,
+        })
+    }
+
+    /// Whoever bounds memory by weights may rely on this: each byte of what an operation holds
+    /// counts, and so does the operation itself.
+    #[test]
+    fn a_weight_grows_with_everything_that_an_operation_holds() {
+        let small = create("/a", 10, Acl::open()).weight();
+        assert!(small > 10 + 2);
+        assert_eq!(create("/a", 110, Acl::open()).weight(), small + 100);
+        assert_eq!(create("/abc", 10, Acl::open()).weight(), small + 2);
+        let long = create(
+            "/a",
+            10,
+            Acl::of(Acl::open().0[0].perms, "world", "anyone-else"),
+        );
+        assert_eq!(long.weight(), small + 5);
+
+        let bare = Op::Delete {
+            path: path(),
+            version: ANY_VERSION,
+        };
+        let check = Op::Check {
+            path: path(),
+            version: ANY_VERSION,
+        };
+        assert!(bare.weight() > path().as_str().len());
+        assert_eq!(check.weight(), bare.weight());
+        let set = |data| Op::SetData {
+            path: path(),
+            data,
+            version: ANY_VERSION,
+        };
+        assert_eq!(set(None).weight(), bare.weight());
+        let bytes = Some(Data::from("12345"));
+        assert_eq!(set(bytes).weight(), bare.weight() + 5);
+        let set_acl = Op::SetAcl {
+            path: path(),
+            acl: Acl::open(),
+            version: ANY_VERSION,
+        };
+        assert!(set_acl.weight() >= bare.weight() + "worldanyone".len());
+    }
+}

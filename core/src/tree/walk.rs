@@ -295,3 +295,99 @@ impl Builder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    /// A root under which one child was created besides the reserved ones.
+    fn parent() -> Record<'static> {
+        Record {
+            past: Some((1, Zxid(1))),
+            ..record(0, "")
+        }
+    }
+
+    fn record(depth: u16, name: &str) -> Record<'_> {
+        Record {
+            depth,
+            name,
+            data: None,
+            acl: 1,
+            owner: None,
+            czxid: Zxid(1),
+            mzxid: Zxid(1),
+            ctime: WallTime(0),
+            mtime: WallTime(0),
+            version: 0,
+            aversion: 0,
+            past: None,
+        }
+    }
+
+    /// What a builder says of these records, which all have the ACL with the number 1.
+    fn added(records: &[Record<'_>]) -> Result<Builder, &'static str> {
+        let mut builder = Builder::new();
+        builder.add_acl(1, &Acl::open())?;
+        records.iter().try_for_each(|record| builder.add(record))?;
+        Ok(builder)
+    }
+
+    #[test]
+    fn a_tree_begins_with_one_root_that_nobody_owns() {
+        assert!(added(&[record(0, "")]).is_ok());
+        let owned = Record {
+            owner: Some(SessionId(7)),
+            ..record(0, "")
+        };
+        for wrong in [
+            vec![record(0, "a")],
+            vec![owned],
+            vec![record(0, ""), record(0, "")],
+        ] {
+            assert_eq!(added(&wrong).err(), Some("root that stands first"));
+        }
+        let orphan = added(&[record(0, ""), record(2, "a")]);
+        assert_eq!(orphan.err(), Some("depth of a znode"));
+    }
+
+    #[test]
+    fn a_path_is_as_long_as_paths_may_be_and_no_longer() {
+        let longest = "n".repeat(PATH_BYTES_MAX - 1);
+        assert!(added(&[parent(), record(1, &longest)]).is_ok());
+        let longer = "n".repeat(PATH_BYTES_MAX);
+        let refused = added(&[parent(), record(1, &longer)]);
+        assert_eq!(refused.err(), Some("length of a path"));
+    }
+
+    #[test]
+    fn a_parent_has_no_more_children_than_were_created() {
+        let names = ["a", "b", "c", "d", "e"];
+        let mut records = vec![parent()];
+        records.extend(names.map(|name| record(1, name)));
+        assert!(added(&records).is_ok());
+        records.push(record(1, "f"));
+        assert_eq!(added(&records).err(), Some("count of children"));
+    }
+
+    #[test]
+    fn acls_ascend_and_stand_once() {
+        let mut builder = Builder::new();
+        assert_eq!(builder.add_acl(2, &Acl::open()), Ok(()));
+        let refused = builder.add_acl(2, &Acl::read_only());
+        assert_eq!(refused, Err("order of ACLs"));
+        let refused = builder.add_acl(3, &Acl::open());
+        assert_eq!(refused, Err("ACL that stands once"));
+        assert_eq!(builder.add(&record(0, "")), Err("number of an ACL"));
+    }
+
+    #[test]
+    fn a_tree_without_its_reserved_znodes_is_none() {
+        let nothing = added(&[]).expect("nothing wrong so far");
+        assert_eq!(nothing.finish(0, 0).err(), Some("reserved znodes"));
+        let root = added(&[record(0, "")]).expect("a root");
+        let digest = root.tree.digest();
+        assert_eq!(root.finish(1, digest).err(), Some("reserved znodes"));
+    }
+}

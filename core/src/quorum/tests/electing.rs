@@ -1,0 +1,145 @@
+//! How a server votes and stands.
+
+use super::{ELECTION, ME, Stage, THREE, TWO, at, directory};
+use crate::ids::{Epoch, ServerId, Zxid};
+use crate::membership::Membership;
+use crate::quorum::act::{Alarm, Part};
+use crate::quorum::log::Ballot;
+use crate::quorum::message::{Ballotting, Cause, Message, Vote};
+use crate::quorum::replica::Beginning;
+use crate::time::Duration;
+
+/// How it answers a trial vote of server 3 for epoch 2.
+fn trial(stage: &mut Stage, cause: Cause) -> Vote {
+    let asked = Message::VoteAsked {
+        epoch: Epoch(2),
+        ballotting: Ballotting::Trial,
+        cause,
+        last: at(1, 1),
+    };
+    stage.hear(THREE, asked);
+    match stage.said().as_slice() {
+        [(THREE, Message::Voted { vote, .. })] => *vote,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_hears_a_leader_deposes_nobody() {
+    let mut stage = Stage::founded();
+    assert_eq!(trial(&mut stage, Cause::Silence), Vote::Given);
+    stage.append(TWO, 1, at(1, 1), &[]);
+    stage.sent.clear();
+    assert_eq!(trial(&mut stage, Cause::Silence), Vote::Denied);
+    // The leader itself wants it.
+    assert_eq!(trial(&mut stage, Cause::Succession), Vote::Given);
+    stage.wait(ELECTION);
+    assert_eq!(trial(&mut stage, Cause::Silence), Vote::Given);
+}
+
+#[test]
+fn who_has_lost_its_leader_helps_to_elect_another_at_once() {
+    let mut stage = Stage::founded();
+    stage.append(TWO, 1, at(1, 1), &[]);
+    stage.sent.clear();
+    stage.replica.peer_lost(stage.now, TWO);
+    stage.gather();
+    assert_eq!(trial(&mut stage, Cause::Silence), Vote::Given);
+    let stands_at = stage.time_of(Alarm::Election).expect("it may stand");
+    assert!(stands_at.since(stage.now.clock) < Duration::from_millis(21));
+}
+
+#[test]
+fn the_loss_of_another_follower_is_no_reason_to_stand() {
+    let mut stage = Stage::founded();
+    stage.append(TWO, 1, at(1, 1), &[]);
+    stage.sent.clear();
+    stage.replica.peer_lost(stage.now, THREE);
+    stage.gather();
+    let stands_at = stage.time_of(Alarm::Election).expect("it may stand");
+    assert!(stands_at.since(stage.now.clock) >= ELECTION);
+}
+
+#[test]
+fn no_vote_counts_before_the_own_one_is_durable() {
+    let mut stage = Stage::founded();
+    stage.campaign();
+    stage.said();
+    for server in [TWO, THREE] {
+        stage.voted(server, 2, Ballotting::Real, Vote::Given);
+    }
+    assert_eq!(stage.replica.part(), Part::Candidate);
+    assert_eq!(stage.words(), []);
+    stage.save_all();
+    assert_eq!(stage.replica.part(), Part::Leader);
+}
+
+#[test]
+fn a_denial_from_a_newer_epoch_tells_of_it() {
+    let mut stage = Stage::founded();
+    stage.canvass();
+    stage.voted(THREE, 5, Ballotting::Trial, Vote::Denied);
+    assert_eq!(stage.replica.epoch(), Epoch(5));
+    assert_eq!(stage.replica.part(), Part::Looking);
+    // It is no sign of life of a leader: this server still stands when it would have.
+    let stands_at = stage.time_of(Alarm::Election).expect("it may stand");
+    assert!(stands_at.since(stage.now.clock) <= ELECTION * 2);
+}
+
+#[test]
+fn only_its_own_leader_names_it_the_successor() {
+    let mut stage = Stage::founded();
+    stage.append(TWO, 1, at(1, 1), &[]);
+    stage.hear(THREE, Message::Succeed { epoch: Epoch(1) });
+    assert_eq!(stage.replica.part(), Part::Follower);
+    stage.hear(TWO, Message::Succeed { epoch: Epoch(1) });
+    assert_eq!(stage.replica.part(), Part::Candidate);
+    assert_eq!(stage.replica.epoch(), Epoch(2));
+}
+
+#[test]
+fn a_server_of_an_ensemble_first_waits_and_then_asks() {
+    let mut stage = Stage::founded();
+    stage.ring(Alarm::Election);
+    assert_eq!(
+        (stage.replica.part(), stage.words()),
+        (Part::Looking, alloc::vec![])
+    );
+    stage.ring(Alarm::Election);
+    assert_eq!(stage.words(), [(TWO, "vote-asked"), (THREE, "vote-asked")]);
+    // In vain: it asks again, and has no more to say to an ensemble that is founded.
+    stage.ring(Alarm::Election);
+    assert_eq!(stage.words(), [(TWO, "vote-asked"), (THREE, "vote-asked")]);
+}
+
+/// A greeting may have been lost, and without it nobody is known to found the ensemble with.
+#[test]
+fn a_founder_that_asks_in_vain_greets_again() {
+    let mut stage = Stage::of(Beginning {
+        server: ME,
+        directory: directory(ME),
+        first: [ME, TWO, THREE].into(),
+        ballot: Ballot::default(),
+        executed: Zxid::ZERO,
+        membership: Membership::default(),
+        entries: alloc::vec![],
+        incarnation: 7,
+        counter_max: u32::MAX,
+    });
+    let greeting = Message::Greeting {
+        epoch: Epoch(0),
+        last: Zxid::ZERO,
+        standing: crate::quorum::log::Standing::Stranger,
+    };
+    let greets =
+        |words: &[(ServerId, &str)]| words.iter().filter(|word| word.1 == "greeting").count();
+    stage.hear(TWO, greeting.clone());
+    stage.ring(Alarm::Election);
+    assert_eq!(greets(&stage.words()), 2);
+    stage.hear(THREE, greeting);
+    stage.said();
+    stage.canvass();
+    assert_eq!(greets(&stage.words()), 0);
+    stage.ring(Alarm::Election);
+    assert_eq!(greets(&stage.words()), 2);
+}

@@ -1,0 +1,260 @@
+//! One server of an ensemble of three, told word by word what happens: what it says and saves.
+
+mod electing;
+mod following;
+mod leading;
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::ids::{DirectoryId, Epoch, ServerId, Ticket, Zxid};
+use crate::membership::Membership;
+use crate::prng::{Prng, Seed};
+use crate::quorum::act::{Act, Alarm, Part, Timing};
+use crate::quorum::log::{Ballot, Record, Standing};
+use crate::quorum::message::{Ballotting, Message, Vote};
+use crate::quorum::replica::{Beginning, Replica};
+use crate::store::txn::{Action, Entry, Txn};
+use crate::time::{Duration, Instant, Now, WallTime};
+
+const ME: ServerId = ServerId(1);
+const TWO: ServerId = ServerId(2);
+const THREE: ServerId = ServerId(3);
+const BEAT: Duration = Duration::from_millis(50);
+const ELECTION: Duration = Duration::from_millis(500);
+
+fn at(epoch: u32, counter: u32) -> Zxid {
+    Zxid::new(Epoch(epoch), counter)
+}
+
+fn directory(server: ServerId) -> DirectoryId {
+    DirectoryId(u128::from(server.0))
+}
+
+fn txn() -> Arc<Txn> {
+    Arc::new(Txn::of_servers(WallTime(0), Action::Multi(Vec::new())))
+}
+
+fn entry(zxid: Zxid) -> Entry {
+    Entry { zxid, txn: txn() }
+}
+
+/// A server, what it waits for, and what it said since it was asked last.
+struct Stage {
+    replica: Replica,
+    now: Now,
+    saving: VecDeque<(Ticket, Record)>,
+    sent: Vec<(ServerId, Message)>,
+    /// What it wants done besides.
+    other: Vec<Act>,
+}
+
+impl Stage {
+    /// The ensemble was founded in epoch 1 by servers 1, 2 and 3; this server has executed what
+    /// there is, and has links to both others.
+    fn founded() -> Stage {
+        let members = [ME, TWO, THREE].map(|server| (server, directory(server)));
+        let beginning = Beginning {
+            server: ME,
+            directory: directory(ME),
+            first: [ME, TWO, THREE].into(),
+            ballot: Ballot {
+                epoch: Epoch(1),
+                voted_for: None,
+                standing: Standing::Admitted,
+            },
+            executed: at(1, 1),
+            membership: Membership::founding(BTreeMap::from(members)),
+            entries: Vec::new(),
+            incarnation: 7,
+            counter_max: u32::MAX,
+        };
+        Stage::of(beginning)
+    }
+
+    fn of(beginning: Beginning) -> Stage {
+        let timing = Timing {
+            election_timeout: ELECTION,
+            beat: BEAT,
+        };
+        let mut stage = Stage {
+            replica: Replica::new(beginning, timing, Prng::new(Seed([7; 32]))),
+            now: Now::default(),
+            saving: VecDeque::new(),
+            sent: Vec::new(),
+            other: Vec::new(),
+        };
+        stage.wait(ELECTION * 10);
+        for server in [TWO, THREE] {
+            stage.replica.peer_joined(server, directory(server));
+        }
+        stage.gather();
+        stage.sent.clear();
+        stage
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now.clock = self.now.clock.after(time);
+    }
+
+    fn gather(&mut self) {
+        for act in self.replica.take_acts() {
+            match act {
+                Act::Save { ticket, record } => self.saving.push_back((ticket, record)),
+                Act::Send { to, message } => self.sent.push((to, message)),
+                Act::Tell(_) => {}
+                other => self.other.push(other),
+            }
+        }
+        self.replica.check();
+        self.replica.check_log();
+    }
+
+    fn hear(&mut self, from: ServerId, message: Message) {
+        self.replica.heard(self.now, from, directory(from), message);
+        self.gather();
+    }
+
+    fn ring(&mut self, alarm: Alarm) {
+        self.replica.rang(self.now, alarm);
+        self.gather();
+    }
+
+    fn drain(&mut self) {
+        self.replica.drained(self.now);
+        self.gather();
+    }
+
+    /// The oldest save is durable.
+    fn save_one(&mut self) {
+        let (ticket, _) = self.saving.pop_front().expect("something to save");
+        self.replica.saved(self.now, ticket);
+        self.gather();
+    }
+
+    fn save_all(&mut self) {
+        while !self.saving.is_empty() {
+            self.save_one();
+        }
+    }
+
+    /// The oldest save is refused: the disk is full.
+    fn refuse_one(&mut self) {
+        let (ticket, _) = self.saving.pop_front().expect("something to save");
+        self.replica.refused(self.now, ticket);
+        self.gather();
+    }
+
+    /// What it said since it was asked last.
+    fn said(&mut self) -> Vec<(ServerId, Message)> {
+        core::mem::take(&mut self.sent)
+    }
+
+    /// The names of what it said since it was asked last, and to whom.
+    fn words(&mut self) -> Vec<(ServerId, &'static str)> {
+        let name = |(to, message): (ServerId, Message)| (to, message.name());
+        self.said().into_iter().map(name).collect()
+    }
+
+    fn is_armed(&self, alarm: Alarm) -> bool {
+        self.time_of(alarm).is_some()
+    }
+
+    fn time_of(&self, alarm: Alarm) -> Option<Instant> {
+        let mut armed = self.replica.armed().into_iter().flatten();
+        armed.find_map(|(time, armed)| (armed == alarm).then_some(time))
+    }
+
+    /// Its leader sends entries that follow `previous`.
+    fn append(&mut self, leader: ServerId, epoch: u32, previous: Zxid, entries: &[Zxid]) {
+        let append = Message::Append {
+            epoch: Epoch(epoch),
+            previous,
+            entries: entries.iter().copied().map(entry).collect(),
+            committed: at(1, 1),
+        };
+        self.hear(leader, append);
+        self.drain();
+    }
+
+    fn voted(&mut self, from: ServerId, epoch: u32, ballotting: Ballotting, vote: Vote) {
+        let voted = Message::Voted {
+            epoch: Epoch(epoch),
+            ballotting,
+            vote,
+        };
+        self.hear(from, voted);
+    }
+
+    /// It asks for trial votes.
+    fn canvass(&mut self) {
+        // The first time it only waits.
+        self.ring(Alarm::Election);
+        self.ring(Alarm::Election);
+        assert_eq!(self.replica.part(), Part::Canvasser);
+    }
+
+    /// It stands for election in epoch 2; its own vote is not yet durable.
+    fn campaign(&mut self) {
+        self.canvass();
+        self.voted(TWO, 2, Ballotting::Trial, Vote::Given);
+        assert_eq!(self.replica.part(), Part::Candidate);
+    }
+
+    /// It leads epoch 2 and has opened it; both others have everything and know it.
+    fn lead(&mut self) {
+        self.campaign();
+        self.save_all();
+        self.voted(TWO, 2, Ballotting::Real, Vote::Given);
+        assert_eq!(self.replica.part(), Part::Leader);
+        let opening = self.replica.open_epoch(Txn::clone(&txn()));
+        self.gather();
+        self.save_all();
+        self.drain();
+        for server in [TWO, THREE] {
+            self.appended(server, at(1, 1));
+        }
+        self.drain();
+        for server in [TWO, THREE] {
+            self.appended(server, opening);
+        }
+        self.drain();
+        assert_eq!(self.replica.committed(), opening);
+        self.sent.clear();
+    }
+
+    /// The leader's question how far a server is was answered.
+    fn appended(&mut self, from: ServerId, durable: Zxid) {
+        let appended = Message::Appended {
+            epoch: self.replica.epoch(),
+            durable,
+            standing: Standing::Admitted,
+        };
+        self.hear(from, appended);
+    }
+
+    /// The leader appends something and saves it.
+    fn propose(&mut self) -> Zxid {
+        let zxid = self.replica.propose(txn()).expect("a position");
+        self.gather();
+        self.save_all();
+        self.drain();
+        zxid
+    }
+
+    /// The leader changes the members; both others have it, and it is executed.
+    fn change(&mut self, membership: Membership) {
+        let action = Action::Reconfigure { membership };
+        let txn = Arc::new(Txn::of_servers(WallTime(0), action));
+        let zxid = self.replica.propose(txn).expect("a position");
+        self.gather();
+        assert_eq!(self.replica.settled(), None, "it is not executed yet");
+        self.save_all();
+        for server in [TWO, THREE] {
+            self.appended(server, zxid);
+        }
+        while self.replica.take_committed().is_some() {}
+        self.gather();
+    }
+}
