@@ -42,6 +42,7 @@ fn links_lead_somewhere() {
         "docs/campaigns-at-scale.md",
         "docs/ensemble.md",
         "docs/gossip.md",
+        "docs/operations.md",
         "docs/report.md",
     ] {
         let text = read(name);

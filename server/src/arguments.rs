@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of servers.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use crate::config::draft::LogFormat;
 /// at once.
 pub const SERVERS: RangeInclusive<u8> = 1..=11;
 
-/// A coordination service that speaks ZooKeeper's client protocol.
+/// Servers, without the tools around them.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "althing", version, arg_required_else_help = true)]
 pub struct Arguments {
@@ -21,7 +21,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// What the program can do.
+/// What is done with servers.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Serve clients until SIGTERM or SIGINT

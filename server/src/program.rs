@@ -1,4 +1,4 @@
-//! The program: from the command line to the end of the process.
+//! Servers as processes: from their command line to their end.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -76,11 +76,16 @@ enum Failure {
     Ensemble(#[from] local_ensemble::failure::Failure),
 }
 
-/// Runs the program. For a binary that is nothing but this call.
+/// Runs what the command line says. For a binary that is nothing but this call, and knows nothing
+/// but servers.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let ended = match arguments.command {
-        Command::Serve(serve) => run(serve),
+    run(Arguments::parse().command)
+}
+
+/// Runs one server or several, until their end.
+pub fn run(command: Command) -> ExitCode {
+    let ended = match command {
+        Command::Serve(flags) => serve(flags),
         Command::Ensemble(flags) => local_ensemble::run::run(&flags).map_err(Failure::from),
     };
     match ended {
@@ -92,7 +97,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(flags: Serve) -> Result<(), Failure> {
+fn serve(flags: Serve) -> Result<(), Failure> {
     if let Some(parent) = flags.parent {
         end_with(parent)?;
     }

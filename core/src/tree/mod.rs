@@ -17,4 +17,5 @@ pub mod tree;
 pub(crate) mod twin;
 mod undo;
 pub(crate) mod walk;
+pub mod whole;
 mod znode;

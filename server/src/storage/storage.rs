@@ -262,11 +262,13 @@ impl<D: Disk> Directory<D> {
 }
 
 /// Takes the records of a log in their order, and makes sure that none is missing or repeated.
-struct Replay {
+pub struct Replay {
     /// The position of the snapshot.
     applied: Zxid,
-    durable: Durable,
-    entries: Vec<Entry>,
+    /// The end of what was read.
+    pub durable: Durable,
+    /// The entries after the snapshot that stand, in their order.
+    pub entries: Vec<Entry>,
     /// The segment that was read last.
     file: Option<String>,
     /// Does the log go through the position of the snapshot?
@@ -274,7 +276,8 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(applied: Zxid) -> Replay {
+    /// Replays upon the state at `applied`.
+    pub fn new(applied: Zxid) -> Replay {
         Replay {
             applied,
             durable: Durable {
@@ -288,7 +291,10 @@ impl Replay {
     }
 
     /// Begins with the segment that follows `base`.
-    fn begin(&mut self, base: Zxid) -> Result<(), StorageError> {
+    ///
+    /// # Errors
+    /// [`StorageError::Gap`] if something is missing before it.
+    pub fn begin(&mut self, base: Zxid) -> Result<(), StorageError> {
         let name = names::segment(base);
         let expected = match self.file {
             Some(_) => self.durable.tail,
@@ -311,7 +317,11 @@ impl Replay {
         Ok(())
     }
 
-    fn take(&mut self, file: &str, offset: u64, record: Record) -> Result<(), StorageError> {
+    /// Takes the next record, which stands in `file` at `offset`.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] if it does not follow what was taken before.
+    pub fn take(&mut self, file: &str, offset: u64, record: Record) -> Result<(), StorageError> {
         let entry = match record {
             Record::Ballot(ballot) => {
                 self.durable.ballot = ballot;

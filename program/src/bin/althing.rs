@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    althing::program::main()
+    althing_program::program::main()
 }

@@ -1,0 +1,34 @@
+//! Every znode of a tree, whole: for whoever looks at a state from outside of it, whatever the
+//! access control lists say.
+
+use crate::tree::acl::Acl;
+use crate::tree::data::Data;
+use crate::tree::stat::Stat;
+use crate::tree::tree::Tree;
+
+/// One znode, whole.
+#[derive(Clone, Debug)]
+pub struct Whole<'a> {
+    /// Its path.
+    pub path: &'a str,
+    /// Its data; `None` is ZooKeeper's null.
+    pub data: Option<Data>,
+    /// Its access control list.
+    pub acl: &'a Acl,
+    /// Its Stat.
+    pub stat: Stat,
+}
+
+impl Tree {
+    /// Shows every znode to `each`, parents first and siblings in the order of their creation.
+    pub fn each_whole(&self, mut each: impl FnMut(Whole<'_>)) {
+        self.each_path(|slot, path| {
+            each(Whole {
+                path,
+                data: self.znodes[slot].content.shared_data(),
+                acl: self.acl_at(slot),
+                stat: self.stat_at(slot),
+            });
+        });
+    }
+}

@@ -1,0 +1,292 @@
+//! The commands of the shell: zkCli's, as far as the client can do them.
+
+use clap::{Args, Parser};
+
+/// A command and its arguments.
+#[derive(Clone, PartialEq, Eq, Debug, Parser)]
+#[command(
+    multicall = true,
+    disable_help_subcommand = true,
+    infer_subcommands = false
+)]
+#[command(override_usage = "COMMAND [ARGUMENTS]")]
+pub enum Command {
+    /// List the children of a znode
+    #[command(name = "ls")]
+    Ls(Ls),
+    /// Create a znode; the data may be left out
+    #[command(name = "create")]
+    Create(Create),
+    /// Show the data of a znode
+    #[command(name = "get")]
+    Get(Get),
+    /// Replace the data of a znode
+    #[command(name = "set")]
+    Set(Set),
+    /// Delete a znode that has no children
+    #[command(name = "delete")]
+    Delete(Delete),
+    /// Delete a znode and everything below it, in several transactions
+    #[command(name = "deleteall", alias = "rmr")]
+    DeleteAll(DeleteAll),
+    /// Show the Stat of a znode
+    #[command(name = "stat")]
+    Stat(Stat),
+    /// Show the access control list of a znode
+    #[command(name = "getAcl")]
+    GetAcl(GetAcl),
+    /// Replace the access control list of a znode
+    #[command(name = "setAcl")]
+    SetAcl(SetAcl),
+    /// Wait until the server knows everything that was written before
+    #[command(name = "sync")]
+    Sync {
+        /// Any path
+        #[arg(default_value = "/")]
+        path: String,
+    },
+    /// Take on an identity
+    #[command(name = "addauth")]
+    AddAuth {
+        /// digest, for example
+        scheme: String,
+        /// user:password, for digest
+        #[arg(default_value = "")]
+        credential: String,
+    },
+    /// Open a new session, at other servers if they are given
+    #[command(name = "connect")]
+    Connect {
+        /// HOST:PORT, separated by commas
+        #[arg(value_delimiter = ',')]
+        server: Vec<String>,
+    },
+    /// End the session; `connect` opens another one
+    #[command(name = "close")]
+    Close,
+    /// Show the session and the server's position
+    #[command(name = "session")]
+    Session,
+    /// Show the commands of this conversation, with their numbers
+    #[command(name = "history")]
+    History,
+    /// Do the command with this number again
+    #[command(name = "redo")]
+    Redo {
+        /// As `history` shows it
+        number: usize,
+    },
+    /// Show the version of this program
+    #[command(name = "version")]
+    Version,
+    /// Leave
+    #[command(name = "quit", alias = "exit")]
+    Quit,
+}
+
+/// `ls`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Ls {
+    /// Show the Stat, too
+    #[arg(short)]
+    pub stat: bool,
+    /// Wait for a change of the children
+    #[arg(short, conflicts_with = "recursive")]
+    pub watch: bool,
+    /// Show all znodes below, with their paths
+    #[arg(short = 'R')]
+    pub recursive: bool,
+    /// The znode
+    #[arg(default_value = "/")]
+    pub path: String,
+}
+
+/// `create`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Create {
+    /// The server adds a number to the name
+    #[arg(short)]
+    pub sequential: bool,
+    /// It goes with the session, which ends with a one-shot command
+    #[arg(short)]
+    pub ephemeral: bool,
+    /// Create what is missing above it, without data
+    #[arg(short)]
+    pub parents: bool,
+    /// The znode
+    pub path: String,
+    /// Its data
+    #[arg(default_value = "", allow_hyphen_values = true)]
+    pub data: String,
+    /// Its access control list: world:anyone:cdrwa, several separated by commas
+    pub acl: Option<String>,
+}
+
+/// `get`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Get {
+    /// Show the Stat, too
+    #[arg(short)]
+    pub stat: bool,
+    /// Wait for a change of the data
+    #[arg(short)]
+    pub watch: bool,
+    /// The znode
+    pub path: String,
+}
+
+/// `set`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Set {
+    /// Show the Stat
+    #[arg(short)]
+    pub stat: bool,
+    /// Only at this version of the data
+    #[arg(short, value_name = "VERSION")]
+    pub version: Option<i32>,
+    /// The znode
+    pub path: String,
+    /// Its new data
+    #[arg(allow_hyphen_values = true)]
+    pub data: String,
+}
+
+/// `delete`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Delete {
+    /// Only at this version of the data
+    #[arg(short, value_name = "VERSION")]
+    pub version: Option<i32>,
+    /// The znode
+    pub path: String,
+}
+
+/// `deleteall`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct DeleteAll {
+    /// How many znodes go in one transaction
+    #[arg(short, value_name = "NUMBER", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub batch: u32,
+    /// The znode at the top
+    pub path: String,
+}
+
+/// `stat`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Stat {
+    /// Wait until it is created or deleted, or its data is set
+    #[arg(short)]
+    pub watch: bool,
+    /// The znode
+    pub path: String,
+}
+
+/// `getAcl`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct GetAcl {
+    /// Show the Stat, too
+    #[arg(short)]
+    pub stat: bool,
+    /// The znode
+    pub path: String,
+}
+
+/// `setAcl`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct SetAcl {
+    /// Show the Stat
+    #[arg(short)]
+    pub stat: bool,
+    /// Only at this version of the list
+    #[arg(short, value_name = "VERSION", conflicts_with = "recursive")]
+    pub version: Option<i32>,
+    /// All znodes below it, too
+    #[arg(short = 'R')]
+    pub recursive: bool,
+    /// The znode
+    pub path: String,
+    /// The list: world:anyone:cdrwa, several separated by commas
+    pub acl: String,
+}
+
+/// The names of all commands.
+pub fn names() -> Vec<String> {
+    use clap::CommandFactory as _;
+    let all = Command::command();
+    let mut names: Vec<String> = all
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    names.push("help".to_owned());
+    names.sort();
+    names
+}
+
+/// What `help` says: all commands, or one of them.
+pub fn help(of: Option<&str>) -> Option<String> {
+    use clap::CommandFactory as _;
+    let mut all = Command::command();
+    let Some(name) = of else {
+        let mut text = String::new();
+        for command in all.get_subcommands() {
+            let (name, about) = (command.get_name(), command.get_about());
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            text.push_str(&format!("{name:<10} {about}\n"));
+        }
+        text.push_str("`help COMMAND` tells more of one\n");
+        return Some(text);
+    };
+    let command = all.find_subcommand_mut(name)?;
+    Some(command.render_long_help().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::words;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Command::try_parse_from(words::split(line).expect("words"))
+    }
+
+    #[test]
+    fn commands_are_read_as_zkcli_writes_them() {
+        Command::command().debug_assert();
+        let read = parse("create -s -e /a 'two words' digest:u:h:cdrwa").expect("a command");
+        let Command::Create(create) = read else {
+            panic!("{read:?}")
+        };
+        assert!(create.sequential && create.ephemeral);
+        assert_eq!((&*create.path, &*create.data), ("/a", "two words"));
+        assert_eq!(create.acl.as_deref(), Some("digest:u:h:cdrwa"));
+        let read = parse("set -v 3 /a -5").expect("a command");
+        let Command::Set(set) = read else {
+            panic!("{read:?}")
+        };
+        assert_eq!((set.version, &*set.data), (Some(3), "-5"));
+        let read = parse("ls -R /").expect("a command");
+        assert!(matches!(
+            read,
+            Command::Ls(Ls {
+                recursive: true,
+                ..
+            })
+        ));
+        assert!(parse("exit").is_ok() && parse("rmr /a").is_ok());
+        for line in ["get", "set /a", "lss /", "ls -w -R /", "delete -v x /a"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_knows_every_command() {
+        for name in names() {
+            assert!(name == "help" || help(Some(&name)).is_some(), "{name}");
+        }
+        assert!(help(None).expect("all").contains("deleteall"));
+        assert!(help(Some("nonsense")).is_none());
+    }
+}

@@ -1,0 +1,230 @@
+//! Does what a command says, through the client.
+
+use althing_client::client::Client;
+use althing_client::runtime::Tokio;
+use althing_client::watcher::Watcher;
+use althing_client::znode::{CreateMode, Version};
+use althing_core::tree::path::Path;
+
+use crate::cli::answer::Answer;
+use crate::cli::command::{Command, Create, Get, GetAcl, Ls, Set, SetAcl, Stat};
+use crate::cli::connection::Connection;
+use crate::cli::error::CliError;
+use crate::cli::{notation, subtree};
+use crate::inspect::spelling;
+
+/// What a command gives, and what it leaves behind.
+#[derive(Debug)]
+pub struct Done {
+    /// What it gives.
+    pub answer: Answer,
+    /// The watch that it has left.
+    pub watcher: Option<Watcher>,
+}
+
+impl From<Answer> for Done {
+    fn from(answer: Answer) -> Done {
+        let watcher = None;
+        Done { answer, watcher }
+    }
+}
+
+/// Does `command`, which is none of those that the conversation itself understands.
+///
+/// # Errors
+/// [`CliError`].
+pub async fn execute(command: Command, connection: &mut Connection) -> Result<Done, CliError> {
+    match command {
+        Command::Connect { server } => {
+            connection.open(&server).await?;
+            session(connection.client()?)
+        }
+        Command::Close => {
+            connection.close().await?;
+            Ok(Answer::Done.into())
+        }
+        Command::Version => Ok(Answer::Said(version()).into()),
+        command => with_session(command, connection.client()?).await,
+    }
+}
+
+fn version() -> String {
+    format!("althing {}", env!("CARGO_PKG_VERSION"))
+}
+
+async fn with_session(command: Command, client: &Client<Tokio>) -> Result<Done, CliError> {
+    match command {
+        Command::Ls(flags) => ls(client, flags).await,
+        Command::Create(flags) => create(client, flags).await,
+        Command::Get(flags) => get(client, flags).await,
+        Command::Set(flags) => set(client, flags).await,
+        Command::Delete(flags) => {
+            let (path, version) = (flags.path, at(flags.version));
+            let deleted = client.delete(&path, version).await;
+            deleted.map_err(CliError::about(&path))?;
+            Ok(Answer::Done.into())
+        }
+        Command::DeleteAll(flags) => {
+            let count = subtree::delete(client, &flags.path, flags.batch).await?;
+            Ok(Answer::Deleted { count }.into())
+        }
+        Command::Stat(flags) => stat(client, flags).await,
+        Command::GetAcl(flags) => get_acl(client, flags).await,
+        Command::SetAcl(flags) => set_acl(client, flags).await,
+        Command::Sync { path } => {
+            let synced = client.sync(&path).await;
+            synced.map_err(CliError::about(&path))?;
+            Ok(Answer::Said("Sync is OK".to_owned()).into())
+        }
+        Command::AddAuth { scheme, credential } => {
+            let taken = client.add_auth(&scheme, credential.as_str()).await;
+            taken.map_err(CliError::about(&scheme))?;
+            Ok(Answer::Done.into())
+        }
+        Command::Session => session(client),
+        other => Err(CliError::Usage(format!(
+            "{other:?} belongs into a conversation"
+        ))),
+    }
+}
+
+fn at(version: Option<i32>) -> Version {
+    version.map_or(Version::Any, Version::Exactly)
+}
+
+fn session(client: &Client<Tokio>) -> Result<Done, CliError> {
+    let (id, timeout) = (client.session(), client.session_timeout().as_millis());
+    let seen = spelling::hex(client.last_zxid());
+    let state = client.state();
+    let said = format!("session {id}, time-out {timeout} ms, {state:?}, seen up to {seen}");
+    Ok(Answer::Said(said).into())
+}
+
+async fn ls(client: &Client<Tokio>, flags: Ls) -> Result<Done, CliError> {
+    let path = flags.path;
+    if flags.recursive {
+        return Ok(Answer::Paths(subtree::paths(client, &path).await?).into());
+    }
+    let (children, watcher) = match flags.watch {
+        true => {
+            let listed = client.watch_children(&path).await;
+            let (children, watcher) = listed.map_err(CliError::about(&path))?;
+            (children, Some(watcher))
+        }
+        false => {
+            let listed = client.children(&path).await;
+            (listed.map_err(CliError::about(&path))?, None)
+        }
+    };
+    let answer = Answer::Children {
+        path,
+        names: children.names,
+        stat: flags.stat.then_some(children.stat),
+    };
+    Ok(Done { answer, watcher })
+}
+
+async fn create(client: &Client<Tokio>, flags: Create) -> Result<Done, CliError> {
+    let acl = flags.acl.as_deref().unwrap_or("world:anyone:cdrwa");
+    let acl = notation::acl(acl).map_err(CliError::Usage)?;
+    let mode = match (flags.ephemeral, flags.sequential) {
+        (false, false) => CreateMode::Persistent,
+        (true, false) => CreateMode::Ephemeral,
+        (false, true) => CreateMode::PersistentSequential,
+        (true, true) => CreateMode::EphemeralSequential,
+    };
+    let path = flags.path;
+    if flags.parents
+        && let Some(parent) = Path::parse(&path).ok().and_then(|path| path.parent())
+    {
+        let ensured = client.ensure(parent.as_str()).await;
+        ensured.map_err(CliError::about(parent.as_str()))?;
+    }
+    let data = flags.data.into_bytes();
+    let created = client.create_with_acl(&path, data, mode, acl).await;
+    let created = created.map_err(CliError::about(&path))?;
+    let (path, stat) = (created.path.as_str().to_owned(), created.stat);
+    Ok(Answer::Created { path, stat }.into())
+}
+
+async fn get(client: &Client<Tokio>, flags: Get) -> Result<Done, CliError> {
+    let path = flags.path;
+    let (znode, watcher) = match flags.watch {
+        true => {
+            let read = client.watch_data(&path).await;
+            let (znode, watcher) = read.map_err(CliError::about(&path))?;
+            (znode, Some(watcher))
+        }
+        false => {
+            let read = client.get_data(&path).await;
+            (read.map_err(CliError::about(&path))?, None)
+        }
+    };
+    let answer = Answer::Data {
+        path,
+        data: znode.data,
+        stat: flags.stat.then_some(znode.stat),
+    };
+    Ok(Done { answer, watcher })
+}
+
+async fn set(client: &Client<Tokio>, flags: Set) -> Result<Done, CliError> {
+    let (path, data) = (flags.path, flags.data.into_bytes());
+    let set = client.set_data(&path, data, at(flags.version)).await;
+    let stat = set.map_err(CliError::about(&path))?;
+    Ok(match flags.stat {
+        true => Answer::Stat { path, stat }.into(),
+        false => Answer::Done.into(),
+    })
+}
+
+async fn stat(client: &Client<Tokio>, flags: Stat) -> Result<Done, CliError> {
+    let path = flags.path;
+    let (stat, watcher) = match flags.watch {
+        true => {
+            let asked = client.watch_exists(&path).await;
+            let (stat, watcher) = asked.map_err(CliError::about(&path))?;
+            (stat, Some(watcher))
+        }
+        false => {
+            let asked = client.exists(&path).await;
+            (asked.map_err(CliError::about(&path))?, None)
+        }
+    };
+    let answer = match (stat, &watcher) {
+        (Some(stat), _) => Answer::Stat { path, stat },
+        (None, Some(_)) => Answer::Said(format!("Node does not exist: {path}")),
+        (None, None) => {
+            let code = althing_core::code::Code::NoNode;
+            let error = althing_client::error::ClientError::Server(code);
+            return Err(CliError::about(&path)(error));
+        }
+    };
+    Ok(Done { answer, watcher })
+}
+
+async fn get_acl(client: &Client<Tokio>, flags: GetAcl) -> Result<Done, CliError> {
+    let path = flags.path;
+    let read = client.get_acl(&path).await;
+    let (acl, stat) = read.map_err(CliError::about(&path))?;
+    let stat = flags.stat.then_some(stat);
+    Ok(Answer::Acl { path, acl, stat }.into())
+}
+
+async fn set_acl(client: &Client<Tokio>, flags: SetAcl) -> Result<Done, CliError> {
+    let acl = notation::acl(&flags.acl).map_err(CliError::Usage)?;
+    let path = flags.path;
+    if flags.recursive {
+        for path in subtree::paths(client, &path).await? {
+            let set = client.set_acl(&path, acl.clone(), Version::Any).await;
+            set.map_err(CliError::about(&path))?;
+        }
+        return Ok(Answer::Done.into());
+    }
+    let set = client.set_acl(&path, acl, at(flags.version)).await;
+    let stat = set.map_err(CliError::about(&path))?;
+    Ok(match flags.stat {
+        true => Answer::Stat { path, stat }.into(),
+        false => Answer::Done.into(),
+    })
+}

@@ -1,0 +1,12 @@
+//! `althing inspect`: shows, checks and compares the files of a data directory, in use or not. It
+//! reads them with the server's own storage, and writes nothing.
+
+pub mod arguments;
+mod compared;
+mod findings;
+mod place;
+mod read_only;
+pub mod run;
+mod segments;
+mod snapshots;
+pub mod spelling;

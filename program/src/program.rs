@@ -1,0 +1,18 @@
+//! The program: finds out what it is to do.
+
+use std::process::ExitCode;
+
+use althing::program;
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::{cli, inspect};
+
+/// Runs the program. For a binary that is nothing but this call.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Servers(command) => program::run(command),
+        Command::Cli(flags) => cli::run::run(&flags),
+        Command::Inspect(flags) => inspect::run::run(&flags),
+    }
+}

@@ -1,0 +1,261 @@
+//! `althing cli` as a process against a real server: one-shot, as a script, in JSON, on a terminal,
+//! and what its exit codes tell.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use process::Server;
+
+#[path = "../../tests/process.rs"]
+#[allow(dead_code, reason = "another package's tests use the rest")]
+mod process;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_althing");
+
+fn shell(server: &Server) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(["cli", "--server", &server.address().to_string()]);
+    command.env_remove("ALTHING_AUTH");
+    command
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("text")
+}
+
+/// Runs one command: its exit code, what it said, and what it complained of.
+fn once(server: &Server, words: &[&str]) -> (i32, String, String) {
+    let output = shell(server).args(words).output().expect("the binary");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output;
+    let code = status.code().expect("an exit code");
+    (code, text(stdout), text(stderr))
+}
+
+#[test]
+fn one_command_does_one_thing() {
+    let server = Server::start(BINARY);
+    for (words, code, said, complained) in [
+        (&["create", "/a", "hello"][..], 0, "Created /a\n", ""),
+        (&["get", "/a"], 0, "hello\n", ""),
+        (
+            &["create", "-s", "/a/n-"],
+            0,
+            "Created /a/n-0000000000\n",
+            "",
+        ),
+        (&["create", "-p", "/b/c/d", "-5"], 0, "Created /b/c/d\n", ""),
+        (&["ls", "/a"], 0, "[n-0000000000]\n", ""),
+        (&["ls", "-R", "/b"], 0, "/b\n/b/c\n/b/c/d\n", ""),
+        (&["set", "-v", "0", "/a", "-1"], 0, "", ""),
+        (&["get", "/a"], 0, "-1\n", ""),
+        (&["getAcl", "/a"], 0, "'world,'anyone\n: cdrwa\n", ""),
+        (&["setAcl", "/b/c/d", "world:anyone:r"], 0, "", ""),
+        (&["getAcl", "/b/c/d"], 0, "'world,'anyone\n: r\n", ""),
+        (&["sync", "/a"], 0, "Sync is OK\n", ""),
+        (
+            &["delete", "-v", "7", "/a/n-0000000000"],
+            1,
+            "",
+            "version No is not valid",
+        ),
+        (&["delete", "/a"], 1, "", "Node not empty: /a\n"),
+        (
+            &["get", "/nothing"],
+            1,
+            "",
+            "Node does not exist: /nothing\n",
+        ),
+        (
+            &["stat", "/nothing"],
+            1,
+            "",
+            "Node does not exist: /nothing\n",
+        ),
+        (&["create", "/a"], 1, "", "Node already exists: /a\n"),
+        (
+            &["create", "/x", "y", "world:anyone"],
+            2,
+            "",
+            "SCHEME:ID:PERMISSIONS",
+        ),
+        (&["get", "no-path"], 2, "", "is not a path"),
+        (&["gett", "/a"], 2, "", "unrecognized subcommand"),
+        (&["deleteall", "-b", "2", "/b"], 0, "Deleted 3\n", ""),
+        (&["ls", "/"], 0, "[a, zookeeper]\n", ""),
+    ] {
+        let (exit, out, err) = once(&server, words);
+        assert_eq!((exit, &*out), (code, said), "{words:?}: {err}");
+        assert!(err.contains(complained), "{words:?}: {err}");
+        assert_eq!(err.is_empty(), complained.is_empty(), "{words:?}: {err}");
+    }
+    let (code, said, _) = once(&server, &["stat", "/a"]);
+    assert_eq!(code, 0);
+    for line in ["dataVersion = 1", "dataLength = 2", "numChildren = 1"] {
+        assert!(said.contains(line), "{line} is missing:\n{said}");
+    }
+}
+
+#[test]
+fn programs_get_json() {
+    let server = Server::start(BINARY);
+    let ask = |words: &[&str]| {
+        let (code, out, err) = once(&server, &[&["--json"], words].concat());
+        let told = if code == 0 { out } else { err };
+        let told: Value = serde_json::from_str(&told).expect("one object");
+        (code, told)
+    };
+    let (code, created) = ask(&["create", "/a", "h\u{e9}llo"]);
+    assert_eq!((code, created["created"].as_str()), (0, Some("/a")));
+    assert_eq!(created["stat"]["dataLength"], 6);
+    let (_, read) = ask(&["get", "-s", "/a"]);
+    assert_eq!(read["text"], "h\u{e9}llo");
+    assert_eq!(read["base64"], "aMOpbGxv");
+    assert_eq!(read["stat"]["version"], 0);
+    let (_, listed) = ask(&["ls", "/"]);
+    assert_eq!(listed["children"], serde_json::json!(["a", "zookeeper"]));
+    let (code, refused) = ask(&["get", "/b"]);
+    assert_eq!((code, refused["name"].as_str()), (1, Some("NoNode")));
+    assert_eq!(refused["code"], -101);
+    assert_eq!(refused["in_doubt"], false);
+}
+
+#[test]
+fn a_script_goes_on_after_what_fails_and_tells_it_at_the_end() {
+    let server = Server::start(BINARY);
+    let mut child = shell(&server)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let script = "\
+# a comment
+create -e /held \"by this session\"
+get /held
+get /nothing
+redo 1
+history
+close
+get /held
+connect
+stat /held
+help ls
+quit
+create /never
+";
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(script.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("its end");
+    let (said, complained) = (text(output.stdout), text(output.stderr));
+    let read = said.matches("by this session\n").count();
+    assert_eq!(read, 2, "{said}\n{complained}");
+    assert!(said.contains("1 - get /held\n2 - get /nothing\n"), "{said}");
+    assert!(said.contains("List the children of a znode"), "{said}");
+    let expected = "Node does not exist: /nothing\nnot connected: `connect` opens a session\n\
+                    Node does not exist: /held\n";
+    assert_eq!(complained, expected);
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "the last failure was a refusal"
+    );
+    let (code, ..) = once(&server, &["stat", "/never"]);
+    assert_eq!(code, 1, "nothing is done after quit");
+}
+
+#[test]
+fn a_watch_is_waited_for() {
+    let server = Server::start(BINARY);
+    once(&server, &["create", "/a", "x"]);
+    let mut waiting = shell(&server)
+        .args(["get", "-w", "/a"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let mut out = std::io::BufReader::new(waiting.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).expect("text");
+    assert_eq!(line, "x\n", "the watch is set now");
+    assert_eq!(once(&server, &["set", "/a", "y"]).0, 0);
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut out, &mut rest).expect("text");
+    assert!(rest.contains("type:NodeDataChanged path:/a"), "{rest}");
+    assert!(waiting.wait().expect("its end").success());
+}
+
+#[test]
+fn identities_are_taken_on_and_not_shown() {
+    let server = Server::start(BINARY);
+    let made = shell(&server)
+        .env("ALTHING_AUTH", "digest:bob:secret")
+        .args(["create", "/private", "x", "auth::cdrwa"])
+        .output()
+        .expect("the binary");
+    assert!(made.status.success(), "{}", text(made.stderr));
+    let (code, _, err) = once(&server, &["get", "/private"]);
+    assert_eq!((code, &*err), (1, "Insufficient permission: /private\n"));
+    let (code, out, err) = once(&server, &["--auth", "digest:bob:secret", "get", "/private"]);
+    assert_eq!((code, &*out), (0, "x\n"), "{err}");
+    let (code, _, err) = once(&server, &["--auth", "digest", "get", "/private"]);
+    assert_eq!(code, 2, "{err}");
+}
+
+#[test]
+fn nobody_there_is_an_exit_code_of_its_own() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let output = Command::new(BINARY)
+        .args([
+            "cli",
+            "--server",
+            &address,
+            "--patience-ms",
+            "200",
+            "ls",
+            "/",
+        ])
+        .output()
+        .expect("the binary");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let complained = text(output.stderr);
+    assert_eq!(complained, "no server gave a session in time\n");
+}
+
+/// A terminal of its own (`script` of util-linux makes one): completion of commands and paths, the
+/// history of an earlier conversation.
+#[test]
+fn a_terminal_completes_and_remembers() {
+    let server = Server::start(BINARY);
+    once(&server, &["create", "/configuration", "found"]);
+    let home = tempfile::TempDir::new().expect("a directory");
+    let talk = |keys: &str| {
+        let command = format!("{BINARY} cli --server {}", server.address());
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .env("HOME", home.path())
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script, of util-linux");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(keys.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("its end");
+        drop(stdin);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let said = talk("ge\t\u{3}get /conf\t\nquit\n");
+    assert!(said.contains("found"), "{said}");
+    // The line before the last one, of the conversation before.
+    let said = talk("\u{10}\u{10}\nquit\n");
+    assert!(said.contains("found"), "{said}");
+}
