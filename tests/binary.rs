@@ -211,7 +211,11 @@ fn a_client_that_does_not_read_is_slowed_and_others_do_not_notice() {
 
 #[test]
 fn the_four_letter_words_answer() {
-    let server = Server::start(BINARY);
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let config = directory.path().join("althing.toml");
+    fs::write(&config, "four_letter_words = \"*\"\n").expect("a file");
+    let config = config.to_str().expect("text").to_owned();
+    let server = Server::start_with(BINARY, &["--config", &config]);
     let (mut client, response) = Raw::open(server.address()).expect("a session");
     result(client.ask(create("/a", b"x")).expect("an answer")).expect("created");
     result(client.ask(get("/a", Watching::Once)).expect("an answer")).expect("read");

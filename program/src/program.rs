@@ -6,12 +6,12 @@ use althing::program;
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
-use crate::{cli, inspect};
+use crate::{admin, cli, inspect};
 
 /// Runs the program. For a binary that is nothing but this call.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Servers(command) => program::run(command),
+        Command::Servers(command) => program::run(command, Some(admin::office::attend)),
         Command::Cli(flags) => cli::run::run(&flags),
         Command::Inspect(flags) => inspect::run::run(&flags),
     }

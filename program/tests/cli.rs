@@ -1,13 +1,15 @@
 //! `althing cli` as a process against a real server: one-shot, as a script, in JSON, on a terminal,
 //! and what its exit codes tell.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use process::Server;
+use process::{Server, wait_for};
 
 #[path = "../../tests/process.rs"]
 #[allow(dead_code, reason = "another package's tests use the rest")]
@@ -230,32 +232,80 @@ fn nobody_there_is_an_exit_code_of_its_own() {
     assert_eq!(complained, "no server gave a session in time\n");
 }
 
-/// A terminal of its own (`script` of util-linux makes one): completion of commands and paths, the
-/// history of an earlier conversation.
-#[test]
-fn a_terminal_completes_and_remembers() {
-    let server = Server::start(BINARY);
-    once(&server, &["create", "/configuration", "found"]);
-    let home = tempfile::TempDir::new().expect("a directory");
-    let talk = |keys: &str| {
+/// A conversation on a terminal of its own (`script` of util-linux makes one).
+struct Terminal {
+    child: Child,
+    keys: ChildStdin,
+    shown: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn open(server: &Server, home: &Path) -> Terminal {
         let command = format!("{BINARY} cli --server {}", server.address());
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--command", &command, "/dev/null"])
-            .env("HOME", home.path())
+            .env("HOME", home)
             .env("TERM", "xterm")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("script, of util-linux");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin.write_all(keys.as_bytes()).expect("it reads");
-        let output = child.wait_with_output().expect("its end");
-        drop(stdin);
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let said = talk("ge\t\u{3}get /conf\t\nquit\n");
-    assert!(said.contains("found"), "{said}");
+        let keys = child.stdin.take().expect("a pipe");
+        let mut out = child.stdout.take().expect("a pipe");
+        let shown = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&shown);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = out.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..count]);
+                kept.lock().expect("a text").push_str(&text);
+            }
+        });
+        Terminal { child, keys, shown }
+    }
+
+    /// Types, when the terminal has shown `expected` after what it had shown before.
+    fn after(&mut self, expected: &str, keys: &str) {
+        wait_for(expected, || {
+            let mut shown = self.shown.lock().expect("a text");
+            let at = shown.find(expected)? + expected.len();
+            shown.drain(..at);
+            Some(())
+        });
+        self.keys.write_all(keys.as_bytes()).expect("it reads");
+    }
+
+    fn end(mut self) {
+        let ended = wait_for("the end", || self.child.try_wait().expect("a child"));
+        assert!(ended.success());
+    }
+}
+
+#[test]
+fn a_terminal_completes_and_remembers() {
+    let server = Server::start(BINARY);
+    once(&server, &["create", "/configuration", "found"]);
+    let home = tempfile::TempDir::new().expect("a directory");
+    let mut first = Terminal::open(&server, home.path());
+    first.after("(connected)> ", "get /conf\t");
+    first.after("get /configuration", "\r");
+    first.after("found", "");
+    first.after("(connected)> ", "addauth digest bob:secret\r");
+    first.after("secret", "");
+    first.after("(connected)> ", "quit\r");
+    first.end();
+    let kept = std::fs::read_to_string(home.path().join(".althing_history"));
+    let kept = kept.expect("a history");
+    assert!(
+        kept.contains("get /configuration") && !kept.contains("secret"),
+        "{kept}"
+    );
+    let mut second = Terminal::open(&server, home.path());
     // The line before the last one, of the conversation before.
-    let said = talk("\u{10}\u{10}\nquit\n");
-    assert!(said.contains("found"), "{said}");
+    second.after("(connected)> ", "\x10\x10");
+    second.after("get /configuration", "\r");
+    second.after("found", "");
+    // Several lines that come at once, as pasted ones do, are all read.
+    second.after("(connected)> ", "get /configuration\rsession\rquit\r");
+    second.end();
 }

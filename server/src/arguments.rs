@@ -71,6 +71,15 @@ pub struct Serve {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
+    /// Where the admin interface is: ZooKeeper's commands over HTTP, health and metrics, for
+    /// everybody who reaches it [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// Where metrics for Prometheus are, beside the admin interface's own [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Which of the listed servers this one is; else the file's key id, or the file myid in the
     /// data directory, tells
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..))]

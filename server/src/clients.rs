@@ -221,6 +221,12 @@ impl Clients {
         }
     }
 
+    /// Counts anew what is counted of each.
+    pub fn reset_statistics(&mut self) {
+        let all = self.all.values_mut();
+        all.for_each(|client| client.statistics.reset());
+    }
+
     /// Closes all.
     pub fn close_all(&mut self) {
         let all: Vec<ConnectionId> = self.all.keys().copied().collect();

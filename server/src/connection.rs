@@ -19,12 +19,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 
 use crate::admission::Admitted;
 use crate::clients::Asked;
-use crate::four_letter::{FourLetters, Word};
+use crate::four_letter::FourLetters;
 use crate::frames::{BadLength, FrameBuffer};
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, CONNECT_FRAME_BYTES_MAX, LINGER_MAX, Limits};
 use crate::mail::{Mailbox, Message};
 use crate::outbound::{Answered, Cut, DriveWaits, Outbound, Taken};
 use crate::shell::Shell;
+use crate::words::Word;
 
 /// Why a connection has ended.
 #[derive(Debug, Error)]
@@ -184,10 +185,7 @@ impl<S: Shell> Serving<S> {
     }
 
     async fn answer(&self, word: Word, writer: &mut Writer<S>) -> Result<(), End> {
-        let text = self
-            .four_letters
-            .answer(word, &self.shell, &self.mailbox)
-            .await;
+        let text = self.four_letters.answer(word, &self.shell).await;
         let writing = async {
             writer.write_all(text.as_bytes()).await?;
             writer.flush().await

@@ -12,12 +12,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::admission::Admission;
 use crate::connection::Connection;
+use crate::desk::Desk;
 use crate::four_letter::FourLetters;
 use crate::limits::Limits;
 use crate::mail::{Mailbox, Message};
 use crate::outbound::{Answered, Cut, Outbound};
 use crate::reports::Described;
 use crate::rig::{PATIENCE, Rig, TestClient, connect_bytes, request_bytes, run, soon};
+use crate::words::Whitelist;
 
 struct Scene {
     client: TestClient,
@@ -46,6 +48,8 @@ fn scene(limits: Limits) -> Scene {
         config: Config::standalone(ServerId(1)),
         servers: std::collections::BTreeMap::new(),
     };
+    let mailbox = Mailbox::new(to_drive);
+    let desk = Desk::new(described, limits, admission.clone(), None, mailbox.clone());
     let connection = Connection {
         connection: ConnectionId(1),
         address,
@@ -53,8 +57,8 @@ fn scene(limits: Limits) -> Scene {
         admitted: admission.admit(&limits, address.ip()).expect("a place"),
         limits,
         shell: Rig::new(),
-        mailbox: Mailbox::new(to_drive),
-        four_letters: Arc::new(FourLetters::new(described, limits, admission.clone(), None)),
+        mailbox,
+        four_letters: Arc::new(FourLetters::new(desk, Whitelist::default())),
     };
     tokio::spawn(connection.serve());
     Scene {

@@ -23,7 +23,7 @@ use crate::alarm::Alarm;
 use crate::clients::{Asked, Clients, Fate};
 use crate::ending::{Left, Phase};
 use crate::limits::{BATCH_MAX, TIMERS_MAX};
-use crate::mail::{LinkNews, Mailbox, Message, View};
+use crate::mail::{Counters, LinkNews, Mailbox, Message, View};
 use crate::observers::Observers;
 use crate::peers::links::{Links, Loss};
 use crate::shell::{Order, Shell};
@@ -226,6 +226,8 @@ impl<S: Shell> Drive<S> {
             Message::Ordered(Order::Reconfigure { voters, learners }) => {
                 self.step(now, Input::Reconfigured { voters, learners });
             }
+            Message::Reset(Counters::OfServer) => self.statistics.reset(),
+            Message::Reset(Counters::OfClients) => self.clients.reset_statistics(),
             Message::Query(query) => query(&View {
                 now,
                 started: self.started,

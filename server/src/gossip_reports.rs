@@ -7,29 +7,30 @@ use althing_core::gossip::news::News;
 use althing_core::gossip::peers::Vitality;
 use althing_core::ids::ServerId;
 
+use crate::figures::{Collection, Figures};
 use crate::gossip::Survey;
 
-/// The part of `mntr` that gossip has. The servers are the others.
-pub fn mntr(survey: Option<&Survey>, own: ServerId, out: &mut String) -> fmt::Result {
-    let mut pair = |key: &str, value: &dyn fmt::Display| writeln!(out, "zk_gossip_{key}\t{value}");
-    pair("enabled", &u8::from(survey.is_some()))?;
+/// What is counted and measured of gossip. The servers are the others.
+pub fn figures(survey: Option<&Survey>, own: ServerId) -> Figures {
+    let mut all = Collection::default();
+    all.level("gossip_enabled", u8::from(survey.is_some()));
     let Some(Survey { peers, figures, .. }) = survey else {
-        return Ok(());
+        return all.0;
     };
     let others = || peers.iter().filter(|peer| peer.server != own);
     for vitality in Vitality::ALL {
         let count = others().filter(|peer| peer.vitality == vitality).count();
-        pair(&format!("servers_{}", vitality.name()), &count)?;
+        all.level(&format!("gossip_servers_{}", vitality.name()), count);
     }
-    pair("suspicions", &figures.suspicions)?;
-    pair("renewals", &figures.renewals)?;
-    pair("datagrams_sent", &figures.sent)?;
-    pair("datagrams_received", &figures.heard)?;
+    all.count("gossip_suspicions", figures.suspicions);
+    all.count("gossip_renewals", figures.renewals);
+    all.count("gossip_datagrams_sent", figures.sent);
+    all.count("gossip_datagrams_received", figures.heard);
     for refusal in Refusal::ALL {
         let count = figures.refused.get(&refusal).unwrap_or(&0);
-        pair(&format!("datagrams_{}", refusal.name()), count)?;
+        all.count(&format!("gossip_datagrams_{}", refusal.name()), *count);
     }
-    Ok(())
+    all.0
 }
 
 /// `peers`: what gossip knows of every server, one a line. What is not known is a dash.

@@ -13,14 +13,15 @@
 //! | [`connection`], [`frames`], [`outbound`] | one client: bytes in, bytes out, back-pressure |
 //! | [`peers`], [`observers`] | the links to other servers; who is taken in as a learner |
 //! | [`gossip`] | tells the other servers of this one, and the drive of the others |
-//! | [`four_letter`], [`reports`], [`gossip_reports`], [`statistics`] | what operators ask and are told |
+//! | [`desk`], [`four_letter`], [`words`] | where operators ask, and what |
+//! | [`figures`], [`reports`], [`gossip_reports`], [`statistics`] | what they are told |
 //! | [`storage`] | log and snapshots |
 //! | [`mail`], [`limits`] | what the tasks tell the drive; how much of everything there may be |
 //! | [`witness`] | what a server does, as whoever looks on tells it |
 //! | [`shell`], [`disk`] | where the worlds differ |
 //!
 //! What only production runs: [`program`], [`arguments`], [`config`], [`logging`], [`tokio_shell`],
-//! [`tokio_peers`], [`peer_tls`], [`os_disk`], [`trace`], [`local_ensemble`].
+//! [`tokio_peers`], [`peer_tls`], [`os_disk`], [`office`], [`trace`], [`local_ensemble`].
 //!
 //! The node's own thread steps it and encodes the replies; it touches no socket and no file. Bytes
 //! go to the connections once a turn, each client's in one piece. The log and the snapshots have
@@ -35,6 +36,7 @@ pub mod config;
 pub mod connection;
 #[cfg(test)]
 mod connection_tests;
+pub mod desk;
 pub mod disk;
 pub mod drive;
 #[cfg(test)]
@@ -43,6 +45,7 @@ pub mod ending;
 #[cfg(test)]
 mod ensemble_tests;
 pub mod entropy;
+pub mod figures;
 pub mod four_letter;
 pub mod frames;
 pub mod gossip;
@@ -54,6 +57,7 @@ pub mod local_ensemble;
 pub mod logging;
 pub mod mail;
 pub mod observers;
+pub mod office;
 pub mod os_disk;
 pub mod outbound;
 pub mod peer_tls;
@@ -72,3 +76,4 @@ pub mod tokio_peers;
 pub mod tokio_shell;
 pub mod trace;
 pub mod witness;
+pub mod words;

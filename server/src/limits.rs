@@ -55,6 +55,10 @@ pub const BATCH_MAX: usize = 1024;
 /// Timers that are stepped in one go; those beyond it come right after the next batch.
 pub const TIMERS_MAX: usize = 1024;
 
+/// Connections, sessions, znodes or watches that one answer to an operator lists: the node stands
+/// still while it is made, and nobody reads more.
+pub const LISTED_MAX: usize = 10_000;
+
 /// How long a four-letter word waits for the drive.
 pub const QUERY_MAX: Duration = Duration::from_secs(5);
 

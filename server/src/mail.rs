@@ -38,6 +38,15 @@ pub struct View<'a> {
     pub statistics: &'a Statistics,
 }
 
+/// What is counted, and may be counted anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counters {
+    /// What the server counts.
+    OfServer,
+    /// What is counted of each client.
+    OfClients,
+}
+
 /// Looks at the node between two steps, and is quick.
 pub type Query = Box<dyn FnOnce(&View<'_>) + Send>;
 
@@ -112,6 +121,8 @@ pub enum Message {
     Ordered(Order),
     /// Somebody wants to look.
     Query(Query),
+    /// An operator wants something counted anew.
+    Reset(Counters),
 }
 
 /// Sends to the drive. The channel has no limit of its own: each connection keeps to the limit of

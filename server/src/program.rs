@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::arguments::{Arguments, Command, Serve};
 use crate::config::draft::ConfigError;
@@ -25,13 +26,16 @@ use crate::config::gossip_secret::{self, Secret};
 use crate::config::servers::HostPort;
 use crate::config::settings::{DATA_DIR_DEFAULT, LOG_LEVEL_DEFAULT, Settings};
 use crate::config::zoo_cfg::Read;
+use crate::desk::Desk;
 use crate::gossip::GossipSetup;
 use crate::local_ensemble;
 use crate::logging::{self, LEVEL_VARIABLE};
+use crate::office::{Attend, Office, OfficeError, Ports};
 use crate::os_disk::{DirectoryError, OsDisk};
 use crate::peer_tls::{PeerTls, TlsError};
 use crate::reports::Described;
-use crate::server::{self, Fatal, Setup};
+use crate::server::{self, Attendance, Fatal, Setup};
+use crate::shell::{Shell as _, Task};
 use crate::tokio_peers::TokioPeers;
 use crate::tokio_shell::TokioShell;
 use crate::trace::writer::{Trace, Whose};
@@ -66,6 +70,8 @@ enum Failure {
     ListenForPeers { address: String, source: io::Error },
     #[error("the operating system refused: {0}")]
     System(#[from] io::Error),
+    #[error(transparent)]
+    Office(#[from] OfficeError),
     #[error("TLS between servers: {0}")]
     Tls(#[from] TlsError),
     #[error("the trace {file}: {source}")]
@@ -79,13 +85,13 @@ enum Failure {
 /// Runs what the command line says. For a binary that is nothing but this call, and knows nothing
 /// but servers.
 pub fn main() -> ExitCode {
-    run(Arguments::parse().command)
+    run(Arguments::parse().command, None)
 }
 
-/// Runs one server or several, until their end.
-pub fn run(command: Command) -> ExitCode {
+/// Runs one server or several, until their end; those who ask a server are answered by `attend`.
+pub fn run(command: Command, attend: Option<Attend>) -> ExitCode {
     let ended = match command {
-        Command::Serve(flags) => serve(flags),
+        Command::Serve(flags) => serve(flags, attend),
         Command::Ensemble(flags) => local_ensemble::run::run(&flags).map_err(Failure::from),
     };
     match ended {
@@ -97,7 +103,7 @@ pub fn run(command: Command) -> ExitCode {
     }
 }
 
-fn serve(flags: Serve) -> Result<(), Failure> {
+fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     if let Some(parent) = flags.parent {
         end_with(parent)?;
     }
@@ -121,10 +127,13 @@ fn serve(flags: Serve) -> Result<(), Failure> {
     let listen = listener.local_addr()?;
     let peers = runtime.block_on(peers(&settings.ensemble))?;
     let gossip = gossip(&settings, listen)?;
+    let ports = runtime.block_on(Ports::bind(&settings.operators, attend))?;
     let greeting = format!(
-        "althing listens on {listen}, data in {}",
-        data_dir.display()
+        "althing listens on {listen}, data in {}{}",
+        data_dir.display(),
+        ports.described()?
     );
+    let (desk, desks) = mpsc::unbounded_channel();
     let ensemble = &settings.ensemble;
     let setup = Setup {
         config: settings.config.clone(),
@@ -139,11 +148,18 @@ fn serve(flags: Serve) -> Result<(), Failure> {
             config: settings.config,
             servers: shown(ensemble),
         },
+        attendance: Attendance {
+            words: settings.operators.words,
+            desk: attend.map(|_| desk),
+        },
     };
     let traced = trace(&flags, &setup)?;
     let stop = either_stop_or_failed(stop, traced.clone());
     let handle = runtime.handle().clone();
     let shell = TokioShell::new(handle, listener, peers, greeting, traced.clone());
+    if let Some(attend) = attend {
+        shell.spawn(Task::Operator, open(attend, ports, desks, shell.clone()));
+    }
     // This thread is the node's: it steps it and nothing else.
     runtime.block_on(server::serve(setup, shell, disk, stop))?;
     if let (Some(trace), Some(file)) = (traced, flags.trace) {
@@ -153,6 +169,24 @@ fn serve(flags: Serve) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets operators in as soon as there is somebody to ask.
+async fn open(
+    attend: Attend,
+    ports: Ports,
+    mut desks: mpsc::UnboundedReceiver<Desk>,
+    shell: TokioShell,
+) {
+    let Ports { admin, metrics } = ports;
+    if let Some(desk) = desks.recv().await {
+        attend(Office {
+            desk,
+            shell,
+            admin,
+            metrics,
+        });
+    }
 }
 
 /// The trace, if one is wanted.
@@ -259,6 +293,10 @@ fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
     if let Some(listen) = flags.listen {
         settings.listen = listen;
     }
+    let operators = &mut settings.operators;
+    operators.admin = flags.admin_listen.or(operators.admin);
+    operators.metrics = flags.metrics_listen.or(operators.metrics);
+    warnings.extend(operators.warnings());
     if let Some(log_format) = flags.log_format {
         settings.log_format = log_format;
     }

@@ -8,13 +8,14 @@ use std::net::SocketAddr;
 use althing_core::config::Config;
 use althing_core::ids::{ConnectionId, ServerId, SessionId};
 use althing_core::node::status::Role;
-use althing_core::quorum::act::Followers;
 use althing_core::time::Instant;
+use althing_core::tree::path::Path;
 
 use crate::clients::Client;
-use crate::limits::Limits;
+use crate::figures::{self, Figures};
+use crate::limits::{LISTED_MAX, Limits};
 use crate::mail::View;
-use crate::shell::Descriptors;
+use crate::shell::Usage;
 use crate::statistics::Statistics;
 
 /// What operators are shown about a server that the server itself does not use.
@@ -30,17 +31,6 @@ pub struct Described {
     pub servers: BTreeMap<ServerId, String>,
 }
 
-/// What [`Role`] is called there.
-fn mode(role: Role) -> &'static str {
-    match role {
-        Role::Looking => "looking",
-        Role::Standalone => "standalone",
-        Role::Leader => "leader",
-        Role::Follower => "follower",
-        Role::Observer => "observer",
-    }
-}
-
 /// `srvr`: the server in short. `connections` counts the one that asks too, as there.
 pub fn srvr(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
     writeln!(out, "Zookeeper version: {version}")?;
@@ -51,9 +41,10 @@ pub fn srvr(view: &View<'_>, version: &str, connections: usize, out: &mut String
 pub fn stat(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
     writeln!(out, "Zookeeper version: {version}")?;
     writeln!(out, "Clients:")?;
-    for (_, client) in view.clients.iter() {
+    for (_, client) in view.clients.iter().take(LISTED_MAX) {
         writeln!(out, " {})", queued(client))?;
     }
+    rest(view.clients.count(), "clients", out)?;
     writeln!(out)?;
     figures(view, connections, out)
 }
@@ -65,9 +56,9 @@ fn figures(view: &View<'_>, connections: usize, out: &mut String) -> fmt::Result
     writeln!(out, "Received: {received}")?;
     writeln!(out, "Sent: {sent}")?;
     writeln!(out, "Connections: {connections}")?;
-    writeln!(out, "Outstanding: {}", outstanding(view))?;
+    writeln!(out, "Outstanding: {}", figures::outstanding(view))?;
     writeln!(out, "Zxid: {:#x}", status.applied.to_wire())?;
-    writeln!(out, "Mode: {}", mode(status.role))?;
+    writeln!(out, "Mode: {}", figures::role_name(status.role))?;
     writeln!(out, "Node count: {}", status.znodes)
 }
 
@@ -78,13 +69,6 @@ fn latencies(of: &Statistics) -> String {
         of.latency_max_ms(),
     );
     format!("{min}/{mean:.4}/{max}")
-}
-
-fn outstanding(view: &View<'_>) -> usize {
-    view.clients
-        .iter()
-        .map(|(_, client)| client.outstanding())
-        .sum()
 }
 
 /// The beginning of a client's line, without the closing parenthesis.
@@ -108,7 +92,7 @@ pub fn cons(view: &View<'_>, out: &mut String) -> fmt::Result {
         let ago_ms = view.now.clock.since(at).as_millis();
         view.now.wall.0 - i64::try_from(ago_ms).unwrap_or(i64::MAX)
     };
-    for (connection, client) in view.clients.iter() {
+    for (connection, client) in view.clients.iter().take(LISTED_MAX) {
         let (session, timeout_ms) = sessions.get(&connection).copied().unwrap_or((0, 0));
         write!(out, " {}", queued(client))?;
         write!(out, ",sid={session:#x},lop={}", client.last_operation)?;
@@ -122,65 +106,32 @@ pub fn cons(view: &View<'_>, out: &mut String) -> fmt::Result {
         write!(out, ",minlat={},avglat={mean_ms}", of.latency_min_ms())?;
         writeln!(out, ",maxlat={})", of.latency_max_ms())?;
     }
+    rest(view.clients.count(), "clients", out)?;
     writeln!(out)
 }
 
 /// `mntr`: the server in keys and values.
-pub fn mntr(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
+pub fn mntr(figures: &Figures, out: &mut String) -> fmt::Result {
+    figures
+        .iter()
+        .try_for_each(|(name, figure)| writeln!(out, "zk_{name}\t{figure}"))
+}
+
+/// `dirs`: the bytes of the data directory.
+pub fn dirs(usage: &Usage, out: &mut String) -> fmt::Result {
+    writeln!(out, "datadir_size: {}", usage.snapshot_bytes)?;
+    writeln!(out, "logdir_size: {}", usage.log_bytes)
+}
+
+/// `hash`: the digest of the tree, which is the same on every server at the same position.
+pub fn hash(view: &View<'_>, out: &mut String) -> fmt::Result {
     let status = view.node.status();
-    let counted = view.statistics;
-    let uptime_ms = view.now.clock.since(view.started).as_millis();
-    let mut pair = |key: &str, value: &dyn fmt::Display| writeln!(out, "zk_{key}\t{value}");
-    pair("version", &version)?;
-    pair("server_state", &mode(status.role))?;
-    pair("uptime", &uptime_ms)?;
-    pair("min_latency", &counted.latency_min_ms())?;
-    pair(
-        "avg_latency",
-        &format_args!("{:.4}", counted.latency_mean_ms()),
-    )?;
-    pair("max_latency", &counted.latency_max_ms())?;
-    pair("packets_received", &counted.received)?;
-    pair("packets_sent", &counted.sent)?;
-    pair("num_alive_connections", &connections)?;
-    pair("outstanding_requests", &outstanding(view))?;
-    pair("znode_count", &status.znodes)?;
-    pair("watch_count", &status.watches)?;
-    pair("ephemerals_count", &status.ephemerals)?;
-    pair("approximate_data_size", &status.tree_bytes)?;
-    pair("global_sessions", &status.sessions)?;
-    pair("connections_opened", &counted.opened)?;
-    pair("connections_cut", &counted.cut)?;
-    if status.role != Role::Standalone {
-        pair("quorum_links", &view.links.count())?;
-        pair("quorum_messages_dropped", &view.links.dropped())?;
-    }
-    if status.role == Role::Leader {
-        let Followers {
-            voters,
-            learners,
-            synced,
-        } = status.followers;
-        pair("learners", &(voters + learners))?;
-        pair("synced_followers", &synced)?;
-        pair("pending_syncs", &(voters - synced))?;
-        pair("quorum_size", &voting(view).len())?;
-    }
-    Ok(())
-}
-
-/// The servers that vote.
-fn voting<'a>(view: &View<'a>) -> &'a BTreeSet<ServerId> {
-    &view.node.store().membership().voters
-}
-
-/// The end of `mntr` where there are file descriptors.
-pub fn descriptors(descriptors: Option<Descriptors>, out: &mut String) -> fmt::Result {
-    let Some(Descriptors { open, max }) = descriptors else {
-        return Ok(());
-    };
-    writeln!(out, "zk_open_file_descriptor_count\t{open}")?;
-    writeln!(out, "zk_max_file_descriptor_count\t{max}")
+    writeln!(
+        out,
+        "{:x}: {:032x}",
+        status.applied.to_wire(),
+        status.digest
+    )
 }
 
 /// `isro`: may clients write here?
@@ -241,19 +192,44 @@ pub fn dump(view: &View<'_>, out: &mut String) -> fmt::Result {
     let sessions = store.sessions();
     writeln!(out, "SessionTracker dump:")?;
     writeln!(out, "Global Sessions({}):", sessions.len())?;
-    for (id, session) in sessions {
+    for (id, session) in sessions.iter().take(LISTED_MAX) {
         writeln!(out, "{id}\t{}ms", session.timeout_ms)?;
     }
+    rest(sessions.len(), "sessions", out)?;
     writeln!(out, "ephemeral nodes dump:")?;
-    let owners: Vec<_> = store.tree().ephemerals().collect();
-    writeln!(out, "Sessions with Ephemerals ({}):", owners.len())?;
-    for (session, paths) in owners {
+    let ephemerals = ephemerals(view);
+    writeln!(out, "Sessions with Ephemerals ({}):", ephemerals.len())?;
+    for (session, paths) in ephemerals {
         writeln!(out, "{session}:")?;
         for path in paths {
             writeln!(out, "\t{path}")?;
         }
     }
-    Ok(())
+    rest(store.tree().ephemeral_count(), "ephemeral znodes", out)
+}
+
+/// The sessions that own ephemeral znodes, each with these, as many as are listed.
+pub fn ephemerals(view: &View<'_>) -> Vec<(SessionId, Vec<Path>)> {
+    let mut left = LISTED_MAX;
+    let owners = view.node.store().tree().ephemerals();
+    let mut listed = Vec::new();
+    for (session, mut paths) in owners {
+        paths.truncate(left);
+        left -= paths.len();
+        listed.push((session, paths));
+        if left == 0 {
+            break;
+        }
+    }
+    listed
+}
+
+/// Says how many are not listed.
+fn rest(all: usize, what: &str, out: &mut String) -> fmt::Result {
+    match all.checked_sub(LISTED_MAX) {
+        Some(more @ 1..) => writeln!(out, "({more} more {what} are not listed)"),
+        _ => Ok(()),
+    }
 }
 
 /// `wchs`: watches in short.
@@ -266,15 +242,20 @@ pub fn wchs(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 /// `wchc`: watches by session.
 pub fn wchc(view: &View<'_>, out: &mut String) -> fmt::Result {
-    grouped(watches(view), out)
+    let pairs = watches(view).map(|(session, path)| (session.to_string(), path));
+    grouped(pairs, out)?;
+    rest(view.node.status().watches, "watches", out)
 }
 
 /// `wchp`: watches by path.
 pub fn wchp(view: &View<'_>, out: &mut String) -> fmt::Result {
-    grouped(watches(view).map(|(session, path)| (path, session)), out)
+    let pairs = watches(view).map(|(session, path)| (path, session.to_string()));
+    grouped(pairs, out)?;
+    rest(view.node.status().watches, "watches", out)
 }
 
-fn watches(view: &View<'_>) -> impl Iterator<Item = (String, String)> {
+/// Sessions and the paths that they watch, as many as are listed.
+pub fn watches(view: &View<'_>) -> impl Iterator<Item = (SessionId, String)> {
     let sessions: BTreeMap<ConnectionId, SessionId> = view
         .node
         .connections()
@@ -282,9 +263,10 @@ fn watches(view: &View<'_>) -> impl Iterator<Item = (String, String)> {
         .collect();
     view.node
         .watches()
+        .take(LISTED_MAX)
         .filter_map(move |(connection, path, _)| {
             let session = sessions.get(&connection)?;
-            Some((session.to_string(), path.to_string()))
+            Some((*session, path.to_string()))
         })
 }
 

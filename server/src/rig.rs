@@ -29,9 +29,10 @@ use crate::disk::Disk;
 use crate::frames::FrameBuffer;
 use crate::limits::Limits;
 use crate::reports::Described;
-use crate::server::{Fatal, Setup, serve};
+use crate::server::{Attendance, Fatal, Setup, serve};
 use crate::shell::{Shell, Task};
 use crate::storage::settings::StorageSettings;
+use crate::words::Whitelist;
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -127,6 +128,10 @@ impl Rig {
             gossip: None,
             limits: Limits::default(),
             storage: StorageSettings::default(),
+            attendance: Attendance {
+                words: Whitelist::all(),
+                desk: None,
+            },
             described: Described {
                 listen: ([127, 0, 0, 1], 2181).into(),
                 data_dir: "/data".to_owned(),

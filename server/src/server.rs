@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::accept::Accept;
 use crate::admission::Admission;
 use crate::clients::Clients;
+use crate::desk::Desk;
 use crate::disk::Disk;
 use crate::drive::{Channels, Drive};
 use crate::four_letter::FourLetters;
@@ -29,6 +30,7 @@ use crate::shell::{Shell, Task};
 use crate::storage::error::StorageError;
 use crate::storage::settings::StorageSettings;
 use crate::storage::storage;
+use crate::words::Whitelist;
 
 /// What a server is told at its start.
 #[derive(Clone, Debug)]
@@ -48,6 +50,17 @@ pub struct Setup {
     pub storage: StorageSettings,
     /// What operators are shown about it.
     pub described: Described,
+    /// What operators may ask, and who answers them.
+    pub attendance: Attendance,
+}
+
+/// What operators may ask, and who answers them.
+#[derive(Clone, Debug, Default)]
+pub struct Attendance {
+    /// The four-letter words that are answered.
+    pub words: Whitelist,
+    /// Is handed the desk, if somebody else answers there, too.
+    pub desk: Option<mpsc::UnboundedSender<Desk>>,
 }
 
 /// Why a server could not start, or had to stop.
@@ -109,17 +122,19 @@ pub async fn serve<S: Shell, D: Disk>(
     link(&shell, &mailbox, acquaintance);
     shell.spawn(Task::Operator, take_orders(shell.clone(), mailbox.clone()));
     let admission = Admission::default();
+    let counted = admission.clone();
+    let described = setup.described;
+    let desk = Desk::new(described, setup.limits, counted, inquiry, mailbox.clone());
+    if let Some(wanted) = setup.attendance.desk {
+        // Who wanted it may be gone; clients are served all the same.
+        let _ = wanted.send(desk.clone());
+    }
     let accept = Accept {
         shell: shell.clone(),
         limits: setup.limits,
-        admission: admission.clone(),
+        admission,
         mailbox: mailbox.clone(),
-        four_letters: Arc::new(FourLetters::new(
-            setup.described,
-            setup.limits,
-            admission,
-            inquiry,
-        )),
+        four_letters: Arc::new(FourLetters::new(desk, setup.attendance.words)),
     };
     let channels = Channels {
         inbox,

@@ -5,12 +5,12 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use althing_core::ids::ServerId;
+use althing_core::ids::{ServerId, Zxid};
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
 use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
-use althing_core::time::{Instant, Now};
+use althing_core::time::{Instant, Now, WallTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a task is for; production gives those that block threads of their own.
@@ -55,6 +55,17 @@ pub struct Descriptors {
     pub open: u64,
     /// How many may be open.
     pub max: u64,
+}
+
+/// What lies in a data directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Bytes of all snapshots.
+    pub snapshot_bytes: u64,
+    /// Bytes of all segments of the log.
+    pub log_bytes: u64,
+    /// The newest snapshot: its position, and when it was written.
+    pub last_snapshot: Option<(Zxid, WallTime)>,
 }
 
 /// One world. A handle: cloning it is cheap and all clones are the same world.
@@ -111,6 +122,12 @@ pub trait Shell: Clone + Send + Sync + 'static {
 
     /// How many file descriptors the process has open, and may have; `None` where there are none.
     fn descriptors(&self) -> Option<Descriptors> {
+        None
+    }
+
+    /// What lies in the data directory of that name; `None` where there is none to look at.
+    fn usage(&self, data_dir: &str) -> Option<Usage> {
+        let _ = data_dir;
         None
     }
 

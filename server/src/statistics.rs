@@ -20,6 +20,16 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// Counts anew; what became of connections stays.
+    pub fn reset(&mut self) {
+        let Statistics { opened, cut, .. } = *self;
+        *self = Statistics {
+            opened,
+            cut,
+            ..Statistics::default()
+        };
+    }
+
     /// Counts an answer that took `latency` since its request was read.
     pub fn answered(&mut self, latency: Duration) {
         self.latency_min = match self.latencies {
@@ -64,5 +74,14 @@ mod tests {
         assert_eq!(statistics.latency_min_ms(), 1);
         assert_eq!(statistics.latency_mean_ms(), 4.0);
         assert_eq!(statistics.latency_max_ms(), 7);
+        statistics.opened = 3;
+        statistics.received = 9;
+        statistics.reset();
+        let opened = 3;
+        let fresh = Statistics {
+            opened,
+            ..Statistics::default()
+        };
+        assert_eq!(statistics, fresh);
     }
 }

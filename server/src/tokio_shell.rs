@@ -21,7 +21,8 @@ use tokio::runtime::Handle;
 use crate::entropy::entropy;
 use crate::logging;
 use crate::peer_tls::PeerStream;
-use crate::shell::{Descriptors, Shell, Task};
+use crate::shell::{Descriptors, Shell, Task, Usage};
+use crate::storage::names::Name;
 use crate::tokio_peers::TokioPeers;
 use crate::trace::writer::Trace;
 
@@ -82,20 +83,21 @@ impl TokioShell {
     }
 }
 
+fn wall(time: SystemTime) -> WallTime {
+    // Before 1970 by a broken clock: nothing is decided by it.
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(i64::try_from(since.as_millis()).expect("the year is below 292 million"))
+}
+
 impl Shell for TokioShell {
     type Stream = TcpStream;
     type Link = PeerStream;
 
     fn now(&self) -> Now {
         let clock = self.process.born.elapsed().as_nanos();
-        // Before 1970 by a broken clock: nothing is decided by it.
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
         Now {
             clock: Instant(u64::try_from(clock).expect("a process lives less than 584 years")),
-            wall: WallTime(i64::try_from(wall).expect("the year is below 292 million")),
+            wall: wall(SystemTime::now()),
         }
     }
 
@@ -177,6 +179,28 @@ impl Shell for TokioShell {
             open: u64::try_from(open).ok()?,
             max: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
         })
+    }
+
+    fn usage(&self, data_dir: &str) -> Option<Usage> {
+        let mut usage = Usage::default();
+        for entry in std::fs::read_dir(data_dir).ok()? {
+            // A file that goes meanwhile takes no space.
+            let Ok((entry, of)) = entry.and_then(|entry| Ok((entry.metadata()?, entry))) else {
+                continue;
+            };
+            let (name, bytes) = (of.file_name(), entry.len());
+            match name.to_str().and_then(Name::parse) {
+                Some(Name::Segment(_) | Name::ReceivedSegment(_)) => usage.log_bytes += bytes,
+                Some(Name::Snapshot(zxid)) => {
+                    usage.snapshot_bytes += bytes;
+                    let made = entry.modified().map_or(WallTime(0), wall);
+                    usage.last_snapshot = usage.last_snapshot.max(Some((zxid, made)));
+                }
+                Some(Name::ReceivedSnapshot(_)) => usage.snapshot_bytes += bytes,
+                Some(Name::Identity | Name::Temporary) | None => {}
+            }
+        }
+        Some(usage)
     }
 
     fn observe_recovered(&self, recovered: &Recovered) {

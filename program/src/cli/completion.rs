@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::cli::command;
 
 /// How long a completion waits for the servers; who types does not wait longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Most children that are offered: more do not fit a screen.
 const OFFERED_MAX: usize = 1000;
@@ -68,7 +68,7 @@ fn word(line: &str) -> (usize, Place) {
     let start = line.rfind(char::is_whitespace).map_or(0, |at| {
         at + line[at..].chars().next().map_or(1, char::len_utf8)
     });
-    let place = match line[..start].trim().split_whitespace().next() {
+    let place = match line[..start].split_whitespace().next() {
         None => Place::Command,
         Some("help") => Place::Command,
         Some(_) => Place::Argument,

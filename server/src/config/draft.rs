@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,6 +11,7 @@ use althing_core::ids::ServerId;
 use thiserror::Error;
 
 use crate::config::servers::{self, ListedServer, PeerRole};
+use crate::words::Whitelist;
 
 /// Where something stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,6 +93,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// A port that may be asked for: each part on its own, as a zoo.cfg gives it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wanted {
+    /// Is it wanted? If this is silent, it is as soon as something else is said of it.
+    pub enabled: Option<Given<bool>>,
+    /// The address; without one, only this machine reaches it.
+    pub address: Option<Given<IpAddr>>,
+    /// The port.
+    pub port: Option<Given<u16>>,
+}
+
 /// What was given; `None` where nothing was.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(
@@ -122,6 +134,9 @@ pub struct Draft {
     pub election_timeout_ms: Option<Given<u32>>,
     pub beat_ms: Option<Given<u32>>,
     pub isolation_timeout_ms: Option<Given<u32>>,
+    pub admin: Wanted,
+    pub metrics: Wanted,
+    pub four_letter_words: Option<Given<Whitelist>>,
     pub log_format: Option<Given<LogFormat>>,
     pub log_level: Option<Given<String>>,
 }
@@ -177,6 +192,31 @@ impl Entry {
                 Ok(address) => Ok(Some(self.given(address))),
                 Err(_) => Err(self.wrong(format!("`{text}` is not an IP address"))),
             },
+        }
+    }
+
+    /// The value that is an address and a port, as parts of `wanted`.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn endpoint(&self, wanted: &mut Wanted) -> Result<(), ConfigError> {
+        let Ok(listen) = self.text.parse::<SocketAddr>() else {
+            let text = &self.text;
+            return Err(self.wrong(format!("`{text}` is not ADDRESS:PORT")));
+        };
+        wanted.address = Some(self.given(listen.ip()));
+        wanted.port = Some(self.given(listen.port()));
+        Ok(())
+    }
+
+    /// The value that is true or false.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn truth(&self) -> Result<Option<Given<bool>>, ConfigError> {
+        match self.text.parse() {
+            Ok(truth) => Ok(Some(self.given(truth))),
+            Err(_) => Err(self.wrong(format!("`{}` is neither true nor false", self.text))),
         }
     }
 

@@ -4,6 +4,7 @@ pub mod draft;
 pub mod ensemble;
 pub mod file;
 pub mod gossip_secret;
+pub mod operators;
 pub mod servers;
 pub mod settings;
 pub mod toml_file;

@@ -23,6 +23,9 @@
 //! | `election_timeout_ms` | `althing.electionTimeout` | 250 |
 //! | `beat_ms` | `althing.beat` | 50, or a fifth of the election time-out if that is given |
 //! | `isolation_timeout_ms` | `althing.isolationTimeout` | 2 ticks |
+//! | `admin_listen` | `admin.enableServer`, `admin.serverAddress`, `admin.serverPort` | none: no admin interface |
+//! | `metrics_listen` | `metricsProvider.className`, `.httpHost`, `.httpPort` | none, beside the admin interface's |
+//! | `four_letter_words` | `4lw.commands.whitelist` | those that are cheap and tell no znodes |
 //! | `log_format` | | `text` |
 //! | `log_level` | | `info` |
 //!
@@ -39,6 +42,7 @@ use althing_core::time::Duration;
 
 use crate::config::draft::{ConfigError, Draft, Given, LogFormat};
 use crate::config::ensemble::{Ensemble, Identity};
+use crate::config::operators::Operators;
 use crate::limits::{FRAME_SLACK_BYTES, Limits};
 use crate::storage::settings::StorageSettings;
 
@@ -69,6 +73,8 @@ pub struct Settings {
     pub limits: Limits,
     /// For the files.
     pub storage: StorageSettings,
+    /// What operators are offered.
+    pub operators: Operators,
     /// How the log looks.
     pub log_format: LogFormat,
     /// What is logged, if the file says so.
@@ -84,6 +90,7 @@ impl Settings {
         let ensemble = Ensemble::settle(&draft, identity)?;
         let config = node_config(&draft, &ensemble)?;
         let listen = listen(&draft, &ensemble)?;
+        let operators = Operators::settle(&draft);
         let data_bytes_max = config.settings.data_bytes_max;
         let or = Limits::default();
         let limits = Limits {
@@ -108,6 +115,7 @@ impl Settings {
             config,
             limits,
             storage,
+            operators,
             log_format: value(draft.log_format, LogFormat::Text),
             log_level: draft.log_level.map(|given| given.value),
         })

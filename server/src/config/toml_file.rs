@@ -9,9 +9,10 @@ use toml::de::{DeString, DeTable, DeValue};
 use crate::config::draft::{ConfigError, Draft, Entry, Given, LogFormat, Place};
 use crate::config::servers::{self, HostPort, ListedServer, PeerRole};
 use crate::config::settings::range;
+use crate::words::Whitelist;
 
 /// All keys.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 26] = [
     "listen",
     "data_dir",
     "tick_ms",
@@ -33,6 +34,9 @@ const KEYS: [&str; 23] = [
     "election_timeout_ms",
     "beat_ms",
     "isolation_timeout_ms",
+    "admin_listen",
+    "metrics_listen",
+    "four_letter_words",
     "log_format",
     "log_level",
 ];
@@ -190,6 +194,9 @@ fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
         "isolation_timeout_ms" => {
             draft.isolation_timeout_ms = entry.number(range::ISOLATION_TIMEOUT_MS)?;
         }
+        "admin_listen" => entry.endpoint(&mut draft.admin)?,
+        "metrics_listen" => entry.endpoint(&mut draft.metrics)?,
+        "four_letter_words" => draft.four_letter_words = Some(four_letter_words(entry)?),
         "log_format" => {
             draft.log_format = Some(entry.given(match entry.text.as_str() {
                 "text" => LogFormat::Text,
@@ -206,6 +213,15 @@ fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// A list of words, each of which must be one.
+fn four_letter_words(entry: &Entry) -> Result<Given<Whitelist>, ConfigError> {
+    let (words, strange) = Whitelist::parse(&entry.text);
+    match strange.first() {
+        None => Ok(entry.given(words)),
+        Some(word) => Err(entry.wrong(format!("`{word}` is no word that is answered"))),
+    }
+}
+
 /// Line and column of a byte, from 1.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = &text[..byte];
@@ -220,6 +236,7 @@ mod tests {
     use crate::config::ensemble::Identity;
     use crate::config::settings::Settings;
     use crate::limits::FRAME_SLACK_BYTES;
+    use crate::words::Word;
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
     use std::collections::BTreeSet;
@@ -265,6 +282,9 @@ mod tests {
             election_timeout_ms = 1000
             beat_ms = 100
             isolation_timeout_ms = 5000
+            admin_listen = "127.0.0.1:8081"
+            metrics_listen = "0.0.0.0:7001"
+            four_letter_words = "ruok, wchp"
             log_format = "json"
             log_level = "debug"
             [servers]
@@ -291,6 +311,10 @@ mod tests {
         assert_eq!(settings.limits.frame_bytes_max, 2048 + FRAME_SLACK_BYTES);
         assert_eq!(settings.limits.connections_max, 7);
         assert_eq!(settings.limits.connections_per_address_max, 60);
+        let operators = &settings.operators;
+        let ports = [operators.admin, operators.metrics].map(|port| port.expect("given"));
+        assert_eq!(ports.map(|port| port.port()), [8081, 7001]);
+        assert!(operators.words.has(Word::Wchp) && !operators.words.has(Word::Srvr));
         assert_eq!(settings.log_format, LogFormat::Json);
         assert_eq!(settings.log_level.as_deref(), Some("debug"));
         let ensemble = &settings.ensemble;
@@ -310,7 +334,7 @@ mod tests {
         assert_eq!(config.election_timeout, Duration::from_secs(1));
         assert_eq!(config.beat, Duration::from_millis(100));
         assert_eq!(config.isolation_timeout, Duration::from_secs(5));
-        assert_eq!(KEYS.len(), 23, "and these are all");
+        assert_eq!(KEYS.len(), 26, "and these are all");
     }
 
     #[test]
@@ -348,6 +372,14 @@ mod tests {
                 "tick_ms = 100\nsession_timeout_min_ms = 3000",
                 "althing.toml:2:1: session_timeout_min_ms: the shortest session time-out, 3000 ms, \
                  is more than the longest, 2000 ms",
+            ),
+            (
+                "admin_listen = \"8080\"",
+                "althing.toml:1:1: admin_listen: `8080` is not ADDRESS:PORT",
+            ),
+            (
+                "four_letter_words = \"ruok,gtmk\"",
+                "althing.toml:1:1: four_letter_words: `gtmk` is no word that is answered",
             ),
             (
                 "servers = 3",

@@ -6,15 +6,23 @@ use std::net::IpAddr;
 use crate::config::draft::{ConfigError, Draft, Entry, Given, Place};
 use crate::config::servers::{self, ElectionPort, ListedServer};
 use crate::config::settings::range;
+use crate::words::Whitelist;
 
 /// Keys that mean nothing here: what initLimit and syncLimit limit, the election time-out does.
-const NEEDLESS: [&str; 5] = [
+const NEEDLESS: [&str; 6] = [
     "initLimit",
     "syncLimit",
     "electionAlg",
     "standaloneEnabled",
-    "4lw.commands.whitelist",
+    "admin.idleTimeout",
+    "metricsProvider.exportJvmInfo",
 ];
+
+/// ZooKeeper's own provider of metrics for Prometheus.
+const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+
+/// Its provider of no metrics but those of `mntr`: its default.
+const NO_PROMETHEUS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
 
 /// Keys of ZooKeeper by which this file is told from TOML if its name does not tell.
 pub const KEYS: [&str; 5] = [
@@ -142,10 +150,34 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         "althing.peerTlsKey" => draft.peer_tls_key = entry.path()?,
         "althing.peerTlsAuthority" => draft.peer_tls_authority = entry.path()?,
         "althing.gossipSecretFile" => draft.gossip_secret_file = entry.path()?,
+        "admin.enableServer" => draft.admin.enabled = entry.truth()?,
+        "admin.serverAddress" => draft.admin.address = entry.address()?,
+        "admin.serverPort" => draft.admin.port = entry.number(0..=u16::MAX)?,
+        "admin.commandURL" if entry.text == "/commands" => {}
+        "metricsProvider.className" if entry.text == PROMETHEUS => {
+            draft.metrics.enabled = Some(entry.given(true));
+        }
+        "metricsProvider.className" if entry.text == NO_PROMETHEUS => {
+            draft.metrics.enabled = Some(entry.given(false));
+        }
+        "metricsProvider.httpHost" => draft.metrics.address = entry.address()?,
+        "metricsProvider.httpPort" => draft.metrics.port = entry.number(0..=u16::MAX)?,
+        "4lw.commands.whitelist" => four_letter_words(read, entry),
         key if NEEDLESS.contains(&key) => {}
         _ => return strange(read, entry),
     }
     Ok(())
+}
+
+/// The words that are answered; those that nobody answers here are a warning.
+fn four_letter_words(read: &mut Read, entry: &Entry) {
+    let (words, strange) = Whitelist::parse(&entry.text);
+    read.draft.four_letter_words = Some(entry.given(words));
+    let place = &entry.place;
+    let warnings = strange
+        .into_iter()
+        .map(|word| format!("{place}: the word `{word}` is not answered here"));
+    read.warnings.extend(warnings);
 }
 
 /// A line `server.ID=...`.
@@ -237,7 +269,12 @@ clientPort=2181
             snapCount=1000\n\
             autopurge.snapRetainCount=4\n\
             autopurge.purgeInterval=1\n\
-            4lw.commands.whitelist=*\n";
+            4lw.commands.whitelist=*\n\
+            admin.enableServer=true\n\
+            admin.serverPort=8081\n\
+            metricsProvider.className=org.apache.zookeeper.metrics.prometheus.\
+            PrometheusMetricsProvider\n\
+            metricsProvider.httpHost=0.0.0.0\n";
         let read = read("zoo.cfg", text).expect("a good file");
         assert!(read.warnings.is_empty(), "{:?}", read.warnings);
         let settings = settle(read.draft).expect("a good file");
@@ -248,6 +285,13 @@ clientPort=2181
         assert_eq!(settings.limits.connections_max, 500);
         assert_eq!(settings.config.snapshot_every, 1000);
         assert_eq!(settings.storage.snapshots_kept, 4);
+        let operators = settings.operators;
+        let ports = [operators.admin, operators.metrics].map(|port| port.expect("wanted"));
+        assert_eq!(
+            ports.map(|port| port.to_string()),
+            ["127.0.0.1:8081", "0.0.0.0:7000"]
+        );
+        assert_eq!(operators.words, Whitelist::all());
     }
 
     #[test]
@@ -296,13 +340,32 @@ clientPort=2181
     }
 
     #[test]
+    fn an_admin_interface_is_there_only_if_it_is_asked_for() {
+        for (text, expected) in [
+            ("clientPort=1", None),
+            ("admin.serverPort=1", Some("127.0.0.1:1")),
+            ("admin.serverAddress=0.0.0.0", Some("0.0.0.0:8080")),
+            ("admin.enableServer=true", Some("127.0.0.1:8080")),
+            ("admin.enableServer=false\nadmin.serverPort=1", None),
+        ] {
+            let read = read("zoo.cfg", text).expect("a good file");
+            let settings = settle(read.draft).expect("a good file");
+            let admin = settings.operators.admin.map(|port| port.to_string());
+            assert_eq!(admin.as_deref(), expected, "{text}");
+            let warned = settings.operators.warnings().len();
+            assert_eq!(warned, usize::from(text.contains("0.0.0.0")), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_a_warning() {
-        let text = "dataLogDir=/log\nadmin.serverPort=8080\n";
+        let text = "dataLogDir=/log\njute.maxbuffer=1\n4lw.commands.whitelist=ruok,gtmk\n";
         let read = read("zoo.cfg", text).expect("a good file");
         assert_eq!(
             read.warnings,
             [
-                "zoo.cfg:2: admin.serverPort: is not known here and has no effect",
+                "zoo.cfg:2: jute.maxbuffer: is not known here and has no effect",
+                "zoo.cfg:3: 4lw.commands.whitelist: the word `gtmk` is not answered here",
                 "zoo.cfg:1: dataLogDir: log and snapshots lie together in dataDir; this directory \
                  is not used",
             ]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use althing::gossip::GossipSetup;
 use althing::limits::Limits;
 use althing::reports::Described;
-use althing::server::{Setup, serve};
+use althing::server::{Attendance, Setup, serve};
 use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
 use althing::witness::Witness;
@@ -412,6 +412,7 @@ impl House {
         }
         let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Setup {
+            attendance: Attendance::default(),
             described: Described {
                 listen: SocketAddr::new(address, CLIENT_PORT),
                 data_dir: format!("disk of server {id}"),

@@ -1,0 +1,39 @@
+//! Opens the ports of operators, once there is a server to ask.
+
+use althing::office::Office;
+use althing::shell::{Shell as _, Task};
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::admin::door::Door;
+use crate::admin::routes;
+
+/// Answers operators for as long as the process lives.
+pub fn attend(office: Office) {
+    let Office {
+        desk,
+        shell,
+        admin,
+        metrics,
+    } = office;
+    let state = routes::Served {
+        desk,
+        shell: shell.clone(),
+    };
+    if let Some(listener) = admin {
+        shell.spawn(
+            Task::Operator,
+            serve(listener, routes::admin(state.clone())),
+        );
+    }
+    if let Some(listener) = metrics {
+        shell.spawn(Task::Operator, serve(listener, routes::metrics(state)));
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    // It ends with the process: what cannot be accepted is tried again.
+    if let Err(error) = axum::serve(Door::new(listener), router).await {
+        tracing::error!(%error, "a port of operators is closed");
+    }
+}
