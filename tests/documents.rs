@@ -41,6 +41,7 @@ fn links_lead_somewhere() {
         "docs/score.md",
         "docs/campaigns-at-scale.md",
         "docs/ensemble.md",
+        "docs/compatibility.md",
         "docs/gossip.md",
         "docs/operations.md",
         "docs/report.md",

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path as FilePath;
+use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::config::Config;
@@ -17,15 +18,19 @@ use althing_core::node::effect::{Effect, Outbox};
 use althing_core::node::event::Event;
 use althing_core::node::input::{Input, Timer};
 use althing_core::node::node::{Node, Recovered};
-use althing_core::node::reply::{Reply, Response};
-use althing_core::node::request::{ConnectRequest, Listing, Read, Request, SetWatches, Watching};
+use althing_core::node::reply::{PartRead, Reply, Response};
+use althing_core::node::request::{
+    ConnectRequest, Listing, Read, ReadPart, Request, SetWatches, Watching,
+};
 use althing_core::prng::Seed;
 use althing_core::quorum::log::Record;
 use althing_core::time::{Instant, Now, WallTime};
 use althing_core::tree::acl::{Acl, Perms};
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Create, Done, Lifetime, Naming, Op, Telling};
+use althing_core::tree::owner::Ttl;
 use althing_core::tree::path::{Path, Place};
+use althing_core::watch::{WatchKind, WatchMode, Whichever};
 
 /// A node with its surroundings: a clock, a disk that holds what was saved, and the passwords that
 /// its clients were told.
@@ -351,6 +356,8 @@ fn request(text: &str) -> Request {
                     "data" => watches.data.push(path),
                     "exist" => watches.exist.push(path),
                     "child" => watches.child.push(path),
+                    "persistent" => watches.persistent.push(path),
+                    "recursive" => watches.recursive.push(path),
                     other => panic!("unknown kind {other}"),
                 }
             }
@@ -360,7 +367,66 @@ fn request(text: &str) -> Request {
             let ops = text.strip_prefix("multi ").expect("operations");
             Request::Multi(ops.split(';').map(|op| self::op(op.trim())).collect())
         }
-        _ => Request::Write(op(text)),
+        _ => rarer(&words).unwrap_or_else(|| Request::Write(op(text))),
+    }
+}
+
+/// `several data=/a children=/b`, `add-watch /a recursive`, `remove-watches /a any`.
+fn rarer(words: &[&str]) -> Option<Request> {
+    let path = || Path::parse(words[1]).expect("a path");
+    Some(match words[0] {
+        "ephemerals" => Request::Read(Read::GetEphemerals {
+            prefix: Arc::from(words[1]),
+        }),
+        "count" => Request::Read(Read::CountBelow { path: path() }),
+        "whoami" => Request::Read(Read::WhoAmI),
+        "several" => {
+            let parts = words[1..].iter().map(|word| {
+                let (kind, path) = word.split_once('=').expect("kind=path");
+                let path = Path::parse(path).expect("a path");
+                match kind {
+                    "data" => ReadPart::Data(path),
+                    "children" => ReadPart::Children(path),
+                    other => panic!("unknown kind {other}"),
+                }
+            });
+            Request::Read(Read::Several(parts.collect()))
+        }
+        "add-watch" => Request::AddWatch {
+            path: path(),
+            mode: match words[2] {
+                "persistent" => WatchMode::Persistent,
+                "recursive" => WatchMode::Recursive,
+                other => panic!("unknown mode {other}"),
+            },
+        },
+        "check-watches" => Request::CheckWatches {
+            path: path(),
+            kinds: kinds(words[2]),
+        },
+        "remove-watches" => Request::RemoveWatches {
+            path: path(),
+            kinds: kinds(words[2]),
+        },
+        _ => return None,
+    })
+}
+
+/// `ttl=500ms`.
+fn ttl(words: &[&str]) -> Option<Ttl> {
+    let text = words.iter().find_map(|word| word.strip_prefix("ttl="))?;
+    let ms = u64::try_from(humantime(text).as_millis()).expect("a short time");
+    Some(Ttl::from_ms(ms).expect("a time to live"))
+}
+
+fn kinds(word: &str) -> Whichever {
+    match word {
+        "any" => Whichever::Any,
+        "data" => Whichever::Only(WatchKind::Data),
+        "child" => Whichever::Only(WatchKind::Child),
+        "persistent" => Whichever::Only(WatchKind::Persistent),
+        "recursive" => Whichever::Only(WatchKind::Recursive),
+        other => panic!("unknown kinds {other}"),
     }
 }
 
@@ -388,9 +454,10 @@ fn op(text: &str) -> Op {
                     true => Acl::of(Perms::ALL, "auth", ""),
                     false => Acl::open(),
                 },
-                lifetime: match has("ephemeral") {
-                    true => Lifetime::Ephemeral,
-                    false => Lifetime::Persistent,
+                lifetime: match (has("ephemeral"), has("container")) {
+                    (true, _) => Lifetime::Ephemeral,
+                    (_, true) => Lifetime::Container,
+                    _ => ttl(&words).map_or(Lifetime::Persistent, Lifetime::Ttl),
                 },
                 naming: if sequential {
                     Naming::Sequential
@@ -451,6 +518,23 @@ fn response_line(response: &Response) -> String {
         Response::Children { names, .. } => format!("{names:?}"),
         Response::Acl { acl, .. } => format!("{:?}", acl.0),
         Response::Synced { path } => format!("synced {path}"),
+        Response::Ephemerals(paths) => format!("ephemerals {paths:?}"),
+        Response::Count(count) => format!("{count} below"),
+        Response::Identities(identities) => {
+            let shown = identities
+                .iter()
+                .map(|who| format!("{}:{}", who.scheme, who.id));
+            shown.collect::<Vec<_>>().join(", ")
+        }
+        Response::Several(parts) => {
+            let shown = parts.iter().map(|part| match part {
+                Ok(PartRead::Data { data, stat }) => format!("{data:?}, version {}", stat.version),
+                Ok(PartRead::Children(names)) => format!("{names:?}"),
+                Err(code) => format!("{code}"),
+            });
+            shown.collect::<Vec<_>>().join("; ")
+        }
+        Response::Added => "added".to_owned(),
         Response::Empty => "ok".to_owned(),
     }
 }
@@ -459,6 +543,7 @@ fn done_line(done: &Done) -> String {
     match done {
         Done::Created { path, .. } => format!("created {path}"),
         Done::DataSet(stat) => format!("set, version {}", stat.version),
+        Done::Checked(stat) => format!("checked, version {}", stat.version),
         other => format!("{other:?}").to_lowercase(),
     }
 }

@@ -7,6 +7,7 @@ mod failover;
 #[cfg(target_os = "linux")]
 mod load;
 mod tree;
+mod watches;
 
 use std::error::Error;
 
@@ -17,6 +18,8 @@ use clap::Parser;
 enum Command {
     /// Three structures for the tree of znodes, on the same work.
     Tree(tree::Args),
+    /// The table of watches: memory per watch, and the time to leave and to fire one.
+    Watches,
     /// A server's binary under load: throughput, latency, processor time, memory, start-up.
     #[cfg(target_os = "linux")]
     Load(load::Args),
@@ -28,6 +31,7 @@ enum Command {
 fn main() -> Result<(), Box<dyn Error>> {
     match Command::parse() {
         Command::Tree(args) => tree::run(&args),
+        Command::Watches => watches::run(),
         #[cfg(target_os = "linux")]
         Command::Load(args) => load::run(&args),
         #[cfg(target_os = "linux")]

@@ -195,11 +195,11 @@ pub fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-fn nanos_each(elapsed: Duration, count: usize) -> f64 {
+pub fn nanos_each(elapsed: Duration, count: usize) -> f64 {
     elapsed.as_nanos() as f64 / count as f64
 }
 
-fn resident_bytes() -> Result<usize, Box<dyn Error>> {
+pub fn resident_bytes() -> Result<usize, Box<dyn Error>> {
     let statm = fs::read_to_string("/proc/self/statm")?;
     let pages = statm
         .split(' ')

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::{ClientConfig, REQUESTS_QUEUED_MAX, WATCHES_MAX};
 use crate::error::{ClientError, MultiError};
 use crate::runtime::Runtime;
-use crate::session::command::Command;
+use crate::session::command::{Command, Waiter};
 use crate::session::shared::Shared;
 use crate::session::task::Session;
 use crate::state::{SessionState, StateStream};
@@ -278,7 +278,9 @@ impl<R: Runtime> Client<R> {
     /// [`ClientError`].
     pub async fn watch_exists(&self, path: &str) -> Result<(Option<Stat>, Watcher), ClientError> {
         let (sender, watcher) = self.new_watch()?;
-        let stat = self.ask_exists(path, Watching::Once, Some(sender)).await?;
+        let stat = self
+            .ask_exists(path, Watching::Once, Some(Waiter::Once(sender)))
+            .await?;
         Ok((stat, watcher))
     }
 
@@ -296,7 +298,9 @@ impl<R: Runtime> Client<R> {
     /// As [`Client::get_data`]; then there is no watch.
     pub async fn watch_data(&self, path: &str) -> Result<(Znode, Watcher), ClientError> {
         let (sender, watcher) = self.new_watch()?;
-        let znode = self.ask_data(path, Watching::Once, Some(sender)).await?;
+        let znode = self
+            .ask_data(path, Watching::Once, Some(Waiter::Once(sender)))
+            .await?;
         Ok((znode, watcher))
     }
 
@@ -316,7 +320,7 @@ impl<R: Runtime> Client<R> {
     pub async fn watch_children(&self, path: &str) -> Result<(Children, Watcher), ClientError> {
         let (sender, watcher) = self.new_watch()?;
         let children = self
-            .ask_children(path, Watching::Once, Some(sender))
+            .ask_children(path, Watching::Once, Some(Waiter::Once(sender)))
             .await?;
         Ok((children, watcher))
     }
@@ -383,7 +387,7 @@ impl<R: Runtime> Client<R> {
         &self,
         path: &str,
         watching: Watching,
-        watch: Option<oneshot::Sender<WatchResult>>,
+        watch: Option<Waiter>,
     ) -> Result<Option<Stat>, ClientError> {
         let read = Read::Exists {
             path: parse_path(path)?,
@@ -401,7 +405,7 @@ impl<R: Runtime> Client<R> {
         &self,
         path: &str,
         watching: Watching,
-        watch: Option<oneshot::Sender<WatchResult>>,
+        watch: Option<Waiter>,
     ) -> Result<Znode, ClientError> {
         let read = Read::GetData {
             path: parse_path(path)?,
@@ -420,7 +424,7 @@ impl<R: Runtime> Client<R> {
         &self,
         path: &str,
         watching: Watching,
-        watch: Option<oneshot::Sender<WatchResult>>,
+        watch: Option<Waiter>,
     ) -> Result<Children, ClientError> {
         let read = Read::GetChildren {
             path: parse_path(path)?,
@@ -439,17 +443,17 @@ impl<R: Runtime> Client<R> {
         }
     }
 
-    async fn write(&self, op: Op) -> Result<Done, ClientError> {
+    pub(crate) async fn write(&self, op: Op) -> Result<Done, ClientError> {
         match self.ask(Request::Write(op), None).await? {
             Response::Done(done) => Ok(done),
             _ => Err(wrong_answer()),
         }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         request: Request,
-        watch: Option<oneshot::Sender<WatchResult>>,
+        watch: Option<Waiter>,
     ) -> Result<Response, ClientError> {
         let (answer, answered) = oneshot::channel();
         let command = Command {
@@ -466,14 +470,19 @@ impl<R: Runtime> Client<R> {
     }
 
     fn new_watch(&self) -> Result<(oneshot::Sender<WatchResult>, Watcher), ClientError> {
-        if self.handle.shared.watches() >= WATCHES_MAX {
-            return Err(ClientError::TooManyWatches);
-        }
+        self.has_room_for_a_watch()?;
         Ok(Watcher::new())
+    }
+
+    pub(crate) fn has_room_for_a_watch(&self) -> Result<(), ClientError> {
+        match self.handle.shared.watches() >= WATCHES_MAX {
+            true => Err(ClientError::TooManyWatches),
+            false => Ok(()),
+        }
     }
 }
 
-fn wrong_answer() -> ClientError {
+pub(crate) fn wrong_answer() -> ClientError {
     ClientError::Protocol(Malformed {
         what: "answer to another kind of request",
         offset: 0,

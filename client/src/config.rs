@@ -23,6 +23,9 @@ pub const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 /// Most watches that wait to fire.
 pub const WATCHES_MAX: usize = 100_000;
 
+/// Most events of one watch that stays which wait for their reader.
+pub const WATCH_EVENTS_MAX: usize = 1024;
+
 /// Bytes of paths in one setWatches; ZooKeeper's clients send as much at once.
 pub const SET_WATCHES_BYTES_MAX: usize = 128 * 1024;
 

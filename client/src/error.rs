@@ -31,6 +31,9 @@ pub enum ClientError {
         /// The first rule that it breaks.
         why: PathError,
     },
+    /// A time to live is from 1 ms to 2^40 - 1 ms. Nothing was sent.
+    #[error("no such time to live")]
+    BadTtl,
     /// The configuration cannot be worked with.
     #[error("the configuration is not valid: {0}")]
     BadConfig(&'static str),
@@ -43,6 +46,12 @@ pub enum ClientError {
     /// This client waits for as many watches as it may. Nothing was sent.
     #[error("too many watches wait")]
     TooManyWatches,
+    /// The watch was removed.
+    #[error("the watch was removed")]
+    WatchRemoved,
+    /// Whoever reads this watch's events is too far behind; the watch is given up.
+    #[error("too many events of the watch wait")]
+    TooManyEvents,
     /// This client has taken on as many identities as it may. Nothing was sent.
     #[error("too many identities")]
     TooManyIdentities,

@@ -33,6 +33,8 @@
 pub mod client;
 pub mod config;
 pub mod error;
+mod inquiry;
+pub mod persistent;
 pub mod recipes;
 pub mod runtime;
 mod session;
@@ -44,4 +46,5 @@ pub mod trace;
 pub mod transaction;
 pub mod watch;
 pub mod watcher;
+mod watching;
 pub mod znode;

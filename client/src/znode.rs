@@ -1,10 +1,12 @@
 //! The values that operations take and return.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use althing_core::tree::acl::Acl;
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Create, Lifetime, Naming, Op, Telling};
+use althing_core::tree::owner::Ttl;
 use althing_core::tree::path::{Path, Place};
 use althing_core::tree::stat::Stat;
 
@@ -21,6 +23,19 @@ pub enum CreateMode {
     PersistentSequential,
     /// It goes with the session, and its name ends with a number that the server draws.
     EphemeralSequential,
+    /// It goes some time after its last child, and never before it has had one.
+    Container,
+    /// It goes some time after this duration, from 1 ms to some 34 years in whole milliseconds, in
+    /// which its data was not set, unless it has children.
+    PersistentWithTtl(Duration),
+    /// The same, and its name ends with a number that the server draws.
+    PersistentSequentialWithTtl(Duration),
+}
+
+fn ttl(lasts: Duration) -> Result<Lifetime, ClientError> {
+    let ms = u64::try_from(lasts.as_millis()).ok();
+    let ttl = ms.and_then(Ttl::from_ms).ok_or(ClientError::BadTtl)?;
+    Ok(Lifetime::Ttl(ttl))
 }
 
 impl CreateMode {
@@ -30,6 +45,9 @@ impl CreateMode {
             CreateMode::Ephemeral => (Lifetime::Ephemeral, Naming::Exact),
             CreateMode::PersistentSequential => (Lifetime::Persistent, Naming::Sequential),
             CreateMode::EphemeralSequential => (Lifetime::Ephemeral, Naming::Sequential),
+            CreateMode::Container => (Lifetime::Container, Naming::Exact),
+            CreateMode::PersistentWithTtl(lasts) => (ttl(lasts)?, Naming::Exact),
+            CreateMode::PersistentSequentialWithTtl(lasts) => (ttl(lasts)?, Naming::Sequential),
         };
         let place = match naming {
             Naming::Exact => Place::exact(path),

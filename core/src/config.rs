@@ -17,6 +17,10 @@ pub const ELECTION_TIMEOUT_DEFAULT: Duration = Duration::from_millis(250);
 /// [`ELECTION_TIMEOUT_DEFAULT`], so that four may be lost.
 pub const BEAT_DEFAULT: Duration = Duration::from_millis(50);
 
+/// How often a leader looks for znodes whose time is over unless configured otherwise: ZooKeeper's
+/// minute.
+pub const REAP_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+
 /// The level of the semantics of transactions. A server refuses to execute under a level that it
 /// does not know, so servers of two versions never diverge.
 pub const FEATURE_LEVEL: u32 = 1;
@@ -66,6 +70,9 @@ pub struct Config {
     /// A snapshot is made after about this many transactions (drawn between half of it and all of
     /// it, so that the servers of an ensemble do not make theirs at the same time).
     pub snapshot_every: u32,
+    /// How often a leader looks for containers that are empty and for znodes whose time to live is
+    /// over; ZooKeeper's `znode.container.checkIntervalMs`.
+    pub reap_interval: Duration,
     /// The last position of an epoch; a leader that needs another one wins the next epoch first.
     /// Everything that a position can hold, except where that is tested.
     pub counter_max: u32,
@@ -92,6 +99,10 @@ impl Config {
             "a leader says that it lives before others stand"
         );
         assert!(
+            self.reap_interval > Duration::ZERO,
+            "searches for what is over have pauses"
+        );
+        assert!(
             self.counter_max > 0,
             "an epoch holds more than its beginning"
         );
@@ -111,6 +122,7 @@ impl Config {
             session_timeout_min: tick * 2,
             session_timeout_max: tick * 20,
             snapshot_every: 100_000,
+            reap_interval: REAP_INTERVAL_DEFAULT,
             counter_max: u32::MAX,
             settings: Settings::default(),
         }

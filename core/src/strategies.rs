@@ -21,8 +21,10 @@ use crate::ids::{
     ConnectionId, DirectoryId, Epoch, Password, ServerId, SessionId, Token, Xid, Zxid,
 };
 use crate::membership::Membership;
-use crate::node::reply::{ConnectResponse, EventKind, Reply, Response, WatchEvent};
-use crate::node::request::{ConnectRequest, Listing, Read, Request, SetWatches, Watching};
+use crate::node::reply::{ConnectResponse, EventKind, PartRead, Reply, Response, WatchEvent};
+use crate::node::request::{
+    ConnectRequest, Listing, Read, ReadPart, Request, SetWatches, Watching,
+};
 use crate::quorum::log::{Ballot, Record, Standing};
 use crate::quorum::message::{Ballotting, Cause, Extent, Message, Vote};
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
@@ -30,8 +32,10 @@ use crate::time::WallTime;
 use crate::tree::acl::{Acl, AclEntry, Identity, Perms};
 use crate::tree::data::Data;
 use crate::tree::op::{Create, Done, Lifetime, Naming, Op, Telling};
+use crate::tree::owner::{TTL_MS_MAX, Ttl};
 use crate::tree::path::{Path, Place};
 use crate::tree::stat::Stat;
+use crate::watch::{WatchMode, Whichever};
 
 /// An element of a path: mostly one of three, so that operations meet on the same znodes.
 fn element() -> impl Strategy<Value = String> {
@@ -104,21 +108,40 @@ fn telling() -> impl Strategy<Value = Telling> {
     select(vec![Telling::Path, Telling::PathAndStat])
 }
 
+/// A container's name is never drawn by the server.
+fn lifetime(naming: Naming) -> impl Strategy<Value = Lifetime> {
+    let ttl = prop_oneof![1..100u64, 1..=TTL_MS_MAX];
+    let marked = match naming {
+        Naming::Exact => Just(Lifetime::Container).boxed(),
+        Naming::Sequential => Just(Lifetime::Persistent).boxed(),
+    };
+    prop_oneof![
+        3 => select(vec![Lifetime::Persistent, Lifetime::Ephemeral]),
+        1 => marked,
+        1 => ttl.prop_map(|ms| Lifetime::Ttl(Ttl::from_ms(ms).unwrap())),
+    ]
+}
+
 fn create() -> impl Strategy<Value = Create> {
     select(vec![Naming::Exact, Naming::Sequential])
         .prop_flat_map(|naming| (Just(naming), place(naming)))
         .prop_flat_map(|(naming, place)| {
-            let lifetime = select(vec![Lifetime::Persistent, Lifetime::Ephemeral]);
-            (data(), acl(), lifetime, telling()).prop_map(move |(data, acl, lifetime, telling)| {
-                Create {
-                    place: place.clone(),
-                    data,
-                    acl,
-                    lifetime,
-                    naming,
-                    telling,
-                }
-            })
+            (data(), acl(), lifetime(naming), telling()).prop_map(
+                move |(data, acl, lifetime, telling)| {
+                    let telling = match lifetime {
+                        Lifetime::Persistent | Lifetime::Ephemeral => telling,
+                        Lifetime::Container | Lifetime::Ttl(_) => Telling::PathAndStat,
+                    };
+                    Create {
+                        place: place.clone(),
+                        data,
+                        acl,
+                        lifetime,
+                        naming,
+                        telling,
+                    }
+                },
+            )
         })
 }
 
@@ -153,17 +176,48 @@ fn read() -> impl Strategy<Value = Read> {
             listing
         }),
         path().prop_map(|path| Read::GetAcl { path }),
+        ".{0,9}".prop_map(|prefix| Read::GetEphemerals {
+            prefix: Arc::from(prefix)
+        }),
+        path().prop_map(|path| Read::CountBelow { path }),
+        Just(Read::WhoAmI),
+        many(read_part(), 0..5).prop_map(Read::Several),
+    ]
+}
+
+fn read_part() -> impl Strategy<Value = ReadPart> {
+    let part = select(vec![
+        ReadPart::Data as fn(Path) -> ReadPart,
+        ReadPart::Children,
+    ]);
+    (part, path()).prop_map(|(part, path)| part(path))
+}
+
+/// A request about watches themselves.
+fn watch_request() -> impl Strategy<Value = Request> {
+    let mode = (0..2).prop_map(|number| WatchMode::from_number(number).unwrap());
+    let kinds = || (1..=5).prop_map(|number| Whichever::from_number(number).unwrap());
+    prop_oneof![
+        (path(), mode).prop_map(|(path, mode)| Request::AddWatch { path, mode }),
+        (path(), kinds()).prop_map(|(path, kinds)| Request::CheckWatches { path, kinds }),
+        (path(), kinds()).prop_map(|(path, kinds)| Request::RemoveWatches { path, kinds }),
     ]
 }
 
 fn set_watches() -> impl Strategy<Value = SetWatches> {
     let paths = || many(path(), 0..4);
-    (zxid(), paths(), paths(), paths()).prop_map(|(relative_zxid, data, exist, child)| SetWatches {
-        relative_zxid,
-        data,
-        exist,
-        child,
-    })
+    let once = (paths(), paths(), paths());
+    let staying = prop_oneof![Just((Vec::new(), Vec::new())), (paths(), paths()),];
+    (zxid(), once, staying).prop_map(
+        |(relative_zxid, (data, exist, child), (persistent, recursive))| SetWatches {
+            relative_zxid,
+            data,
+            exist,
+            child,
+            persistent,
+            recursive,
+        },
+    )
 }
 
 /// A request that a client can send.
@@ -178,6 +232,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
             Request::Auth { scheme, credential: Data::from(credential) }
         }),
         1 => set_watches().prop_map(Request::SetWatches),
+        1 => watch_request(),
         1 => Just(Request::CloseSession),
         1 => (200..i32::MAX).prop_map(|opcode| Request::Unknown { opcode }),
     ]
@@ -234,13 +289,20 @@ fn done(op: &Op) -> BoxedStrategy<Done> {
         Op::Delete { .. } => Just(Done::Deleted).boxed(),
         Op::SetData { .. } => stat().prop_map(Done::DataSet).boxed(),
         Op::SetAcl { .. } => stat().prop_map(Done::AclSet).boxed(),
-        Op::Check { .. } => Just(Done::Checked).boxed(),
+        Op::Check { .. } => stat().prop_map(Done::Checked).boxed(),
     }
 }
 
 fn response_to_multi(ops: &[Op]) -> BoxedStrategy<Response> {
     let count = ops.len();
-    let all: Vec<_> = ops.iter().map(done).collect();
+    let without_stat = |done| match done {
+        Done::Checked(_) => Done::Checked(Stat::default()),
+        done => done,
+    };
+    let all: Vec<_> = ops
+        .iter()
+        .map(|op| done(op).prop_map(without_stat))
+        .collect();
     let all = all.prop_map(Response::AllDone);
     if count == 0 {
         return all.boxed();
@@ -268,7 +330,27 @@ fn response_to_read(read: &Read) -> BoxedStrategy<Response> {
         Read::GetAcl { .. } => (acl(), stat())
             .prop_map(|(acl, stat)| Response::Acl { acl, stat })
             .boxed(),
+        Read::GetEphemerals { .. } => many(path(), 0..4).prop_map(Response::Ephemerals).boxed(),
+        Read::CountBelow { .. } => any::<i32>().prop_map(Response::Count).boxed(),
+        Read::WhoAmI => many(identity(), 0..4)
+            .prop_map(Response::Identities)
+            .boxed(),
+        Read::Several(parts) => {
+            let parts: Vec<_> = parts.iter().map(part_read).collect();
+            parts.prop_map(Response::Several).boxed()
+        }
     }
+}
+
+fn part_read(part: &ReadPart) -> BoxedStrategy<Result<PartRead, Code>> {
+    let names = many(element().prop_map(Arc::from), 0..5);
+    let read = match part {
+        ReadPart::Data(_) => (data(), stat())
+            .prop_map(|(data, stat)| PartRead::Data { data, stat })
+            .boxed(),
+        ReadPart::Children(_) => names.prop_map(PartRead::Children).boxed(),
+    };
+    prop_oneof![3 => read.prop_map(Ok), 1 => code().prop_map(Err)].boxed()
 }
 
 fn response(request: &Request) -> BoxedStrategy<Response> {
@@ -277,6 +359,7 @@ fn response(request: &Request) -> BoxedStrategy<Response> {
         Request::Multi(ops) => response_to_multi(ops),
         Request::Read(read) => response_to_read(read),
         Request::Sync { path } => Just(Response::Synced { path: path.clone() }).boxed(),
+        Request::AddWatch { .. } => Just(Response::Added).boxed(),
         _ => Just(Response::Empty).boxed(),
     }
 }
@@ -405,6 +488,7 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(session, ending)| Action::CloseSession { session, ending }),
         4 => op().prop_map(Action::Write),
         2 => many(op(), 0..6).prop_map(Action::Multi),
+        1 => many(path(), 0..4).prop_map(|paths| Action::Reap { paths }),
     ]
 }
 

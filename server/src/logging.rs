@@ -94,6 +94,7 @@ fn milestone(event: &Event) {
             let incoming = membership.incoming.as_ref().map(ids);
             info!(%zxid, voters, incoming, learners, "{name}");
         }
+        Event::Reaped { count } => debug!(count, "{name}"),
         Event::Isolated { connections } => info!(connections, "{name}"),
         Event::SessionOpened { session, timeout } => info!(%session, ?timeout, "{name}"),
         Event::Attached {

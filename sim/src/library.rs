@@ -255,6 +255,7 @@ mod tests {
             rest: Span::secs(1),
             znodes: 1,
             session: Span::secs(1),
+            rare: 1,
         };
         let rollout = Workload::Rollout {
             files: 1,

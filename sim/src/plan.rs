@@ -93,6 +93,10 @@ impl Heals {
     }
 }
 
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
 /// A story that clients play; each has a module of its own under `workload/`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -141,6 +145,10 @@ pub enum Workload {
         znodes: u32,
         /// The session time-out that everybody asks for.
         session: Span,
+        /// How many of a hundred requests are of the rarer kinds: watches that stay, reads of
+        /// several znodes, counts.
+        #[serde(default, skip_serializing_if = "is_none")]
+        rare: u32,
     },
     /// A test's own: the service that it tries on the bed ([`crate::testbed`]). Only the test can
     /// play it, and it fills in what it has.

@@ -184,7 +184,12 @@ fn check_workload(workload: &Workload) -> Result<(), Unsound> {
             rest,
             znodes,
             session,
+            rare,
         } => {
+            if *rare > 100 {
+                let message = format!("must be from 0 to 100, and is {rare}");
+                return refuse(KeyPath::new("workload.mix.rare"), message);
+            }
             count("workload.mix.clients", *clients, CLIENTS_MAX)?;
             within("workload.mix.rest", *rest, tiny, ACT_MAX)?;
             count("workload.mix.znodes", *znodes, ZNODES_MAX)?;

@@ -7,7 +7,7 @@ use althing_core::code::Code;
 use althing_core::ids::ServerId;
 use althing_core::membership::Membership;
 use althing_core::node::event::Event;
-use althing_core::node::reply::{ConnectResponse, Reply, Response};
+use althing_core::node::reply::{ConnectResponse, PartRead, Reply, Response};
 use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::op::{Create, Done, Lifetime, Naming, Op};
 
@@ -269,7 +269,27 @@ fn body(response: &Response) -> String {
             format!("{} version {}", data(found.as_deref()), stat.version)
         }
         Response::Children { names, .. } => format!("[{}]", names.join(", ")),
-        Response::Acl { .. } | Response::Synced { .. } | Response::Empty => "ok".to_owned(),
+        Response::Ephemerals(paths) => format!("{paths:?}"),
+        Response::Count(count) => format!("{count}"),
+        Response::Identities(identities) => {
+            let names = identities
+                .iter()
+                .map(|who| format!("{}:{}", who.scheme, who.id));
+            format!("[{}]", names.collect::<Vec<_>>().join(", "))
+        }
+        Response::Several(parts) => {
+            let parts = parts.iter().map(|part| match part {
+                Ok(PartRead::Data { data: found, stat }) => {
+                    format!("{} version {}", data(found.as_deref()), stat.version)
+                }
+                Ok(PartRead::Children(names)) => format!("[{}]", names.join(", ")),
+                Err(code) => code.name().to_owned(),
+            });
+            parts.collect::<Vec<_>>().join("; ")
+        }
+        Response::Acl { .. } | Response::Synced { .. } | Response::Added | Response::Empty => {
+            "ok".to_owned()
+        }
     }
 }
 
@@ -279,7 +299,7 @@ fn outcome(done: &Done) -> String {
         Done::Deleted => "deleted".to_owned(),
         Done::DataSet(stat) => format!("version {}", stat.version),
         Done::AclSet(stat) => format!("aversion {}", stat.aversion),
-        Done::Checked => "checked".to_owned(),
+        Done::Checked(_) => "checked".to_owned(),
     }
 }
 
@@ -293,15 +313,21 @@ pub fn requested(request: &Request) -> String {
             format!("multi [{}]", ops.join(", "))
         }
         Request::Read(read) => {
-            let (path, watching) = match read {
+            let (about, watching) = match read {
                 Read::Exists { path, watching }
                 | Read::GetData { path, watching }
-                | Read::GetChildren { path, watching, .. } => (path, *watching),
-                Read::GetAcl { path } => (path, Watching::No),
+                | Read::GetChildren { path, watching, .. } => (path.as_str(), *watching),
+                Read::GetAcl { path } | Read::CountBelow { path } => (path.as_str(), Watching::No),
+                Read::GetEphemerals { prefix } => (&**prefix, Watching::No),
+                Read::WhoAmI => return name.to_owned(),
+                Read::Several(parts) => {
+                    let paths: Vec<&str> = parts.iter().map(|part| part.path().as_str()).collect();
+                    return format!("{name} [{}]", paths.join(", "));
+                }
             };
             match watching {
-                Watching::No => format!("{name} {path}"),
-                Watching::Once => format!("{name} {path} watching"),
+                Watching::No => format!("{name} {about}"),
+                Watching::Once => format!("{name} {about} watching"),
             }
         }
         Request::Sync { path } => format!("sync {path}"),
@@ -309,7 +335,16 @@ pub fn requested(request: &Request) -> String {
             let paths = [&watches.data, &watches.exist, &watches.child];
             let [data, exist, child] = paths.map(Vec::len);
             let since = watches.relative_zxid;
-            format!("setWatches since {since}: {data} data, {exist} exist, {child} child")
+            let staying = watches.persistent.len() + watches.recursive.len();
+            let staying = match staying {
+                0 => String::new(),
+                some => format!(", {some} to stay"),
+            };
+            format!("setWatches since {since}: {data} data, {exist} exist, {child} child{staying}")
+        }
+        Request::AddWatch { path, mode } => format!("addWatch {path}, {:?}", mode.kind()),
+        Request::CheckWatches { path, kinds } | Request::RemoveWatches { path, kinds } => {
+            format!("{name} {path}, {kinds:?}")
         }
         Request::Auth { scheme, .. } => format!("auth {scheme}"),
         Request::Refused(code) => format!("a bad request: {}", code.name()),
@@ -342,6 +377,9 @@ fn creation(create: &Create) -> String {
         (Lifetime::Ephemeral, Naming::Exact) => "ephemeral ",
         (Lifetime::Persistent, Naming::Sequential) => "sequential ",
         (Lifetime::Ephemeral, Naming::Sequential) => "ephemeral sequential ",
+        (Lifetime::Container, _) => "container ",
+        (Lifetime::Ttl(_), Naming::Exact) => "passing ",
+        (Lifetime::Ttl(_), Naming::Sequential) => "passing sequential ",
     };
     let content = data(create.data.as_deref());
     format!("create {kind}{} {content}", create.place.to_text())
@@ -406,6 +444,7 @@ fn said(event: &Event) -> String {
         Event::Reconfigured { zxid, membership } => {
             format!("{name} at {zxid}: {}", members(membership))
         }
+        Event::Reaped { count } => format!("{name}: {count} znodes"),
         Event::Isolated { connections } => format!("{name}: {connections} clients sent away"),
         Event::Executed { zxid, .. }
         | Event::MultiRefused { zxid }

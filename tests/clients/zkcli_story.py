@@ -17,6 +17,21 @@ delete /zkcli/a
 stat /zkcli
 getAcl /zkcli
 ls -R /zookeeper
+whoami
+getEphemerals /zkcli
+getAllChildrenNumber /zkcli
+addWatch -m PERSISTENT_RECURSIVE /zkcli
+create /zkcli/watched 1
+set /zkcli/watched 2
+removewatches -a /zkcli
+set /zkcli/watched 3
+removewatches -a /zkcli
+delete /zkcli/watched
+create -c /zkcli/box
+stat /zkcli/box
+create -t 60000 /zkcli/brief x
+stat /zkcli/brief
+create -s -t 60000 /zkcli/brief- x
 quit
 """
 
@@ -32,6 +47,19 @@ EXPECTED = [
     "'world,'anyone",
     ": cdrwa",
     "/zookeeper/quota",
+    "ip: 127.0.0.1",
+    "/zkcli/member-0000000000",
+    # getAllChildrenNumber
+    "1",
+    "type:NodeCreated path:/zkcli/watched",
+    "type:NodeDataChanged path:/zkcli/watched",
+    "PersistentWatchRemoved",
+    "No such watch",
+    "Created /zkcli/box",
+    "ephemeralOwner = 0x8000000000000000",
+    "Created /zkcli/brief",
+    "ephemeralOwner = 0xff0000000000ea60",
+    "Created /zkcli/brief-00000000",
 ]
 
 

@@ -25,6 +25,9 @@ const REST: Duration = Duration::from_millis(20);
 /// How many znodes they share.
 const ZNODES: u64 = 12;
 
+/// How many of a hundred requests are of the rarer kinds.
+const RARE: u32 = 20;
+
 /// The session time-out: short enough to expire in a long pause.
 const SESSION: Duration = Duration::from_secs(3);
 
@@ -109,6 +112,7 @@ async fn play(player: Player, seed: u64, witness: Witness, over: Arc<AtomicBool>
     let sessions = Sessions::new(runtime.clone(), config(&player.servers));
     let random = Stream::named(seed, &format!("client.{}", player.name));
     let mut dice = Dice::new(random, ZNODES, player.name.clone());
+    dice.be_rare(RARE);
     let mut memory = Memory::default();
     let is_over = || over.load(Ordering::SeqCst);
     while !is_over() {

@@ -15,10 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::config::{AUTHS_MAX, FRAME_BYTES_MAX, PING_INTERVAL_MAX, REQUESTS_IN_FLIGHT_MAX};
 use crate::error::ClientError;
-use crate::session::command::Command;
+use crate::session::command::{Command, Waiter};
 use crate::session::lasting::Lasting;
 use crate::session::shared::Shared;
-use crate::watcher::WatchResult;
 
 type Answer = oneshot::Sender<Result<Response, ClientError>>;
 
@@ -56,7 +55,7 @@ enum Purpose {
     /// A handle asked.
     Asked {
         answer: Answer,
-        watch: Option<oneshot::Sender<WatchResult>>,
+        watch: Option<Waiter>,
     },
     /// To close the session.
     Closing,
@@ -289,6 +288,9 @@ impl<'a> Talk<'a> {
             return Err(Ending::Lost("the server did not set the watches again"));
         }
         self.note_answer(zxid);
+        if self.rearming == 0 {
+            self.lasting.watches.resumed();
+        }
         Ok(())
     }
 
@@ -327,6 +329,10 @@ impl<'a> Talk<'a> {
         if let Some(watch) = watch {
             let outcome = result.as_ref().map_err(|code| *code);
             self.lasting.watches.add(&flight.request, outcome, watch);
+            self.publish_watches();
+        }
+        if let (Request::RemoveWatches { path, kinds }, Ok(_)) = (&flight.request, &result) {
+            self.lasting.watches.remove(path, *kinds);
             self.publish_watches();
         }
         reply(

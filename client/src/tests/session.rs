@@ -259,6 +259,7 @@ async fn identities_and_watches_are_set_again() {
         data: vec![path("/a")],
         exist: vec![path("/b")],
         child: vec![],
+        ..SetWatches::default()
     };
     assert_eq!(request, Request::SetWatches(again.clone()));
     // An answer to a later request does not settle what was not yet set again.

@@ -9,6 +9,7 @@ use crate::codec::malformed::Malformed;
 use crate::tree::acl::{Acl, AclEntry, Identity, Perms};
 use crate::tree::data::Data;
 use crate::tree::op::{Create, Lifetime, Naming, Op, Telling};
+use crate::tree::owner::Ttl;
 use crate::tree::path::{Path, Place};
 
 /// The shortest operation: its tag, `/` with its length, a version.
@@ -30,6 +31,8 @@ const CHECK: u8 = 5;
 const EPHEMERAL: u8 = 1;
 const SEQUENTIAL: u8 = 2;
 const TELLS_STAT: u8 = 4;
+const CONTAINER: u8 = 8;
+const TTL: u8 = 16;
 
 const NULL: u8 = 0;
 const BYTES: u8 = 1;
@@ -99,6 +102,8 @@ fn put_create(out: &mut Vec<u8>, create: &Create) {
     let lifetime = match create.lifetime {
         Lifetime::Persistent => 0,
         Lifetime::Ephemeral => EPHEMERAL,
+        Lifetime::Container => CONTAINER,
+        Lifetime::Ttl(_) => TTL,
     };
     let naming = match create.naming {
         Naming::Exact => 0,
@@ -109,6 +114,9 @@ fn put_create(out: &mut Vec<u8>, create: &Create) {
         Telling::PathAndStat => TELLS_STAT,
     };
     out.push(lifetime | naming | telling);
+    if let Lifetime::Ttl(ttl) = create.lifetime {
+        compact::put_number(out, ttl.ms());
+    }
     put_place(out, &create.place);
     put_data(out, create.data.as_ref());
     put_acl(out, &create.acl);
@@ -117,12 +125,15 @@ fn put_create(out: &mut Vec<u8>, create: &Create) {
 fn create(input: &mut Cursor<'_>) -> Result<Create, Malformed> {
     let at = input.malformed("kind of create");
     let kind = compact::byte(input, "kind of create")?;
-    if kind & !(EPHEMERAL | SEQUENTIAL | TELLS_STAT) != 0 {
-        return Err(at);
-    }
-    let lifetime = match kind & EPHEMERAL {
+    let lifetime = match kind & !(SEQUENTIAL | TELLS_STAT) {
         0 => Lifetime::Persistent,
-        _ => Lifetime::Ephemeral,
+        EPHEMERAL => Lifetime::Ephemeral,
+        CONTAINER => Lifetime::Container,
+        TTL => {
+            let ms = compact::number(input, "time to live")?;
+            Lifetime::Ttl(Ttl::from_ms(ms).ok_or(at)?)
+        }
+        _ => return Err(at),
     };
     let naming = match kind & SEQUENTIAL {
         0 => Naming::Exact,

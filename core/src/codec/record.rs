@@ -38,6 +38,10 @@ const CLOSE_SESSION: u8 = 4;
 const WRITE: u8 = 5;
 const MULTI: u8 = 6;
 const RECONFIGURE: u8 = 7;
+const REAP: u8 = 8;
+
+/// The shortest path: `/` with its length.
+const PATH_BYTES_MIN: usize = 2;
 
 const CLOSED: u8 = 1;
 const EXPIRED: u8 = 2;
@@ -268,6 +272,13 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
                 op::put_op(out, op);
             }
         }
+        Action::Reap { paths } => {
+            out.push(REAP);
+            compact::put_count(out, paths.len());
+            for path in paths {
+                compact::put_text(out, path.as_str());
+            }
+        }
     }
 }
 
@@ -308,6 +319,14 @@ fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
                 ops.push(op::op(input)?);
             }
             Action::Multi(ops)
+        }
+        REAP => {
+            let count = compact::count(input, PATH_BYTES_MIN, "paths")?;
+            let mut paths = Vec::with_capacity(count);
+            for _ in 0..count {
+                paths.push(op::path(input)?);
+            }
+            Action::Reap { paths }
         }
         _ => return Err(at),
     })

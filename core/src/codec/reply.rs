@@ -10,8 +10,9 @@ use crate::codec::malformed::Malformed;
 use crate::codec::opcode;
 use crate::codec::value::{self, Fault, MultiHeader};
 use crate::ids::Zxid;
-use crate::node::reply::{EventKind, Response, WatchEvent};
-use crate::node::request::{Listing, Read, Request};
+use crate::node::reply::{EventKind, PartRead, Response, WatchEvent};
+use crate::node::request::{Listing, Read, ReadPart, Request};
+use crate::tree::acl::Identity;
 use crate::tree::data::Data;
 use crate::tree::op::{Create, Done, Op, Telling};
 use crate::tree::path::Path;
@@ -24,7 +25,13 @@ const SYNC_CONNECTED: i32 = 3;
 /// Appends what follows the header of a reply that is no error.
 pub(crate) fn put_body(out: &mut Vec<u8>, response: &Response) {
     match response {
-        Response::Done(done) => put_done(out, done),
+        Response::Done(done) => {
+            put_done(out, done);
+            // Only a check that stands alone is answered with a Stat.
+            if let Done::Checked(stat) = done {
+                value::put_stat(out, stat);
+            }
+        }
         Response::AllDone(all) => {
             for done in all {
                 MultiHeader::Part {
@@ -43,10 +50,7 @@ pub(crate) fn put_body(out: &mut Vec<u8>, response: &Response) {
             value::put_stat(out, stat);
         }
         Response::Children { names, stat } => {
-            jute::put_count(out, names.len());
-            for name in names {
-                jute::put_text(out, name);
-            }
+            put_names(out, names);
             if let Some(stat) = stat {
                 value::put_stat(out, stat);
             }
@@ -56,8 +60,51 @@ pub(crate) fn put_body(out: &mut Vec<u8>, response: &Response) {
             value::put_stat(out, stat);
         }
         Response::Synced { path } => jute::put_text(out, path.as_str()),
+        Response::Ephemerals(paths) => {
+            jute::put_count(out, paths.len());
+            for path in paths {
+                jute::put_text(out, path.as_str());
+            }
+        }
+        Response::Count(count) => jute::put_int(out, *count),
+        Response::Identities(identities) => {
+            jute::put_count(out, identities.len());
+            for identity in identities {
+                jute::put_text(out, &identity.scheme);
+                jute::put_text(out, &identity.id);
+            }
+        }
+        Response::Several(parts) => put_several(out, parts),
+        Response::Added => jute::put_int(out, 0),
         Response::Empty => {}
     }
+}
+
+fn put_names(out: &mut Vec<u8>, names: &[Arc<str>]) {
+    jute::put_count(out, names.len());
+    for name in names {
+        jute::put_text(out, name);
+    }
+}
+
+fn put_several(out: &mut Vec<u8>, parts: &[Result<PartRead, Code>]) {
+    for part in parts {
+        let (opcode, error) = match part {
+            Ok(PartRead::Data { .. }) => (opcode::GET_DATA, 0),
+            Ok(PartRead::Children(_)) => (opcode::GET_CHILDREN, 0),
+            Err(code) => (opcode::ERROR, code.number()),
+        };
+        MultiHeader::Part { opcode, error }.put(out);
+        match part {
+            Ok(PartRead::Data { data, stat }) => {
+                value::put_data(out, data.as_ref());
+                value::put_stat(out, stat);
+            }
+            Ok(PartRead::Children(names)) => put_names(out, names),
+            Err(code) => jute::put_int(out, code.number()),
+        }
+    }
+    MultiHeader::End.put(out);
 }
 
 fn put_done(out: &mut Vec<u8>, done: &Done) {
@@ -73,7 +120,7 @@ fn put_done(out: &mut Vec<u8>, done: &Done) {
             }
         }
         Done::DataSet(stat) | Done::AclSet(stat) => value::put_stat(out, stat),
-        Done::Deleted | Done::Checked => {}
+        Done::Deleted | Done::Checked(_) => {}
     }
 }
 
@@ -83,7 +130,7 @@ fn opcode_of(done: &Done) -> i32 {
         Done::Deleted => opcode::DELETE,
         Done::DataSet(_) => opcode::SET_DATA,
         Done::AclSet(_) => opcode::SET_ACL,
-        Done::Checked => opcode::CHECK,
+        Done::Checked(_) => opcode::CHECK,
     }
 }
 
@@ -110,13 +157,22 @@ pub(crate) fn decode_body(
     request: &Request,
 ) -> Result<Response, Malformed> {
     let response = match request {
-        Request::Write(op) => Response::Done(done(input, op)?),
+        Request::Write(op) => Response::Done(match done(input, op)? {
+            Done::Checked(_) => Done::Checked(value::stat(input)?),
+            done => done,
+        }),
         Request::Multi(ops) => multi(input, ops)?,
         Request::Read(read) => read_response(input, read)?,
         Request::Sync { .. } => Response::Synced { path: path(input)? },
+        Request::AddWatch { .. } => {
+            jute::int(input, "code of an added watch")?;
+            Response::Added
+        }
         Request::Ping
         | Request::Auth { .. }
         | Request::SetWatches(_)
+        | Request::CheckWatches { .. }
+        | Request::RemoveWatches { .. }
         | Request::CloseSession
         | Request::Refused(_)
         | Request::Unknown { .. } => Response::Empty,
@@ -138,7 +194,7 @@ fn done(input: &mut Cursor<'_>, op: &Op) -> Result<Done, Malformed> {
         Op::Delete { .. } => Done::Deleted,
         Op::SetData { .. } => Done::DataSet(value::stat(input)?),
         Op::SetAcl { .. } => Done::AclSet(value::stat(input)?),
-        Op::Check { .. } => Done::Checked,
+        Op::Check { .. } => Done::Checked(Stat::default()),
     })
 }
 
@@ -156,7 +212,7 @@ fn multi(input: &mut Cursor<'_>, ops: &[Op]) -> Result<Response, Malformed> {
     for op in ops {
         let at = input.malformed(what);
         match MultiHeader::read(input)? {
-            MultiHeader::Part { opcode, error: 0 } if opcode == opcode::of_op(op) => {
+            MultiHeader::Part { opcode, error: 0 } if opcode == opcode::of_result(op) => {
                 all.push(done(input, op)?);
             }
             _ => return Err(at),
@@ -218,7 +274,62 @@ fn read_response(input: &mut Cursor<'_>, read: &Read) -> Result<Response, Malfor
             acl: judged(value::acl, input, "access control list")?,
             stat: value::stat(input)?,
         },
+        Read::GetEphemerals { .. } => Response::Ephemerals(paths(input)?),
+        Read::CountBelow { .. } => Response::Count(jute::int(input, "count")?),
+        Read::WhoAmI => Response::Identities(identities(input)?),
+        Read::Several(parts) => Response::Several(several(input, parts)?),
     })
+}
+
+fn paths(input: &mut Cursor<'_>) -> Result<Vec<Path>, Malformed> {
+    let count = jute::count(input, INT_BYTES, "list of paths")?.unwrap_or(0);
+    let mut paths = Vec::with_capacity(count);
+    for _ in 0..count {
+        paths.push(path(input)?);
+    }
+    Ok(paths)
+}
+
+fn identities(input: &mut Cursor<'_>) -> Result<Vec<Identity>, Malformed> {
+    let what = "identity";
+    let count = jute::count(input, 2 * INT_BYTES, what)?.unwrap_or(0);
+    let mut identities = Vec::with_capacity(count);
+    for _ in 0..count {
+        let scheme = jute::text(input, what)?.unwrap_or("");
+        let id = jute::text(input, what)?.unwrap_or("");
+        identities.push(Identity::new(scheme, id));
+    }
+    Ok(identities)
+}
+
+fn several(
+    input: &mut Cursor<'_>,
+    parts: &[ReadPart],
+) -> Result<Vec<Result<PartRead, Code>>, Malformed> {
+    let mut all = Vec::with_capacity(parts.len());
+    for part in parts {
+        let at = input.malformed("result of a read");
+        let MultiHeader::Part { opcode, error: _ } = MultiHeader::read(input)? else {
+            return Err(at);
+        };
+        all.push(match (opcode, part) {
+            (opcode::ERROR, _) => {
+                let code = Code::from_number(jute::int(input, "code of a read")?);
+                Err(code.ok_or(at)?)
+            }
+            (opcode::GET_DATA, ReadPart::Data(_)) => Ok(PartRead::Data {
+                data: jute::buffer(input, "data")?.map(Data::copy_of),
+                stat: value::stat(input)?,
+            }),
+            (opcode::GET_CHILDREN, ReadPart::Children(_)) => Ok(PartRead::Children(names(input)?)),
+            _ => return Err(at),
+        });
+    }
+    let at = input.malformed("end of the results");
+    match MultiHeader::read(input)? {
+        MultiHeader::End => Ok(all),
+        MultiHeader::Part { .. } => Err(at),
+    }
 }
 
 fn names(input: &mut Cursor<'_>) -> Result<Vec<Arc<str>>, Malformed> {

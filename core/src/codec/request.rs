@@ -1,6 +1,7 @@
 //! The bodies of requests, both ways: the server reads them, the client writes them.
 
 use alloc::borrow::ToOwned;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::code::Code;
@@ -10,10 +11,12 @@ use crate::codec::malformed::Malformed;
 use crate::codec::opcode;
 use crate::codec::value::{self, Fault, MultiHeader};
 use crate::ids::Zxid;
-use crate::node::request::{Listing, Read, Request, SetWatches, Watching};
+use crate::node::request::{Listing, Read, ReadPart, Request, SetWatches, Watching};
 use crate::tree::data::Data;
 use crate::tree::op::{Create, Lifetime, Naming, Op, Telling};
+use crate::tree::owner::Ttl;
 use crate::tree::path::{Path, Place};
+use crate::watch::{WatchMode, Whichever};
 
 /// Longest name of a scheme of authentication; the longest that ZooKeeper ships has eight.
 const SCHEME_BYTES_MAX: usize = 64;
@@ -21,8 +24,14 @@ const SCHEME_BYTES_MAX: usize = 64;
 /// Longest proof of an identity: far above a user's name and password, and room for a token.
 const CREDENTIAL_BYTES_MAX: usize = 64 * 1024;
 
-const FLAG_EPHEMERAL: i32 = 1;
-const FLAG_SEQUENTIAL: i32 = 2;
+/// ZooKeeper's `CreateMode`.
+const PERSISTENT: i32 = 0;
+const EPHEMERAL: i32 = 1;
+const PERSISTENT_SEQUENTIAL: i32 = 2;
+const EPHEMERAL_SEQUENTIAL: i32 = 3;
+const CONTAINER: i32 = 4;
+const PERSISTENT_WITH_TTL: i32 = 5;
+const PERSISTENT_SEQUENTIAL_WITH_TTL: i32 = 6;
 
 /// The number of an operation.
 ///
@@ -40,11 +49,24 @@ pub(crate) fn opcode_of(request: &Request) -> i32 {
                 Listing::NamesAndStat => opcode::GET_CHILDREN2,
             },
             Read::GetAcl { .. } => opcode::GET_ACL,
+            Read::GetEphemerals { .. } => opcode::GET_EPHEMERALS,
+            Read::CountBelow { .. } => opcode::GET_ALL_CHILDREN_NUMBER,
+            Read::WhoAmI => opcode::WHO_AM_I,
+            Read::Several(_) => opcode::MULTI_READ,
         },
         Request::Sync { .. } => opcode::SYNC,
         Request::Ping => opcode::PING,
         Request::Auth { .. } => opcode::AUTH,
-        Request::SetWatches(_) => opcode::SET_WATCHES,
+        // Older servers know the older one only.
+        Request::SetWatches(watches)
+            if watches.persistent.is_empty() && watches.recursive.is_empty() =>
+        {
+            opcode::SET_WATCHES
+        }
+        Request::SetWatches(_) => opcode::SET_WATCHES2,
+        Request::AddWatch { .. } => opcode::ADD_WATCH,
+        Request::CheckWatches { .. } => opcode::CHECK_WATCHES,
+        Request::RemoveWatches { .. } => opcode::REMOVE_WATCHES,
         Request::CloseSession => opcode::CLOSE_SESSION,
         Request::Refused(code) => panic!("a refusal ({code}) is no request that can be sent"),
         Request::Unknown { opcode } => *opcode,
@@ -66,6 +88,8 @@ fn body(opcode: i32, input: &mut Cursor<'_>) -> Result<Request, Fault> {
     Ok(match opcode {
         opcode::CREATE
         | opcode::CREATE2
+        | opcode::CREATE_CONTAINER
+        | opcode::CREATE_TTL
         | opcode::DELETE
         | opcode::SET_DATA
         | opcode::SET_ACL
@@ -84,17 +108,34 @@ fn body(opcode: i32, input: &mut Cursor<'_>) -> Result<Request, Fault> {
         opcode::GET_ACL => Request::Read(Read::GetAcl {
             path: value::path(input)?,
         }),
+        opcode::GET_EPHEMERALS => Request::Read(Read::GetEphemerals {
+            prefix: Arc::from(jute::text(input, "beginning of paths")?.unwrap_or("")),
+        }),
+        opcode::GET_ALL_CHILDREN_NUMBER => Request::Read(Read::CountBelow {
+            path: value::path(input)?,
+        }),
+        opcode::WHO_AM_I => Request::Read(Read::WhoAmI),
+        opcode::MULTI_READ => Request::Read(Read::Several(several(input)?)),
         opcode::SYNC => Request::Sync {
             path: value::path(input)?,
         },
         opcode::PING => Request::Ping,
         opcode::AUTH => auth(input)?,
-        opcode::SET_WATCHES => Request::SetWatches(SetWatches {
-            relative_zxid: Zxid::from_wire(jute::long(input, "relative zxid")?),
-            data: paths(input)?,
-            exist: paths(input)?,
-            child: paths(input)?,
-        }),
+        opcode::SET_WATCHES | opcode::SET_WATCHES2 => {
+            Request::SetWatches(set_watches(opcode, input)?)
+        }
+        opcode::ADD_WATCH => Request::AddWatch {
+            path: value::path(input)?,
+            mode: numbered(input, "mode of a watch", WatchMode::from_number)?,
+        },
+        opcode::CHECK_WATCHES => Request::CheckWatches {
+            path: value::path(input)?,
+            kinds: numbered(input, "kind of a watch", Whichever::from_number)?,
+        },
+        opcode::REMOVE_WATCHES => Request::RemoveWatches {
+            path: value::path(input)?,
+            kinds: numbered(input, "kind of a watch", Whichever::from_number)?,
+        },
         opcode::CLOSE_SESSION => Request::CloseSession,
         opcode => Request::Unknown { opcode },
     })
@@ -102,8 +143,9 @@ fn body(opcode: i32, input: &mut Cursor<'_>) -> Result<Request, Fault> {
 
 fn op(opcode: i32, input: &mut Cursor<'_>) -> Result<Op, Fault> {
     Ok(match opcode {
-        opcode::CREATE => Op::Create(create(input, Telling::Path)?),
-        opcode::CREATE2 => Op::Create(create(input, Telling::PathAndStat)?),
+        opcode::CREATE | opcode::CREATE2 | opcode::CREATE_CONTAINER | opcode::CREATE_TTL => {
+            Op::Create(create(opcode, input)?)
+        }
         opcode::DELETE => Op::Delete {
             path: value::path(input)?,
             version: jute::int(input, "version")?,
@@ -126,22 +168,16 @@ fn op(opcode: i32, input: &mut Cursor<'_>) -> Result<Op, Fault> {
     })
 }
 
-fn create(input: &mut Cursor<'_>, telling: Telling) -> Result<Create, Fault> {
+fn create(opcode: i32, input: &mut Cursor<'_>) -> Result<Create, Fault> {
     let text = jute::text(input, "path")?;
     let data = jute::buffer(input, "data")?;
     let acl = value::acl(input)?;
     let flags = jute::int(input, "flags")?;
-    if flags & !(FLAG_EPHEMERAL | FLAG_SEQUENTIAL) != 0 {
-        return Err(Fault::Refused(Code::Unimplemented));
-    }
-    let lifetime = match flags & FLAG_EPHEMERAL {
-        0 => Lifetime::Persistent,
-        _ => Lifetime::Ephemeral,
+    let ttl = match opcode {
+        opcode::CREATE_TTL => Some(jute::long(input, "time to live")?),
+        _ => None,
     };
-    let naming = match flags & FLAG_SEQUENTIAL {
-        0 => Naming::Exact,
-        _ => Naming::Sequential,
-    };
+    let (lifetime, naming) = mode(opcode, flags, ttl).ok_or(Fault::Refused(Code::BadArguments))?;
     let place = match (text, naming) {
         (None, _) => return Err(Fault::Refused(Code::BadArguments)),
         // The root is a path like any other, only it is always there.
@@ -155,7 +191,34 @@ fn create(input: &mut Cursor<'_>, telling: Telling) -> Result<Create, Fault> {
         acl,
         lifetime,
         naming,
-        telling,
+        telling: match opcode {
+            opcode::CREATE => Telling::Path,
+            _ => Telling::PathAndStat,
+        },
+    })
+}
+
+/// What a mode means in a request of this kind. A time to live belongs into its own request, and
+/// nothing else does.
+fn mode(opcode: i32, flags: i32, ttl: Option<i64>) -> Option<(Lifetime, Naming)> {
+    let ttl = ttl.map(|ms| u64::try_from(ms).ok().and_then(Ttl::from_ms));
+    Some(match (opcode, flags, ttl) {
+        (opcode::CREATE | opcode::CREATE2, PERSISTENT, _) => (Lifetime::Persistent, Naming::Exact),
+        (opcode::CREATE | opcode::CREATE2, EPHEMERAL, _) => (Lifetime::Ephemeral, Naming::Exact),
+        (opcode::CREATE | opcode::CREATE2, PERSISTENT_SEQUENTIAL, _) => {
+            (Lifetime::Persistent, Naming::Sequential)
+        }
+        (opcode::CREATE | opcode::CREATE2, EPHEMERAL_SEQUENTIAL, _) => {
+            (Lifetime::Ephemeral, Naming::Sequential)
+        }
+        (opcode::CREATE_CONTAINER, CONTAINER, _) => (Lifetime::Container, Naming::Exact),
+        (opcode::CREATE_TTL, PERSISTENT_WITH_TTL, Some(Some(ttl))) => {
+            (Lifetime::Ttl(ttl), Naming::Exact)
+        }
+        (opcode::CREATE_TTL, PERSISTENT_SEQUENTIAL_WITH_TTL, Some(Some(ttl))) => {
+            (Lifetime::Ttl(ttl), Naming::Sequential)
+        }
+        _ => return None,
     })
 }
 
@@ -169,6 +232,45 @@ fn multi(input: &mut Cursor<'_>) -> Result<Vec<Op>, Fault> {
         }
     }
     Ok(ops)
+}
+
+/// The reads of a multiRead: ZooKeeper has these two, and takes no notice of their watches.
+fn several(input: &mut Cursor<'_>) -> Result<Vec<ReadPart>, Fault> {
+    let mut parts = Vec::new();
+    while let MultiHeader::Part { opcode, error: _ } = MultiHeader::read(input)? {
+        let part = match opcode {
+            opcode::GET_DATA => ReadPart::Data,
+            opcode::GET_CHILDREN => ReadPart::Children,
+            _ => return Err(Fault::Refused(Code::Unimplemented)),
+        };
+        parts.push(part(watched_path(input)?.0));
+    }
+    Ok(parts)
+}
+
+/// The older request has no watches that stay.
+fn set_watches(opcode: i32, input: &mut Cursor<'_>) -> Result<SetWatches, Fault> {
+    let mut watches = SetWatches {
+        relative_zxid: Zxid::from_wire(jute::long(input, "relative zxid")?),
+        data: paths(input)?,
+        exist: paths(input)?,
+        child: paths(input)?,
+        ..SetWatches::default()
+    };
+    if opcode == opcode::SET_WATCHES2 {
+        watches.persistent = paths(input)?;
+        watches.recursive = paths(input)?;
+    }
+    Ok(watches)
+}
+
+/// A value that has a number. ZooKeeper refuses a number that none has with this code.
+fn numbered<T>(
+    input: &mut Cursor<'_>,
+    what: &'static str,
+    from_number: fn(i32) -> Option<T>,
+) -> Result<T, Fault> {
+    from_number(jute::int(input, what)?).ok_or(Fault::Refused(Code::MarshallingError))
 }
 
 fn watched_path(input: &mut Cursor<'_>) -> Result<(Path, Watching), Fault> {
@@ -241,6 +343,18 @@ pub(crate) fn put_body(out: &mut Vec<u8>, request: &Request) {
             put_paths(out, &watches.data);
             put_paths(out, &watches.exist);
             put_paths(out, &watches.child);
+            if opcode_of(request) == opcode::SET_WATCHES2 {
+                put_paths(out, &watches.persistent);
+                put_paths(out, &watches.recursive);
+            }
+        }
+        Request::AddWatch { path, mode } => {
+            jute::put_text(out, path.as_str());
+            jute::put_int(out, mode.number());
+        }
+        Request::CheckWatches { path, kinds } | Request::RemoveWatches { path, kinds } => {
+            jute::put_text(out, path.as_str());
+            jute::put_int(out, kinds.number());
         }
         Request::Ping
         | Request::CloseSession
@@ -277,15 +391,21 @@ fn put_create(out: &mut Vec<u8>, create: &Create) {
     put_place(out, &create.place);
     value::put_data(out, create.data.as_ref());
     value::put_acl(out, &create.acl);
-    let ephemeral = match create.lifetime {
-        Lifetime::Persistent => 0,
-        Lifetime::Ephemeral => FLAG_EPHEMERAL,
+    let flags = match (create.lifetime, create.naming) {
+        (Lifetime::Persistent, Naming::Exact) => PERSISTENT,
+        (Lifetime::Ephemeral, Naming::Exact) => EPHEMERAL,
+        (Lifetime::Persistent, Naming::Sequential) => PERSISTENT_SEQUENTIAL,
+        (Lifetime::Ephemeral, Naming::Sequential) => EPHEMERAL_SEQUENTIAL,
+        // ZooKeeper has no sequential one, and neither has the client.
+        (Lifetime::Container, _) => CONTAINER,
+        (Lifetime::Ttl(_), Naming::Exact) => PERSISTENT_WITH_TTL,
+        (Lifetime::Ttl(_), Naming::Sequential) => PERSISTENT_SEQUENTIAL_WITH_TTL,
     };
-    let sequential = match create.naming {
-        Naming::Exact => 0,
-        Naming::Sequential => FLAG_SEQUENTIAL,
-    };
-    jute::put_int(out, ephemeral | sequential);
+    jute::put_int(out, flags);
+    if let Lifetime::Ttl(ttl) = create.lifetime {
+        let ms = i64::try_from(ttl.ms()).expect("a time to live has 40 bits");
+        jute::put_long(out, ms);
+    }
 }
 
 fn put_place(out: &mut Vec<u8>, place: &Place) {
@@ -308,7 +428,21 @@ fn put_read(out: &mut Vec<u8>, read: &Read) {
             jute::put_text(out, path.as_str());
             jute::put_truth(out, *watching == Watching::Once);
         }
-        Read::GetAcl { path } => jute::put_text(out, path.as_str()),
+        Read::GetAcl { path } | Read::CountBelow { path } => jute::put_text(out, path.as_str()),
+        Read::GetEphemerals { prefix } => jute::put_text(out, prefix),
+        Read::WhoAmI => {}
+        Read::Several(parts) => {
+            for part in parts {
+                let opcode = match part {
+                    ReadPart::Data(_) => opcode::GET_DATA,
+                    ReadPart::Children(_) => opcode::GET_CHILDREN,
+                };
+                MultiHeader::Part { opcode, error: -1 }.put(out);
+                jute::put_text(out, part.path().as_str());
+                jute::put_truth(out, false);
+            }
+            MultiHeader::End.put(out);
+        }
     }
 }
 

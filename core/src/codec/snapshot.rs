@@ -17,10 +17,15 @@ use crate::membership::Membership;
 use crate::store::store::{Session, Store};
 use crate::time::WallTime;
 use crate::tree::acl::{ACL_ENTRIES_MAX, Acl, AclEntry, Identity, Perms};
+use crate::tree::owner::Owner;
 use crate::tree::walk::{Builder, Position, Record};
 
 /// The version of this format; stands at the head of every snapshot.
-pub const SNAPSHOT_VERSION: u32 = 2;
+pub const SNAPSHOT_VERSION: u32 = 3;
+
+/// The oldest version that is read. It has no containers and nothing with a time to live, and is
+/// the same otherwise.
+pub const SNAPSHOT_VERSION_MIN: u32 = 2;
 
 const HEADER: u8 = 1;
 const SESSION: u8 = 2;
@@ -310,10 +315,9 @@ impl SnapshotDecoder {
             }
             ZNODE => {
                 let record = read_znode(items)?;
-                if record
-                    .owner
-                    .is_some_and(|owner| !self.sessions.contains_key(&owner))
-                {
+                if record.owner.is_some_and(|owner| {
+                    Owner::from_number(owner.0).is_session() && !self.sessions.contains_key(&owner)
+                }) {
                     return Err("owner of an ephemeral");
                 }
                 self.tree.add(&record)?;
@@ -336,7 +340,8 @@ impl Default for SnapshotDecoder {
 }
 
 fn read_header(items: &mut Items<'_>) -> Result<Header, &'static str> {
-    if u32::from_le_bytes(items.number()?) != SNAPSHOT_VERSION {
+    let version = u32::from_le_bytes(items.number()?);
+    if !(SNAPSHOT_VERSION_MIN..=SNAPSHOT_VERSION).contains(&version) {
         return Err("version of the snapshot's format");
     }
     let applied = Zxid(u64::from_le_bytes(items.number()?));

@@ -10,6 +10,7 @@ use crate::node::connection::{Pending, Phase, Reads, Waiting};
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::Event;
 use crate::node::node::Node;
+use crate::node::reading::{several, shown};
 use crate::node::reply::{Reply, Response};
 use crate::node::request::{Listing, Read, Request, SetWatches, Watching};
 use crate::store::txn::{Action, Ending};
@@ -66,6 +67,9 @@ impl Node {
             Request::Sync { path } => (Waiting::Sync(path, barrier), None),
             Request::Ping => (Waiting::Heartbeat(barrier), None),
             Request::SetWatches(watches) => (Waiting::SetWatches(watches), None),
+            Request::AddWatch { path, mode } => (Waiting::AddWatch(path, mode), None),
+            Request::CheckWatches { path, kinds } => (Waiting::CheckWatches(path, kinds), None),
+            Request::RemoveWatches { path, kinds } => (Waiting::RemoveWatches(path, kinds), None),
             Request::Refused(code) => (Waiting::Answered(Err(code)), None),
             Request::Unknown { .. } => (Waiting::Answered(Err(Code::Unimplemented)), None),
             Request::Auth { scheme, credential } => {
@@ -115,6 +119,9 @@ impl Node {
                     self.set_watches(id, watches, out);
                     Ok(Response::Empty)
                 }
+                Waiting::AddWatch(path, mode) => self.add_watch(id, &path, mode, out),
+                Waiting::CheckWatches(path, kinds) => self.check_watches(id, &path, kinds),
+                Waiting::RemoveWatches(path, kinds) => self.remove_watches(id, &path, kinds),
                 Waiting::Answered(result) => result,
                 Waiting::Failed(code) => {
                     out.reply(
@@ -245,10 +252,17 @@ impl Node {
                 let (acl, stat) = tree.acl(path.as_str(), identities)?;
                 Ok(Response::Acl { acl, stat })
             }
+            Read::GetEphemerals { prefix } => Ok(self.ephemerals_of(id, prefix)),
+            Read::CountBelow { path } => {
+                let count = tree.count_below(path.as_str(), identities)?;
+                Ok(Response::Count(i32::try_from(count).unwrap_or(i32::MAX)))
+            }
+            Read::WhoAmI => Ok(Response::Identities(shown(identities))),
+            Read::Several(parts) => several(tree, parts, identities).map(Response::Several),
         }
     }
 
-    fn leave_watch(
+    pub(super) fn leave_watch(
         &mut self,
         connection: ConnectionId,
         path: &Path,
@@ -273,6 +287,8 @@ impl Node {
             data,
             exist,
             child,
+            persistent,
+            recursive,
         } = watches;
         let tree = self.store.tree();
         let stat = |path: &Path| tree.stat(path.as_str());
@@ -302,6 +318,15 @@ impl Node {
             match event {
                 Some(kind) => out.tell(id, WatchEvent { zxid, kind, path }),
                 None => self.leave_watch(id, &path, watch, Watching::Once, out),
+            }
+        }
+        // What these missed is lost, as in ZooKeeper: they say nothing of what they had told.
+        for (paths, kind) in [
+            (persistent, WatchKind::Persistent),
+            (recursive, WatchKind::Recursive),
+        ] {
+            for path in paths {
+                self.leave_watch(id, &path, kind, Watching::Once, out);
             }
         }
     }

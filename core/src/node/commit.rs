@@ -143,6 +143,9 @@ impl Node {
                 let none = Response::NoneDone { count, index, code };
                 self.answer_write(waiter, entry.zxid, Ok(none), out);
             }
+            Outcome::Reaped { count } => {
+                self.note_news(entry.zxid, Event::Reaped { count }, out);
+            }
             Outcome::Refused(code) => self.refused_write(entry, waiter, code, out),
             Outcome::Repeated => {
                 self.forget_pipeline(entry);
@@ -253,6 +256,8 @@ impl Node {
         self.pipelines.clear();
         self.wishes.clear();
         self.expiring.clear();
+        self.reap_at = now.clock.after(self.config.reap_interval);
+        self.reap_from = 0;
         // Whoever led before took its knowledge of heartbeats with it: a full time-out for all.
         let sessions: Vec<SessionId> = self.store.sessions().keys().copied().collect();
         for session in sessions {

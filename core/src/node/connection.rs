@@ -17,6 +17,7 @@ use crate::node::request::{ConnectRequest, Read, Request, SetWatches};
 use crate::store::txn::{Attachment, Txn};
 use crate::tree::acl::Identity;
 use crate::tree::path::Path;
+use crate::watch::{WatchMode, Whichever};
 
 /// How far a connection has come.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,6 +72,12 @@ pub(super) enum Waiting {
     Heartbeat(Barrier),
     /// The requests before it; then the watches are set.
     SetWatches(SetWatches),
+    /// The requests before it; then the watch is left.
+    AddWatch(Path, WatchMode),
+    /// The requests before it; then the watches are looked at as they are.
+    CheckWatches(Path, Whichever),
+    /// The requests before it; then the watches are forgotten.
+    RemoveWatches(Path, Whichever),
     /// The requests before it; its answer is known.
     Answered(Result<Response, Code>),
     /// The requests before it; it is refused and the connection closed.

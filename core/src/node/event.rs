@@ -96,6 +96,11 @@ pub enum Event {
         /// The members.
         membership: Membership,
     },
+    /// Znodes whose time was over are gone.
+    Reaped {
+        /// How many.
+        count: usize,
+    },
     /// This server's clients were sent away since it has no leader.
     Isolated {
         /// How many.
@@ -222,6 +227,7 @@ impl Event {
         "transfer-begun",
         "installed",
         "reconfigured",
+        "reaped",
         "isolated",
         "epoch-opened",
         "executed",
@@ -257,6 +263,7 @@ impl Event {
             Event::TransferBegun { .. } => "transfer-begun",
             Event::Installed { .. } => "installed",
             Event::Reconfigured { .. } => "reconfigured",
+            Event::Reaped { .. } => "reaped",
             Event::Isolated { .. } => "isolated",
             Event::EpochOpened { .. } => "epoch-opened",
             Event::Executed { .. } => "executed",

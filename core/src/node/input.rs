@@ -142,6 +142,8 @@ pub enum Timer {
     Isolation,
     /// The beat by which pauses of this process are noticed.
     Tick,
+    /// A leader looks for znodes whose time is over.
+    Reap,
     /// This session's heartbeats stayed away for its whole time-out.
     Expiry(SessionId),
 }

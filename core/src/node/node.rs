@@ -80,6 +80,9 @@ pub struct Node {
     pub(super) wishes: BTreeSet<Token>,
     /// The leader's: sessions whose end is to be proposed as soon as it can be.
     pub(super) expiring: BTreeSet<SessionId>,
+    /// The leader's: when it looks for znodes whose time is over, and from where.
+    pub(super) reap_at: Instant,
+    pub(super) reap_from: u32,
     pub(super) barriers: Barriers,
     /// When the clients are sent away, if there is no leader.
     pub(super) isolation_at: Instant,
@@ -150,6 +153,8 @@ impl Node {
             pipelines: BTreeMap::new(),
             wishes: BTreeSet::new(),
             expiring: BTreeSet::new(),
+            reap_at: Instant::ORIGIN,
+            reap_from: 0,
             barriers: Barriers::default(),
             isolation_at: Instant::ORIGIN,
             tick_at: Instant::ORIGIN,
@@ -236,6 +241,7 @@ impl Node {
             Timer::Beat => self.retry(now),
             Timer::Isolation => self.isolate(now, out),
             Timer::Tick => self.tick_at = now.clock.after(self.config.tick / 2),
+            Timer::Reap => self.reap(now, out),
             Timer::Expiry(session) => self.expire(now, session, out),
         }
     }
@@ -293,7 +299,7 @@ impl Node {
         self.timers().into_iter().flatten().min()
     }
 
-    fn timers(&self) -> [Option<(Instant, Timer)>; 7] {
+    fn timers(&self) -> [Option<(Instant, Timer)>; 8] {
         let timer_of = |alarm| match alarm {
             Alarm::Election => Timer::Election,
             Alarm::Beat => Timer::Beat,
@@ -312,7 +318,9 @@ impl Node {
             false => None,
         };
         let expiry = expiry.map(|(at, session)| (at, Timer::Expiry(session)));
-        [election, beat, quorum, retry, isolation, tick, expiry]
+        let reaps = self.is_serving() && self.store.tree().reapable_count() > 0;
+        let reap = reaps.then_some((self.reap_at, Timer::Reap));
+        [election, beat, quorum, retry, isolation, tick, expiry, reap]
     }
 
     /// The replicated state.

@@ -142,7 +142,7 @@ impl Node {
     /// Another server's client asks.
     pub(super) fn forwarded(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) {
         let is_for_clients = match txn.action {
-            Action::OpenEpoch { .. } | Action::Reconfigure { .. } => false,
+            Action::OpenEpoch { .. } | Action::Reconfigure { .. } | Action::Reap { .. } => false,
             Action::OpenSession { .. } | Action::Attach { .. } => txn.origin.is_none(),
             Action::CloseSession { ending, .. } => ending == Ending::Closed,
             Action::Write(_) | Action::Multi(_) => txn.origin.is_some(),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::code::Code;
 use crate::ids::{Password, SessionId, Xid, Zxid};
-use crate::tree::acl::Acl;
+use crate::tree::acl::{Acl, Identity};
 use crate::tree::data::Data;
 use crate::tree::op::Done;
 use crate::tree::path::Path;
@@ -71,8 +71,42 @@ pub enum Response {
         /// As it was asked.
         path: Path,
     },
-    /// To what has no body: ping, auth, setWatches, closeSession.
+    /// To `getEphemerals`: the paths, in order.
+    Ephemerals(Vec<Path>),
+    /// To `getAllChildrenNumber`.
+    Count(i32),
+    /// To `whoAmI`: each scheme with the name by which it may be shown, the address first.
+    Identities(Vec<Identity>),
+    /// To `multiRead`: what came of each read, in their order.
+    Several(Vec<Result<PartRead, Code>>),
+    /// To `addWatch`: ZooKeeper's Java client needs the four bytes of a code here.
+    Added,
+    /// To what has no body: ping, auth, setWatches, checkWatches, removeWatches, closeSession.
     Empty,
+}
+
+/// What one read among several found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PartRead {
+    /// Data and Stat.
+    Data {
+        /// The data; `None` is ZooKeeper's null.
+        data: Option<Data>,
+        /// The Stat.
+        stat: Stat,
+    },
+    /// The names of the children, in no order that clients may rely on.
+    Children(Vec<Arc<str>>),
+}
+
+impl PartRead {
+    /// About how many bytes it takes on the wire.
+    pub fn weight(&self) -> usize {
+        match self {
+            PartRead::Data { data, .. } => data.as_ref().map_or(0, |data| data.len()) + 80,
+            PartRead::Children(names) => names.iter().map(|name| name.len() + 4).sum(),
+        }
+    }
 }
 
 /// One message to a client.

@@ -1,6 +1,7 @@
 //! What clients ask for.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::code::Code;
@@ -8,6 +9,7 @@ use crate::ids::{Password, SessionId, Zxid};
 use crate::tree::data::Data;
 use crate::tree::op::Op;
 use crate::tree::path::Path;
+use crate::watch::{WatchMode, Whichever};
 
 /// The first frame of a connection: opens a session, or attaches to one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,6 +78,38 @@ pub enum Read {
         /// Which znode.
         path: Path,
     },
+    /// The ephemeral znodes of the session that asks.
+    GetEphemerals {
+        /// Only those whose paths begin with this text, as in ZooKeeper; blank or `/` for all.
+        prefix: Arc<str>,
+    },
+    /// How many znodes are below it: ZooKeeper's `getAllChildrenNumber`.
+    CountBelow {
+        /// Which znode.
+        path: Path,
+    },
+    /// As whom the connection has authenticated.
+    WhoAmI,
+    /// Several reads of one state, each with an answer or an error of its own: `multiRead`.
+    Several(Vec<ReadPart>),
+}
+
+/// A read among several. None leaves a watch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadPart {
+    /// Data and Stat.
+    Data(Path),
+    /// The names of the children.
+    Children(Path),
+}
+
+impl ReadPart {
+    /// Which znode.
+    pub fn path(&self) -> &Path {
+        match self {
+            ReadPart::Data(path) | ReadPart::Children(path) => path,
+        }
+    }
 }
 
 /// The watches that a client had before it reconnected.
@@ -89,6 +123,10 @@ pub struct SetWatches {
     pub exist: Vec<Path>,
     /// Left by `getChildren`.
     pub child: Vec<Path>,
+    /// Added to a znode, to stay.
+    pub persistent: Vec<Path>,
+    /// Added to a znode and all below it, to stay.
+    pub recursive: Vec<Path>,
 }
 
 /// One request.
@@ -116,6 +154,27 @@ pub enum Request {
     },
     /// Set watches again.
     SetWatches(SetWatches),
+    /// Leave a watch that stays, whether the znode is there or not.
+    AddWatch {
+        /// Where.
+        path: Path,
+        /// Of which kind.
+        mode: WatchMode,
+    },
+    /// Has this connection such a watch?
+    CheckWatches {
+        /// Where.
+        path: Path,
+        /// Of which kind.
+        kinds: Whichever,
+    },
+    /// Forget such watches of this connection.
+    RemoveWatches {
+        /// Where.
+        path: Path,
+        /// Of which kind.
+        kinds: Whichever,
+    },
     /// End the session.
     CloseSession,
     /// Well-formed but wrong, for example in its path: is answered with this code.
@@ -144,11 +203,18 @@ impl Request {
                 Read::GetData { .. } => "getData",
                 Read::GetChildren { .. } => "getChildren",
                 Read::GetAcl { .. } => "getACL",
+                Read::GetEphemerals { .. } => "getEphemerals",
+                Read::CountBelow { .. } => "getAllChildrenNumber",
+                Read::WhoAmI => "whoAmI",
+                Read::Several(_) => "multiRead",
             },
             Request::Sync { .. } => "sync",
             Request::Ping => "ping",
             Request::Auth { .. } => "auth",
             Request::SetWatches(_) => "setWatches",
+            Request::AddWatch { .. } => "addWatch",
+            Request::CheckWatches { .. } => "checkWatches",
+            Request::RemoveWatches { .. } => "removeWatches",
             Request::CloseSession => "closeSession",
             Request::Refused(_) => "refused",
             Request::Unknown { .. } => "unknown",

@@ -171,6 +171,9 @@ impl Store {
             Action::CloseSession { session, ending: _ } => {
                 self.close_session(entry.zxid, *session, changes)
             }
+            Action::Reap { paths } => Outcome::Reaped {
+                count: self.tree.reap(entry.zxid, txn.wall, paths, changes),
+            },
             Action::Write(op) => {
                 let context = self.context(entry.zxid, txn);
                 Outcome::Written(self.tree.execute(&context, op, changes))

@@ -14,6 +14,7 @@ use crate::membership::Membership;
 use crate::time::WallTime;
 use crate::tree::acl::Identity;
 use crate::tree::op::{Done, Op};
+use crate::tree::path::Path;
 
 /// One attachment of a connection to a session: the position of the transaction that agreed it.
 /// A write that names an older attachment than the session's executes as `SessionMoved`.
@@ -89,6 +90,12 @@ pub enum Action {
     Write(Op),
     /// Several operations, all or none.
     Multi(Vec<Op>),
+    /// Deletes those of these znodes that go by themselves and whose time is over, by the
+    /// transaction's clock.
+    Reap {
+        /// Which may be over.
+        paths: Vec<Path>,
+    },
 }
 
 /// One transaction.
@@ -126,6 +133,7 @@ impl Txn {
         let ops = match &self.action {
             Action::Write(op) => op.weight(),
             Action::Multi(ops) => ops.iter().map(Op::weight).sum(),
+            Action::Reap { paths } => paths.iter().map(|path| path.as_str().len() + 32).sum(),
             _ => 64,
         };
         128 + identities + ops
@@ -180,6 +188,11 @@ pub enum Outcome {
         index: usize,
         /// Why it was refused.
         code: Code,
+    },
+    /// Znodes whose time was over are gone.
+    Reaped {
+        /// How many.
+        count: usize,
     },
     /// The whole transaction was refused before any operation was looked at: the session has
     /// moved (`SessionMoved`) or ended (`SessionExpired`).

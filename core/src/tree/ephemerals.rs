@@ -1,4 +1,5 @@
-//! Which ephemeral znodes belong to which session.
+//! Which ephemeral znodes belong to which session; and which znodes belong to the marks that
+//! containers and znodes with a time to live have in place of a session.
 
 use alloc::vec::Vec;
 use core::iter;
@@ -7,9 +8,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ids::SessionId;
 use crate::tree::index::Index;
+use crate::tree::owner;
 use crate::tree::slab::{Slab, Slot};
 
-/// A session that owns at least one znode.
+/// A session, or a mark in its place, that owns at least one znode.
 #[derive(Clone)]
 struct Owner {
     session: SessionId,
@@ -31,6 +33,8 @@ pub(super) struct Ephemerals {
     owners: Slab<Owner>,
     leases: Slab<Lease>,
     by_session: Index,
+    /// The znodes that belong to marks.
+    reapable: usize,
 }
 
 impl Ephemerals {
@@ -39,15 +43,30 @@ impl Ephemerals {
             owners: Slab::new(),
             leases: Slab::new(),
             by_session: Index::new(),
+            reapable: 0,
         }
     }
 
+    /// The znodes of sessions.
     pub(super) fn count(&self) -> usize {
-        self.leases.count()
+        self.leases.count() - self.reapable
+    }
+
+    /// The znodes of marks.
+    pub(super) fn reapable_count(&self) -> usize {
+        self.reapable
+    }
+
+    /// The znodes that belong to anybody, by the numbers of their leases, above this one.
+    pub(super) fn leases_after(&self, number: u32) -> impl Iterator<Item = (u32, Slot)> {
+        self.leases
+            .iter_after(number)
+            .map(|(lease, known)| (lease.number(), known.znode))
     }
 
     /// `session` owns `znode` from here on, under the lease that is returned.
     pub(super) fn grant(&mut self, session: SessionId, znode: Slot) -> Slot {
+        self.reapable += usize::from(is_mark(session));
         let known = self.owner(session);
         let older = known.map(|owner| self.owners[owner].newest);
         let lease = self.leases.insert(Lease {
@@ -73,6 +92,7 @@ impl Ephemerals {
 
     /// Ends a lease.
     pub(super) fn end(&mut self, lease: Slot) {
+        self.reapable -= usize::from(is_mark(self.session(lease)));
         let ended = self.leases.remove(lease);
         if let Some(older) = ended.older {
             self.leases[older].newer = ended.newer;
@@ -101,8 +121,12 @@ impl Ephemerals {
 
     /// The sessions that own znodes, in the order of their ids.
     pub(super) fn sessions(&self) -> Vec<SessionId> {
-        let mut sessions: Vec<SessionId> =
-            self.owners.iter().map(|(_, owner)| owner.session).collect();
+        let mut sessions: Vec<SessionId> = self
+            .owners
+            .iter()
+            .map(|(_, owner)| owner.session)
+            .filter(|owner| !is_mark(*owner))
+            .collect();
         sessions.sort_unstable();
         sessions
     }
@@ -112,6 +136,10 @@ impl Ephemerals {
             .candidates(hash(session))
             .find(|owner| self.owners[*owner].session == session)
     }
+}
+
+fn is_mark(session: SessionId) -> bool {
+    !owner::Owner::from_number(session.0).is_session()
 }
 
 /// Session ids are zxids, not chosen by clients, so no key is needed.

@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::ids::{SessionId, Zxid};
 use crate::tree::acl::{Acl, Perms};
 use crate::tree::digest::PathDigest;
-use crate::tree::op::{ANY_VERSION, Change, ChangeKind, Create, Done, Lifetime, Naming, Op};
+use crate::tree::op::{ANY_VERSION, Change, ChangeKind, Create, Done, Naming, Op};
 use crate::tree::path::Path;
 use crate::tree::slab::{SLAB_MAX, Slot};
 use crate::tree::tree::{Context, RESERVED, Tree};
@@ -98,7 +98,7 @@ impl Tree {
                 let slot = self.find(path.as_str()).ok_or(Code::NoNode)?;
                 self.check_permitted(context, slot, Perms::READ)?;
                 check_version(*version, self.znodes[slot].version)?;
-                Ok((Done::Checked, None))
+                Ok((Done::Checked(self.stat_at(slot)), None))
             }
         }
     }
@@ -110,10 +110,7 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) -> Result<(Done, Option<Undo>), Code> {
         check_size(context, create.data.as_deref())?;
-        let owner = match create.lifetime {
-            Lifetime::Persistent => None,
-            Lifetime::Ephemeral => Some(context.session.ok_or(Code::SystemError)?),
-        };
+        let owner = create.lifetime.owner(context.session)?;
         let acl = create.acl.expanded(context.identities)?;
         let parent_path = create.place.parent();
         let parent = self.find(parent_path.as_str()).ok_or(Code::NoNode)?;
@@ -128,7 +125,7 @@ impl Tree {
         if self.find_hashed(hash, path.as_str()).is_some() {
             return Err(Code::NodeExists);
         }
-        if self.znodes[parent].lease.is_some() {
+        if self.is_ephemeral(parent) {
             return Err(Code::NoChildrenForEphemerals);
         }
         if self.count() >= SLAB_MAX {
@@ -140,6 +137,7 @@ impl Tree {
         };
         self.remember(parent, PathDigest::of(parent_path.as_str()), remembered);
         let content = Content::new(path.name(), create.data.as_deref());
+        let owner = owner.map(|owner| SessionId(owner.number()));
         let slot = self.bring_in(context, parent, &path, hash, content, &acl, owner);
         changes.push(Change {
             zxid: context.zxid,
@@ -219,7 +217,7 @@ impl Tree {
     }
 
     /// Removes a childless znode.
-    fn remove(
+    pub(super) fn remove(
         &mut self,
         zxid: Zxid,
         parent: Slot,

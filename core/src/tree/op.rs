@@ -1,21 +1,42 @@
 //! What can be asked of the tree: one change of it, and what came of it.
 
-use crate::ids::Zxid;
+use crate::code::Code;
+use crate::ids::{SessionId, Zxid};
 use crate::tree::acl::Acl;
 use crate::tree::data::Data;
+use crate::tree::owner::{Owner, Ttl};
 use crate::tree::path::{Path, Place};
 use crate::tree::stat::Stat;
 
 /// The version that matches every version.
 pub const ANY_VERSION: i32 = -1;
 
-/// Whose znode it is.
+/// How long a znode stays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lifetime {
     /// It stays until it is deleted.
     Persistent,
     /// It goes with the session that created it.
     Ephemeral,
+    /// It goes when it has had children and they are gone.
+    Container,
+    /// It goes when it is childless and its data was not set for so long.
+    Ttl(Ttl),
+}
+
+impl Lifetime {
+    /// Whose it is, if this session creates it; `None` if it is nobody's.
+    ///
+    /// # Errors
+    /// `SystemError` if it must have a session and there is none.
+    pub fn owner(self, session: Option<SessionId>) -> Result<Option<Owner>, Code> {
+        Ok(match self {
+            Lifetime::Persistent => None,
+            Lifetime::Ephemeral => Some(Owner::Session(session.ok_or(Code::SystemError)?)),
+            Lifetime::Container => Some(Owner::Container),
+            Lifetime::Ttl(ttl) => Some(Owner::Ttl(ttl)),
+        })
+    }
 }
 
 /// How the name comes about.
@@ -46,7 +67,7 @@ pub struct Create {
     pub data: Option<Data>,
     /// With which access control list, as the client sent it.
     pub acl: Acl,
-    /// Persistent or ephemeral.
+    /// How long it stays.
     pub lifetime: Lifetime,
     /// Exact or sequential.
     pub naming: Naming,
@@ -137,8 +158,8 @@ pub enum Done {
     DataSet(Stat),
     /// An access control list was set.
     AclSet(Stat),
-    /// The check held.
-    Checked,
+    /// The check held; a check that stands alone is answered with the Stat.
+    Checked(Stat),
 }
 
 /// A change of the tree as watches see it, in the order in which ZooKeeper fires them.

@@ -19,6 +19,7 @@ use crate::tree::data::Data;
 use crate::tree::digest::{PathDigest, index_hash, of_past, of_znode};
 use crate::tree::ephemerals::Ephemerals;
 use crate::tree::index::Index;
+use crate::tree::owner::Owner;
 use crate::tree::path::Path;
 use crate::tree::slab::{Slab, Slot};
 use crate::tree::stat::Stat;
@@ -206,7 +207,12 @@ impl Tree {
             .find(|slot| self.is_at(*slot, path))
     }
 
-    fn find_for(&self, path: &str, asker: &[Identity], wanted: Perms) -> Result<Slot, Code> {
+    pub(super) fn find_for(
+        &self,
+        path: &str,
+        asker: &[Identity],
+        wanted: Perms,
+    ) -> Result<Slot, Code> {
         let slot = self.find(path).ok_or(Code::NoNode)?;
         match self.acl_at(slot).permits(wanted, asker) {
             true => Ok(slot),
@@ -264,10 +270,17 @@ impl Tree {
         self.acls.acl(self.znodes[slot].acl)
     }
 
+    /// The session that it belongs to, or the mark in its place.
     pub(super) fn owner_at(&self, slot: Slot) -> Option<SessionId> {
         self.znodes[slot]
             .lease
             .map(|lease| self.ephemerals.session(lease))
+    }
+
+    /// Does it belong to a session?
+    pub(super) fn is_ephemeral(&self, slot: Slot) -> bool {
+        self.owner_at(slot)
+            .is_some_and(|owner| Owner::from_number(owner.0).is_session())
     }
 
     pub(super) fn stat_at(&self, slot: Slot) -> Stat {

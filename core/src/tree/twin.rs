@@ -156,7 +156,7 @@ impl Twin {
             Op::Check { path, version } => {
                 self.permitted(context, path.as_str(), Perms::READ)?;
                 checked(*version, self.nodes[path.as_str()].stat.version)?;
-                Ok(Done::Checked)
+                Ok(Done::Checked(self.nodes[path.as_str()].stat))
             }
         }
     }
@@ -168,11 +168,8 @@ impl Twin {
         changes: &mut Vec<Change>,
     ) -> Result<Done, Code> {
         sized(&create.data)?;
-        let owner = match (create.lifetime, context.session) {
-            (Lifetime::Persistent, _) => 0,
-            (Lifetime::Ephemeral, Some(session)) => session.0,
-            (Lifetime::Ephemeral, None) => return Err(Code::SystemError),
-        };
+        let owner = create.lifetime.owner(context.session)?;
+        let owner = owner.map_or(0, |owner| owner.number());
         let acl = create.acl.expanded(context.identities)?;
         let parent = create.place.parent().as_str();
         self.permitted(context, parent, Perms::CREATE)?;

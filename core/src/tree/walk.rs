@@ -4,9 +4,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::code::Code;
 use crate::ids::{SessionId, Zxid};
 use crate::time::WallTime;
-use crate::tree::acl::Acl;
+use crate::tree::acl::{Acl, Identity, Perms};
 use crate::tree::digest::{PathDigest, of_past};
 use crate::tree::path::{PATH_BYTES_MAX, Path, is_element};
 use crate::tree::slab::{SLAB_MAX, Slot};
@@ -93,6 +94,27 @@ impl Tree {
                 .past_at(position.slot)
                 .map(|past| (past.creations, past.pzxid)),
         }
+    }
+
+    /// The number of znodes below this one. Takes time in proportion to it, but for the root.
+    ///
+    /// # Errors
+    /// `NoNode`; `NoAuth` without READ.
+    pub fn count_below(&self, path: &str, asker: &[Identity]) -> Result<usize, Code> {
+        let slot = self.find_for(path, asker, Perms::READ)?;
+        if slot == ROOT {
+            return Ok(self.count() - 1);
+        }
+        let (mut count, mut open) = (0, Vec::from([slot]));
+        while let Some(parent) = open.pop() {
+            for child in self.children_at(parent) {
+                count += 1;
+                if self.znodes[child].family.is_some() {
+                    open.push(child);
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// The paths of all znodes, in the order of a walk.
@@ -268,9 +290,9 @@ impl Builder {
                 if u64::from(family.count) < family.past.creations.saturating_add(planted) => {}
             _ => return Err("count of children"),
         }
-        match self.tree.znodes[parent].lease {
-            None => Ok(Some(parent)),
-            Some(_) => Err("childless ephemeral"),
+        match self.tree.is_ephemeral(parent) {
+            false => Ok(Some(parent)),
+            true => Err("childless ephemeral"),
         }
     }
 

@@ -77,6 +77,7 @@ fn action(action: &Action, showing: Showing) -> String {
             ..
         } => format!("attach to session {session}: {timeout_ms} ms"),
         Action::CloseSession { session, ending } => format!("close session {session}: {ending:?}"),
+        Action::Reap { paths } => format!("reap what is over of {paths:?}"),
         Action::Write(op) => self::op(op, showing),
         Action::Multi(ops) => {
             let ops: Vec<String> = ops.iter().map(|op| self::op(op, showing)).collect();
@@ -227,6 +228,10 @@ fn action_json(action: &Action, showing: Showing) -> Value {
             "session": session.to_string(),
             "ending": format!("{ending:?}"),
         }),
+        Action::Reap { paths } => {
+            let paths: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
+            json!({ "name": "reap", "paths": paths })
+        }
         Action::Write(op) => op_json(op, showing),
         Action::Multi(ops) => {
             let ops: Vec<Value> = ops.iter().map(|op| op_json(op, showing)).collect();

@@ -9,7 +9,9 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use althing_core::codec::malformed::Malformed;
-use althing_core::codec::snapshot::{SNAPSHOT_VERSION, SnapshotDecoder, SnapshotEncoder};
+use althing_core::codec::snapshot::{
+    SNAPSHOT_VERSION, SNAPSHOT_VERSION_MIN, SnapshotDecoder, SnapshotEncoder,
+};
 use althing_core::ids::Zxid;
 use althing_core::store::store::Store;
 
@@ -188,11 +190,11 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         if bytes[..8] != MAGIC || word(24) != crc32c::crc32c(&bytes[..24]) {
             return Err(self.damaged(0, "this is not the header of a snapshot".to_owned()));
         }
-        for (format, found, known) in [
-            ("file", word(8), FILE_VERSION),
-            ("snapshot", word(12), SNAPSHOT_VERSION),
+        for (format, found, oldest, known) in [
+            ("file", word(8), FILE_VERSION, FILE_VERSION),
+            ("snapshot", word(12), SNAPSHOT_VERSION_MIN, SNAPSHOT_VERSION),
         ] {
-            if found != known {
+            if !(oldest..=known).contains(&found) {
                 return Err(StorageError::Unsupported {
                     file: self.name.clone(),
                     format,

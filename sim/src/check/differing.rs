@@ -1,7 +1,7 @@
 //! When two answers are the same to a client, and which invariant is broken if they are not.
 
 use althing_core::code::Code;
-use althing_core::node::reply::Response;
+use althing_core::node::reply::{PartRead, Response};
 use althing_core::node::request::{Read, Request};
 use althing_core::tree::op::{Done, Naming, Op, Telling};
 use althing_core::tree::path::Path;
@@ -20,13 +20,15 @@ pub fn op_path(op: &Op) -> Path {
     }
 }
 
-/// The znode that a read is about.
-pub fn read_path(read: &Read) -> &Path {
+/// The znode that a read is about, if it is about one.
+pub fn read_path(read: &Read) -> Option<&Path> {
     match read {
         Read::Exists { path, .. }
         | Read::GetData { path, .. }
         | Read::GetChildren { path, .. }
-        | Read::GetAcl { path } => path,
+        | Read::GetAcl { path }
+        | Read::CountBelow { path } => Some(path),
+        Read::GetEphemerals { .. } | Read::WhoAmI | Read::Several(_) => None,
     }
 }
 
@@ -35,11 +37,27 @@ fn visible(answer: &Result<Response, Code>) -> Result<Response, Code> {
     let mut answer = answer.clone();
     match &mut answer {
         Ok(Response::Done(done)) => hide(done),
-        Ok(Response::AllDone(done)) => done.iter_mut().for_each(hide),
+        Ok(Response::AllDone(done)) => done.iter_mut().for_each(hide_in_multi),
         Ok(Response::Children { names, .. }) => names.sort(),
+        Ok(Response::Ephemerals(paths)) => paths.sort(),
+        Ok(Response::Several(parts)) => {
+            for part in parts {
+                if let Ok(PartRead::Children(names)) = part {
+                    names.sort();
+                }
+            }
+        }
         _ => {}
     }
     answer
+}
+
+/// Only a check that stands alone is answered with a Stat.
+fn hide_in_multi(done: &mut Done) {
+    match done {
+        Done::Checked(stat) => *stat = Stat::default(),
+        done => hide(done),
+    }
 }
 
 fn hide(done: &mut Done) {
@@ -58,10 +76,11 @@ pub fn same_answer(expected: &Result<Response, Code>, got: &Result<Response, Cod
     expected == got || visible(expected) == visible(got)
 }
 
-/// The owner of an ephemeral znode that an answer shows.
+/// The session that owns an ephemeral znode which an answer shows.
 pub fn owner_shown(got: &Result<Response, Code>) -> Option<i64> {
     let owner = stat_of(got.as_ref().ok()?)?.ephemeral_owner;
-    Some(owner).filter(|owner| *owner != 0)
+    // What is below 0 marks containers and times to live.
+    Some(owner).filter(|owner| *owner > 0)
 }
 
 fn stat_of(response: &Response) -> Option<&Stat> {
@@ -70,9 +89,12 @@ fn stat_of(response: &Response) -> Option<&Stat> {
             Some(stat)
         }
         Response::Children { stat, .. } => stat.as_ref(),
-        Response::Done(Done::Created { stat, .. } | Done::DataSet(stat) | Done::AclSet(stat)) => {
-            Some(stat)
-        }
+        Response::Done(
+            Done::Created { stat, .. }
+            | Done::DataSet(stat)
+            | Done::AclSet(stat)
+            | Done::Checked(stat),
+        ) => Some(stat),
         _ => None,
     }
 }
@@ -102,6 +124,7 @@ fn without_stat(done: &Done) -> Done {
         },
         Done::DataSet(_) => Done::DataSet(Stat::default()),
         Done::AclSet(_) => Done::AclSet(Stat::default()),
+        Done::Checked(_) => Done::Checked(Stat::default()),
         done => done,
     }
 }

@@ -145,6 +145,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "setWatches tells at once, and once, what changed since, and leaves the others",
     ),
     (
+        "V6 watches kept",
+        "checkWatches and removeWatches find the watches that are there, and no others",
+    ),
+    (
         "E1 not early",
         "a session heard of within its time-out does not expire; a leader's pause does not count",
     ),

@@ -19,6 +19,7 @@ pub mod prevote;
 pub mod reads;
 pub mod recipes;
 pub mod refusals;
+pub mod registered;
 pub mod reigns;
 pub mod replay;
 pub mod sessions;

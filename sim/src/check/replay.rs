@@ -195,7 +195,10 @@ impl Replaying<'_, '_> {
             _ => Vec::new(),
         };
         let expected = match asked.request {
-            Request::Read(read) => self.state.read(read, &identities),
+            Request::Read(read) => {
+                let session = self.wire.links[link].session();
+                self.state.read(read, &identities, session)
+            }
             Request::Sync { path } => Ok(Response::Synced { path: path.clone() }),
             Request::Auth { scheme, credential } => {
                 let digest = scheme == "digest" && access::digest_identity(credential).is_some();
@@ -205,6 +208,9 @@ impl Replaying<'_, '_> {
                     false => Err(Code::AuthFailed),
                 }
             }
+            Request::AddWatch { .. } => Ok(Response::Added),
+            // Which watches there are depends on the link: that is looked at where they are.
+            Request::CheckWatches { .. } | Request::RemoveWatches { .. } => return,
             Request::Refused(code) => Err(*code),
             Request::Unknown { .. } => Err(Code::Unimplemented),
             Request::SetWatches(watches) => {
@@ -296,7 +302,7 @@ impl Replaying<'_, '_> {
             invariant = "E4 no orphan";
         } else if let Request::Read(read) = asked.request
             && invariant == "R1 read"
-            && self.refused_multis.contains(read_path(read))
+            && read_path(read).is_some_and(|path| self.refused_multis.contains(path))
         {
             invariant = "W4 atomic";
         }

@@ -1,4 +1,4 @@
-//! Watches, from the wire: every registration that a client saw succeed, and every event: V1 to V5.
+//! Watches, from the wire: every registration that a client saw succeed, and every event: V1 to V6.
 //!
 //! An event that is owed is judged when a later answer shows the state it tells of. A link that
 //! broke before owes nothing: the client sets its watches again.
@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use althing_core::code::Code;
 use althing_core::ids::Zxid;
-use althing_core::node::reply::{EventKind, WatchEvent};
+use althing_core::node::reply::{Response, WatchEvent};
 use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::acl::{Acl, Identity, Perms};
 use althing_core::tree::path::Path;
+use althing_core::watch::{WatchKind, Whichever};
 
 use crate::check::findings::Findings;
+use crate::check::registered::{Registered, Told};
 use crate::check::replay::Replayed;
 use crate::check::wire::{Answer, Frame, Link, Wire};
 use crate::check::wording::event as words;
@@ -21,18 +23,15 @@ use crate::reference::access;
 use crate::reference::reference::Rearmed;
 use crate::reference::tree::Table;
 
-/// An event by all that it says.
-type Told = (Zxid, Path, EventKind);
-
 /// How an event that a change fires stands with the access control list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Grant {
-    /// The client may read the znode: it is owed the event.
-    Owed,
-    /// It may not: the watch is gone, and nothing is told.
+    /// It may not: nothing is told.
     Denied,
     /// It depends on when exactly an identity was added.
     Open,
+    /// The client may read the znode: it is owed the event.
+    Owed,
 }
 
 /// One link's watches as its server must have them.
@@ -40,8 +39,11 @@ struct Watched<'a, 'f> {
     replayed: &'a Replayed,
     link: &'a Link<'a>,
     findings: &'f mut Findings,
-    /// What registered watches will be told, and whether they must be.
-    owed: BTreeMap<Told, Grant>,
+    /// Every watch that was left.
+    left: Vec<Registered<'a>>,
+    /// What registered watches will be told, as often as it happens, and whether they must be.
+    /// What must be told comes last.
+    owed: BTreeMap<Told, Vec<Grant>>,
     /// What was told and had to be.
     kept: BTreeSet<Told>,
     /// What was missed and has been reported.
@@ -63,6 +65,7 @@ pub fn check(wire: &Wire<'_>, replayed: &Replayed, findings: &mut Findings) {
             replayed,
             link,
             findings,
+            left: Vec::new(),
             owed: BTreeMap::new(),
             kept: BTreeSet::new(),
             missed: BTreeSet::new(),
@@ -98,7 +101,7 @@ impl Watched<'_, '_> {
             });
         }
         self.newest = self.newest.max(event.zxid);
-        match self.owed.remove(&told) {
+        match self.take_owed(&told) {
             Some(Grant::Denied) => {
                 self.find("T3 access", at, || {
                     format!("{} tells who may not read", words(event))
@@ -120,6 +123,16 @@ impl Watched<'_, '_> {
         if !self.is_rearming() {
             self.unexplained();
         }
+    }
+
+    /// One telling of this that is owed; one that must come before one that may.
+    fn take_owed(&mut self, told: &Told) -> Option<Grant> {
+        let grants = self.owed.get_mut(told)?;
+        let grant = grants.pop();
+        if grants.is_empty() {
+            self.owed.remove(told);
+        }
+        grant
     }
 
     /// Could a `setWatches` that is under way have told this?
@@ -173,41 +186,75 @@ impl Watched<'_, '_> {
         self.answered_so_far.insert(index);
         if let Request::SetWatches(_) = asked.request {
             let rearmed = self.replayed.rearmed.get(&(link, index));
-            self.rearm(&answer, rearmed.map_or(&[], |rearmed| &rearmed[..]));
+            self.rearm(index, &answer, rearmed.map_or(&[], |rearmed| &rearmed[..]));
         }
         self.overdue(&answer);
+        if let Request::CheckWatches { path, kinds } | Request::RemoveWatches { path, kinds } =
+            asked.request
+        {
+            self.found(index, path, *kinds, &answer);
+        }
         let left = match asked.request {
             Request::Read(Read::Exists {
                 path,
                 watching: Watching::Once,
-            }) if matches!(answer.result, Ok(_) | Err(Code::NoNode)) => Some((Table::Data, path)),
+            }) if matches!(answer.result, Ok(_) | Err(Code::NoNode)) => {
+                Some((WatchKind::Data, path))
+            }
             Request::Read(Read::GetData {
                 path,
                 watching: Watching::Once,
-            }) if answer.result.is_ok() => Some((Table::Data, path)),
+            }) if answer.result.is_ok() => Some((WatchKind::Data, path)),
             Request::Read(Read::GetChildren {
                 path,
                 watching: Watching::Once,
                 ..
-            }) if answer.result.is_ok() => Some((Table::Child, path)),
+            }) if answer.result.is_ok() => Some((WatchKind::Child, path)),
+            Request::AddWatch { path, mode } if answer.result.is_ok() => Some((mode.kind(), path)),
             _ => None,
         };
-        if let Some((table, path)) = left {
-            self.leave(table, path, answer.zxid);
+        if let Some(watch) = left {
+            self.leave(index, watch, answer.zxid);
         }
     }
 
-    /// A watch that is left at `since` is told of the first change after it.
-    fn leave(&mut self, table: Table, path: &Path, since: Zxid) {
-        let Some(changes) = self.replayed.told.get(&(table, path.clone())) else {
+    /// A watch that request `index` left at `since` is told of changes after it.
+    fn leave(&mut self, index: usize, watch: (WatchKind, &Path), since: Zxid) {
+        let (kind, path) = watch;
+        let mut known = self.left.iter();
+        if known.any(|left| left.is_left_again(kind, path, index)) {
             return;
+        }
+        let left = Registered::new(self.replayed, self.link, index, watch, since);
+        for (told, acls) in &left.changes {
+            let mut grants: Vec<Grant> = acls.iter().map(|acl| self.grant(acl)).collect();
+            grants.sort_unstable();
+            // However many watches wait for a change, it is told once.
+            let owed = self.owed.entry(told.clone()).or_default();
+            if grants.len() > owed.len() {
+                *owed = grants;
+            }
+        }
+        self.left.push(left);
+    }
+
+    /// Holds an answer about watches against those that are there.
+    fn found(&mut self, index: usize, path: &Path, kinds: Whichever, answer: &Answer<'_>) {
+        let expected = match self
+            .left
+            .iter()
+            .any(|left| left.is_found(path, kinds, index, answer.zxid))
+        {
+            true => Ok(Response::Empty),
+            false => Err(Code::NoWatcher),
         };
-        let first = changes.partition_point(|(zxid, ..)| *zxid <= since);
-        let Some((zxid, kind, acl)) = changes.get(first) else {
-            return;
-        };
-        let grant = self.grant(acl);
-        self.owed.insert((*zxid, path.clone(), *kind), grant);
+        if *answer.result != expected {
+            let request = self.link.asked[index].request;
+            self.find("V6 watches kept", answer.at, || {
+                let (zxid, result) = (answer.zxid, answer.result);
+                format!("{request:?} at {zxid} must find {expected:?}, but it was {result:?}")
+            });
+        }
     }
 
     fn grant(&self, acl: &Acl) -> Grant {
@@ -225,8 +272,8 @@ impl Watched<'_, '_> {
             if entry.key().0 > answer.zxid {
                 break;
             }
-            let (told, grant) = entry.remove_entry();
-            if grant == Grant::Owed {
+            let (told, grants) = entry.remove_entry();
+            if grants.contains(&Grant::Owed) {
                 let zxid = answer.zxid;
                 self.find("V3 no lost watch", answer.at, || {
                     let (of, path, kind) = &told;
@@ -238,12 +285,20 @@ impl Watched<'_, '_> {
     }
 
     /// Holds the events before the answer of a `setWatches` against what it had to tell.
-    fn rearm(&mut self, answer: &Answer<'_>, rearmed: &[Rearmed]) {
+    fn rearm(&mut self, index: usize, answer: &Answer<'_>, rearmed: &[Rearmed]) {
         let mut early = std::mem::take(&mut self.early);
         for one in rearmed {
             let (kind, path) = match one {
                 Rearmed::Left(table, path) => {
-                    self.leave(*table, path, answer.zxid);
+                    let kind = match table {
+                        Table::Data => WatchKind::Data,
+                        Table::Child => WatchKind::Child,
+                    };
+                    self.leave(index, (kind, path), answer.zxid);
+                    continue;
+                }
+                Rearmed::Stays(mode, path) => {
+                    self.leave(index, (mode.kind(), path), answer.zxid);
                     continue;
                 }
                 Rearmed::Told(kind, path) => (*kind, path),

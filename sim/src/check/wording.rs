@@ -222,6 +222,7 @@ pub fn action(action: &Action) -> String {
         Action::CloseSession { session, ending } => {
             format!("the end of session {session}, {ending:?}").to_lowercase()
         }
+        Action::Reap { paths } => format!("the end of {paths:?}, if their time is over"),
         Action::Write(op) => operation(op),
         Action::Multi(ops) => {
             let ops: Vec<String> = ops.iter().map(operation).collect();

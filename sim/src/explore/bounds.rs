@@ -91,7 +91,8 @@ impl Kind {
             Timer::Beat => Kind::Beat,
             Timer::Quorum => Kind::Quorum,
             Timer::Isolation => Kind::Isolation,
-            Timer::Tick => Kind::Tick,
+            // Never armed: what the explorer's clients create stays, or goes with its session.
+            Timer::Tick | Timer::Reap => Kind::Tick,
             Timer::Expiry(_) => Kind::Expiry,
         }
     }

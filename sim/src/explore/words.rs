@@ -74,6 +74,7 @@ fn timer_text(timer: Timer) -> String {
         Timer::Quorum => "quorum".to_owned(),
         Timer::Isolation => "isolation".to_owned(),
         Timer::Tick => "tick".to_owned(),
+        Timer::Reap => "reap".to_owned(),
         Timer::Expiry(session) => format!("expiry={session}"),
     }
 }
@@ -197,6 +198,7 @@ pub fn timer(word: &str) -> Result<Timer, String> {
         "quorum" => Ok(Timer::Quorum),
         "isolation" => Ok(Timer::Isolation),
         "tick" => Ok(Timer::Tick),
+        "reap" => Ok(Timer::Reap),
         other => Err(format!("`{other}` is no timer")),
     }
 }

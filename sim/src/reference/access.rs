@@ -103,6 +103,14 @@ pub fn redacted(acl: &Acl) -> Acl {
     Acl(acl.0.iter().map(hide).collect())
 }
 
+/// An identity as `whoAmI` tells it: no hashes.
+pub fn shown(who: &Identity) -> Identity {
+    match (&*who.scheme, who.id.split(':').next()) {
+        ("digest", Some(user)) => Identity::new("digest", user),
+        _ => who.clone(),
+    }
+}
+
 fn network(text: &str) -> Option<(IpAddr, usize)> {
     let (address, bits) = text.split_once('/').unwrap_or((text, ""));
     let address: IpAddr = address.parse().ok()?;

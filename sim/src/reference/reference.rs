@@ -6,11 +6,13 @@ use althing_core::code::Code;
 use althing_core::config::Settings;
 use althing_core::ids::{Password, SessionId, Token, Zxid};
 use althing_core::membership::Membership;
-use althing_core::node::reply::{EventKind, Response};
-use althing_core::node::request::{Listing, Read, SetWatches};
+use althing_core::node::reading::SEVERAL_BYTES_MAX;
+use althing_core::node::reply::{EventKind, PartRead, Response};
+use althing_core::node::request::{Listing, Read, ReadPart, SetWatches, Watching};
 use althing_core::store::txn::{Action, Attachment, Origin, Outcome, Txn};
 use althing_core::tree::acl::{Identity, Perms};
 use althing_core::tree::path::Path;
+use althing_core::watch::WatchMode;
 
 use crate::reference::access;
 use crate::reference::tree::{Actor, RefTree, RefZnode, Table, Telling};
@@ -37,7 +39,7 @@ pub struct Applied {
     pub outcome: Outcome,
     /// What watches are told, in order.
     pub told: Vec<Telling>,
-    /// The ephemeral znodes that went with a session.
+    /// The znodes that went with a session, or since their time was over.
     pub gone: Vec<Path>,
 }
 
@@ -48,6 +50,8 @@ pub enum Rearmed {
     Told(EventKind, Path),
     /// It has not: the watch is left.
     Left(Table, Path),
+    /// The watch stays, whatever it has missed.
+    Stays(WatchMode, Path),
 }
 
 /// The state after some transaction.
@@ -166,6 +170,10 @@ impl Reference {
                     ephemerals: gone.len(),
                 }
             }
+            Action::Reap { paths } => {
+                *gone = self.tree.reap(zxid, txn.wall, paths, told);
+                Outcome::Reaped { count: gone.len() }
+            }
             Action::Write(op) => Outcome::Written(self.tree.apply(&actor, op, told)),
             Action::Multi(ops) => match self.tree.apply_all(&actor, ops, told) {
                 Ok(done) => Outcome::AllWritten(done),
@@ -198,11 +206,16 @@ impl Reference {
         }
     }
 
-    /// What a read answers to somebody with these identities.
+    /// What a read answers to somebody with these identities, in this session.
     ///
     /// # Errors
     /// `NoNode`; `NoAuth`.
-    pub fn read(&self, read: &Read, identities: &[Identity]) -> Result<Response, Code> {
+    pub fn read(
+        &self,
+        read: &Read,
+        identities: &[Identity],
+        session: Option<SessionId>,
+    ) -> Result<Response, Code> {
         let find = |path: &Path, wanted: Perms| -> Result<&RefZnode, Code> {
             let znode = self.tree.get(path.as_str()).ok_or(Code::NoNode)?;
             match wanted.0 == 0 || access::permits(&znode.acl, wanted, identities) {
@@ -241,6 +254,54 @@ impl Reference {
                     stat: znode.stat(),
                 })
             }
+            Read::GetEphemerals { prefix } => {
+                let owned = session.map_or_else(Vec::new, |session| self.tree.owned(session));
+                let all = prefix.trim().is_empty() || prefix.trim() == "/";
+                let begins = |path: &Path| all || path.as_str().starts_with(&**prefix);
+                Ok(Response::Ephemerals(
+                    owned.into_iter().filter(begins).collect(),
+                ))
+            }
+            Read::CountBelow { path } => {
+                find(path, Perms::READ)?;
+                Ok(Response::Count(self.tree.below(path)))
+            }
+            Read::WhoAmI => Ok(Response::Identities(
+                identities.iter().map(access::shown).collect(),
+            )),
+            Read::Several(parts) => self.several(parts, identities).map(Response::Several),
+        }
+    }
+
+    /// Each read by itself, unless the whole answer is too large.
+    fn several(
+        &self,
+        parts: &[ReadPart],
+        identities: &[Identity],
+    ) -> Result<Vec<Result<PartRead, Code>>, Code> {
+        let one = |part: &ReadPart| {
+            let read = match part {
+                ReadPart::Data(path) => Read::GetData {
+                    path: path.clone(),
+                    watching: Watching::No,
+                },
+                ReadPart::Children(path) => Read::GetChildren {
+                    path: path.clone(),
+                    watching: Watching::No,
+                    listing: Listing::Names,
+                },
+            };
+            match self.read(&read, identities, None)? {
+                Response::Data { data, stat } => Ok(PartRead::Data { data, stat }),
+                Response::Children { names, .. } => Ok(PartRead::Children(names)),
+                other => unreachable!("{other:?} answers neither"),
+            }
+        };
+        let all: Vec<Result<PartRead, Code>> = parts.iter().map(one).collect();
+        let bytes: usize = all.iter().flatten().map(PartRead::weight).sum();
+        match bytes <= SEVERAL_BYTES_MAX {
+            true => Ok(all),
+            false => Err(Code::BadArguments),
         }
     }
 
@@ -263,6 +324,13 @@ impl Reference {
             Some(znode) if znode.pzxid > since => told(EventKind::NodeChildrenChanged, path),
             Some(_) => Rearmed::Left(Table::Child, path.clone()),
         });
-        data.chain(exist).chain(child).collect()
+        let stays = |mode| move |path: &Path| Rearmed::Stays(mode, path.clone());
+        let persistent = watches.persistent.iter().map(stays(WatchMode::Persistent));
+        let recursive = watches.recursive.iter().map(stays(WatchMode::Recursive));
+        data.chain(exist)
+            .chain(child)
+            .chain(persistent)
+            .chain(recursive)
+            .collect()
     }
 }

@@ -45,6 +45,19 @@ pub struct RefZnode {
     pub children: i32,
     /// Whose it is, if it is ephemeral.
     pub owner: Option<SessionId>,
+    /// When it goes by itself, if it does.
+    pub goes: Goes,
+}
+
+/// When a znode goes by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Goes {
+    /// Never.
+    Never,
+    /// After its last child.
+    AfterChildren,
+    /// When it is childless and its data is older than so many milliseconds.
+    After(i64),
 }
 
 impl RefZnode {
@@ -58,7 +71,13 @@ impl RefZnode {
             version: self.version,
             cversion: (2 * self.creations as i64 - i64::from(self.children)) as i32,
             aversion: self.aversion,
-            ephemeral_owner: self.owner.map_or(0, |owner| owner.0),
+            ephemeral_owner: match (self.owner, self.goes) {
+                (Some(owner), _) => owner.0,
+                (None, Goes::Never) => 0,
+                (None, Goes::AfterChildren) => i64::MIN,
+                // ZooKeeper's mark of a time to live: the upper byte is full, the next two are 0.
+                (None, Goes::After(ms)) => ms - (1 << 56),
+            },
             data_length: self.data.as_ref().map_or(0, |data| data.len() as i32),
             num_children: self.children,
             pzxid: self.pzxid,
@@ -164,6 +183,7 @@ impl RefTree {
                     creations: 0,
                     children,
                     owner: None,
+                    goes: Goes::Never,
                 },
             );
         }
@@ -231,19 +251,61 @@ impl RefTree {
         session: SessionId,
         told: &mut Vec<Telling>,
     ) -> Vec<Path> {
-        let owned = self
-            .znodes
-            .iter()
-            .filter(|(_, znode)| znode.owner == Some(session));
-        let paths: Vec<Path> = owned
-            .map(|((parent, name), _)| format!("{parent}/{name}"))
-            .map(|path| Path::parse(&path).expect("a znode's path is valid"))
-            .collect();
+        let paths = self.owned(session);
         for path in &paths {
             self.remove(zxid, path, told);
         }
         self.before.clear();
         paths
+    }
+
+    /// Deletes those of these znodes that go by themselves and whose time is over; tells which.
+    pub fn reap(
+        &mut self,
+        zxid: Zxid,
+        wall: WallTime,
+        paths: &[Path],
+        told: &mut Vec<Telling>,
+    ) -> Vec<Path> {
+        let mut gone = Vec::new();
+        for path in paths {
+            let is_over = self.get(path.as_str()).is_some_and(|znode| {
+                let over = match znode.goes {
+                    Goes::Never => false,
+                    Goes::AfterChildren => znode.creations > 0,
+                    Goes::After(ms) => wall.0 - znode.mtime.0 > ms,
+                };
+                over && znode.children == 0
+            });
+            if is_over {
+                self.remove(zxid, path, told);
+                gone.push(path.clone());
+            }
+        }
+        self.before.clear();
+        gone
+    }
+
+    /// What belongs to a session, in the order of the paths.
+    pub fn owned(&self, session: SessionId) -> Vec<Path> {
+        let owned = self
+            .znodes
+            .iter()
+            .filter(|(_, znode)| znode.owner == Some(session));
+        owned
+            .map(|((parent, name), _)| format!("{parent}/{name}"))
+            .map(|path| Path::parse(&path).expect("a znode's path is valid"))
+            .collect()
+    }
+
+    /// How many znodes are below one.
+    pub fn below(&self, path: &Path) -> i32 {
+        let above = format!("{}/", path.as_str().trim_end_matches('/'));
+        let paths = self.znodes.keys();
+        let is_below = |(parent, name): &&(String, String)| {
+            !name.is_empty() && format!("{parent}/{name}").starts_with(&above)
+        };
+        paths.filter(is_below).count() as i32
     }
 
     /// The sessions that own ephemeral znodes.
@@ -326,7 +388,7 @@ impl RefTree {
                 let znode = self.znode(path.as_str())?;
                 actor.need(&znode.acl, Perms::READ)?;
                 at_version(*version, znode.version)?;
-                Ok(Done::Checked)
+                Ok(Done::Checked(znode.stat()))
             }
         }
     }
@@ -369,8 +431,13 @@ impl RefTree {
             creations: 0,
             children: 0,
             owner: match create.lifetime {
-                Lifetime::Persistent => None,
                 Lifetime::Ephemeral => actor.session,
+                _ => None,
+            },
+            goes: match create.lifetime {
+                Lifetime::Container => Goes::AfterChildren,
+                Lifetime::Ttl(ttl) => Goes::After(ttl.ms() as i64),
+                Lifetime::Persistent | Lifetime::Ephemeral => Goes::Never,
             },
         };
         let stat = znode.stat();

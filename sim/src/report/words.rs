@@ -3,6 +3,7 @@
 use althing_core::node::input::Timer;
 use althing_core::quorum::message::Message;
 use althing_core::store::txn::{Action, Entry, Txn};
+use althing_core::tree::path::Path;
 
 use crate::backstage::{Astray, Deed, Link};
 use crate::explore::telling;
@@ -50,6 +51,13 @@ pub fn transaction(txn: &Txn) -> String {
         Action::Reconfigure { membership } => {
             format!("reconfigure to {}", telling::members(membership))
         }
+        Action::Reap { paths } => format!(
+            "reap [{}]",
+            listed(
+                paths.iter().map(|path: &Path| path.to_string()),
+                paths.len()
+            )
+        ),
         Action::OpenSession { .. } => "open-session".to_owned(),
         Action::Attach { session, .. } => format!("attach {session}"),
         Action::CloseSession { session, .. } => format!("close-session {session}"),
@@ -113,6 +121,7 @@ fn timer_name(timer: Timer) -> String {
         Timer::Quorum => "does a quorum still answer?".to_owned(),
         Timer::Isolation => "no leader for long".to_owned(),
         Timer::Tick => "tick".to_owned(),
+        Timer::Reap => "is anybody's time over?".to_owned(),
         Timer::Expiry(session) => format!("session {session} was silent for its whole time-out"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use althing_client::client::Client;
 use althing_client::error::{ClientError, MultiError};
+use althing_client::persistent::PersistentWatcher;
 use althing_client::runtime::Runtime;
 use althing_client::transaction::Transaction;
 use althing_client::watcher::Watcher;
@@ -13,6 +14,7 @@ use althing_client::znode::{CreateMode, Version};
 use althing_core::tree::acl::{Acl, Perms};
 
 use crate::random::Stream;
+use crate::workload::rare::{self, Rare};
 
 /// Below it lies everything that the mixture touches.
 pub const DIRECTORY: &str = "/mix";
@@ -25,6 +27,9 @@ pub const BURST_MAX: u64 = 4;
 
 /// Watches that a client waits for at most; the oldest is forgotten.
 const WATCHES_MAX: usize = 32;
+
+/// Watches that stay which a client keeps at most; the oldest is forgotten.
+const STAYING_MAX: usize = 4;
 
 /// Sequential znodes that one life of a client leaves behind at most.
 const LEFT_MAX: usize = 12;
@@ -44,6 +49,8 @@ pub async fn lay_out<R: Runtime>(client: Client<R>, znodes: u64) -> Result<(), C
 #[derive(Default)]
 pub struct Memory {
     watches: VecDeque<Watcher>,
+    /// Those that stay.
+    staying: VecDeque<PersistentWatcher>,
     /// Sequential znodes of its own that stay.
     left: VecDeque<String>,
 }
@@ -85,6 +92,7 @@ pub async fn together<R: Runtime>(
         match trace {
             Ok(Trace::Nothing) => {}
             Ok(Trace::Watch(watcher)) => memory.watches.push_back(watcher),
+            Ok(Trace::Stays(watcher)) => memory.staying.push_back(watcher),
             Ok(Trace::Left(path)) => memory.left.push_back(path),
             Err(ClientError::SessionExpired) => mark("session-lost"),
             // What a server refuses is part of the mixture, and the wire's checkers judge it.
@@ -93,6 +101,9 @@ pub async fn together<R: Runtime>(
     }
     while memory.watches.len() > WATCHES_MAX {
         memory.watches.pop_front();
+    }
+    while memory.staying.len() > STAYING_MAX {
+        memory.staying.pop_front();
     }
 }
 
@@ -114,12 +125,14 @@ pub enum Deed {
     Sync(String),
     AddAuth(String),
     Close,
+    Rare(Rare),
 }
 
 /// What a deed leaves behind at its client.
 enum Trace {
     Nothing,
     Watch(Watcher),
+    Stays(PersistentWatcher),
     Left(String),
 }
 
@@ -172,17 +185,22 @@ async fn perform<R: Runtime>(
         Deed::Sync(path) => client.sync(&path).await?,
         Deed::AddAuth(credential) => client.add_auth("digest", credential.into_bytes()).await?,
         Deed::Close => client.close().await?,
+        Deed::Rare(rare) => {
+            let left = rare::perform(client, rare).await?;
+            return Ok(left.map_or(Trace::Nothing, Trace::Stays));
+        }
     }
     Ok(Trace::Nothing)
 }
 
 /// Draws what is done next.
 pub struct Dice {
-    random: Stream,
+    pub(super) random: Stream,
     znodes: u64,
     life: String,
     operation: Option<u32>,
     payloads: u64,
+    rare: u32,
 }
 
 impl Dice {
@@ -194,7 +212,13 @@ impl Dice {
             life,
             operation: None,
             payloads: 0,
+            rare: 0,
         }
+    }
+
+    /// From here on so many of a hundred requests are of the rarer kinds.
+    pub fn be_rare(&mut self, rare: u32) {
+        self.rare = rare;
     }
 
     /// The dice of one operation of a client: they show the same whatever was thrown before.
@@ -211,6 +235,10 @@ impl Dice {
             true => {
                 let oldest = memory.left.pop_front().expect("more than none");
                 Deed::Delete(oldest, Version::Any)
+            }
+            // Nothing is drawn where there is nothing rare: older plans mean what they meant.
+            false if self.rare > 0 && self.random.below(100) < u64::from(self.rare) => {
+                Deed::Rare(self.rare_deed())
             }
             false => self.any_deed(),
         }
@@ -231,7 +259,7 @@ impl Dice {
     }
 
     /// One of the shared znodes, or a child of one.
-    fn path(&mut self) -> String {
+    pub(super) fn path(&mut self) -> String {
         let znode = self.random.below(self.znodes);
         match self.random.chance(0.3) {
             true => {
@@ -243,14 +271,14 @@ impl Dice {
     }
 
     /// A place for a znode whose name the server completes.
-    fn prefix(&mut self) -> String {
+    pub(super) fn prefix(&mut self) -> String {
         match self.random.chance(0.5) {
             true => format!("{DIRECTORY}/s-"),
             false => format!("{}/s-", self.path()),
         }
     }
 
-    fn version(&mut self) -> Version {
+    pub(super) fn version(&mut self) -> Version {
         match self.random.below(4) {
             0 => Version::Exactly(0),
             1 => Version::Exactly(self.random.below(6) as i32),
@@ -305,7 +333,7 @@ impl Dice {
     }
 
     /// A znode whose children are listed.
-    fn listed(&mut self) -> String {
+    pub(super) fn listed(&mut self) -> String {
         match self.random.chance(0.4) {
             true => DIRECTORY.to_owned(),
             false => self.path(),

@@ -28,6 +28,8 @@ pub struct Figures {
     pub znodes: u64,
     /// The session time-out.
     pub session: Duration,
+    /// How many of a hundred requests are of the rarer kinds.
+    pub rare: u32,
 }
 
 /// Who has written and read after the faults.
@@ -52,6 +54,7 @@ async fn mix(process: Process, figures: Figures, served: Served) {
     let sessions = sessions(&process, figures.session);
     let life = format!("{}.{}", process.name, process.life);
     let mut dice = Dice::new(process.random.clone(), figures.znodes, life);
+    dice.be_rare(figures.rare);
     let mut memory = Memory::default();
     persevere(&sessions, |client| lay_out(client, figures.znodes)).await;
     while !process.bed().are_faults_over() {

@@ -8,6 +8,8 @@ pub mod deeds;
 mod lock;
 mod mix;
 pub mod persistence;
+pub mod rare;
+mod rarely;
 mod rollout;
 mod service_tree;
 mod shard;
@@ -42,8 +44,10 @@ pub async fn perform(bed: Bed) {
             rest,
             znodes,
             session,
+            rare,
         } => {
             let figures = mix::Figures {
+                rare,
                 rest: rest.0,
                 znodes: u64::from(znodes),
                 session: session.0,

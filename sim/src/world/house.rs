@@ -34,6 +34,9 @@ use crate::world::rot;
 use crate::world::shell::{End, SimShell};
 use crate::world::world::World;
 
+/// How often leaders look for znodes whose time is over: runs are too short for a minute.
+const REAP_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How long after a server has stopped itself it is started again, as by a supervisor.
 const RESTART_AFTER: Duration = Duration::from_secs(5);
 
@@ -396,6 +399,7 @@ impl House {
         let described = |server: ServerId| (server, format!("server-{server}"));
         let settings = &self.0.settings;
         let mut config = Config::standalone(id);
+        config.reap_interval = REAP_INTERVAL;
         config.voters = self.0.voters.clone();
         if let Some(tick) = settings.tick_time {
             config.tick = tick.0;

@@ -13,8 +13,10 @@ use crate::strategies;
 use crate::tree::acl::{ACL_ENTRIES_MAX, Acl};
 use crate::tree::data::Data;
 use crate::tree::op::{Create, Done, Lifetime, Naming, Op, Telling};
+use crate::tree::owner::Ttl;
 use crate::tree::path::{Path, Place};
 use crate::tree::stat::Stat;
+use crate::watch::{WatchKind, WatchMode, Whichever};
 
 /// The bytes of `hex`, in which blanks divide the fields.
 fn bytes(hex: &str) -> Vec<u8> {
@@ -154,8 +156,9 @@ fn a_create() {
 #[test]
 fn creates_that_break_a_rule() {
     for (path, acl, flags, code) in [
-        ("/a", OPEN, "00000004", Code::Unimplemented),
-        ("/a", OPEN, "ffffffff", Code::Unimplemented),
+        ("/a", OPEN, "00000004", Code::BadArguments),
+        ("/a", OPEN, "00000005", Code::BadArguments),
+        ("/a", OPEN, "ffffffff", Code::BadArguments),
         ("/a", "ffffffff", "00000000", Code::InvalidACL),
         (
             "/a",
@@ -225,7 +228,7 @@ fn a_multi() {
     let header = "00000007 0000000100000005 00000000";
     for (response, body) in [
         (
-            Response::AllDone(vec![Done::Checked, Done::Deleted]),
+            Response::AllDone(vec![Done::Checked(Stat::default()), Done::Deleted]),
             "0000000d 00 00000000 00000002 00 00000000 ffffffff 01 ffffffff",
         ),
         (
@@ -476,5 +479,121 @@ proptest! {
         }),
     ) {
         decode_as_everything(&frame, &request);
+    }
+}
+
+/// ZooKeeper's Java client reads the four bytes of a code, and hangs without them.
+#[test]
+fn an_added_watch_is_answered_with_a_code() {
+    let reply = Reply::Answer {
+        xid: Xid(7),
+        zxid: Zxid(5),
+        result: Ok(Response::Added),
+    };
+    let expected = bytes("00000007 00000000 00000005 00000000 00000000");
+    assert_eq!(unframed(|out| encode_reply(&reply, out)), expected);
+}
+
+#[test]
+fn requests_about_watches() {
+    let path = || Path::parse("/a").unwrap();
+    for (hex, request) in [
+        (
+            "00000007 0000006a 00000002 2f61 00000001",
+            Request::AddWatch {
+                path: path(),
+                mode: WatchMode::Recursive,
+            },
+        ),
+        (
+            "00000007 00000011 00000002 2f61 00000003",
+            Request::CheckWatches {
+                path: path(),
+                kinds: Whichever::Any,
+            },
+        ),
+        (
+            "00000007 00000012 00000002 2f61 00000005",
+            Request::RemoveWatches {
+                path: path(),
+                kinds: Whichever::Only(WatchKind::Recursive),
+            },
+        ),
+        (
+            "00000007 0000006a 00000002 2f61 00000002",
+            Request::Refused(Code::MarshallingError),
+        ),
+        (
+            "00000007 00000012 00000002 2f61 00000006",
+            Request::Refused(Code::MarshallingError),
+        ),
+    ] {
+        assert_eq!(decode_request(&bytes(hex)), Ok((Xid(7), request)), "{hex}");
+    }
+}
+
+#[test]
+fn creates_of_znodes_that_go_by_themselves() {
+    let frame = |opcode: &str, flags: &str, ttl: &str| {
+        let head = bytes(&["00000007", opcode, "00000002 2f61 ffffffff"].concat());
+        [head, bytes(OPEN), bytes(flags), bytes(ttl)].concat()
+    };
+    let lifetime = |frame: &[u8]| match decode_request(frame).unwrap().1 {
+        Request::Write(Op::Create(create)) => Ok((create.lifetime, create.naming)),
+        Request::Refused(code) => Err(code),
+        request => panic!("{request:?}"),
+    };
+    let second = Lifetime::Ttl(Ttl::from_ms(1000).unwrap());
+    let (container, with_ttl) = ("00000013", "00000015");
+    for (opcode, flags, ttl, expected) in [
+        (
+            container,
+            "00000004",
+            "",
+            Ok((Lifetime::Container, Naming::Exact)),
+        ),
+        (container, "00000000", "", Err(Code::BadArguments)),
+        (
+            with_ttl,
+            "00000005",
+            "00000000 000003e8",
+            Ok((second, Naming::Exact)),
+        ),
+        (
+            with_ttl,
+            "00000006",
+            "00000000 000003e8",
+            Ok((second, Naming::Sequential)),
+        ),
+        (
+            with_ttl,
+            "00000005",
+            "00000000 00000000",
+            Err(Code::BadArguments),
+        ),
+        (
+            with_ttl,
+            "00000005",
+            "ffffffff ffffffff",
+            Err(Code::BadArguments),
+        ),
+        (
+            with_ttl,
+            "00000005",
+            "00000100 00000000",
+            Err(Code::BadArguments),
+        ),
+        (
+            with_ttl,
+            "00000004",
+            "00000000 000003e8",
+            Err(Code::BadArguments),
+        ),
+    ] {
+        assert_eq!(
+            lifetime(&frame(opcode, flags, ttl)),
+            expected,
+            "{opcode} {flags} {ttl}"
+        );
     }
 }

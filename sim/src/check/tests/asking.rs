@@ -1,10 +1,14 @@
 //! What the clients of the small service ask for, drawn at random.
 
-use althing_core::node::request::{Listing, Read, Request, Watching};
+use std::sync::Arc;
+
+use althing_core::node::request::{Listing, Read, ReadPart, Request, Watching};
 use althing_core::tree::acl::{Acl, Perms};
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Create, Lifetime, Naming, Op, Telling};
+use althing_core::tree::owner::Ttl;
 use althing_core::tree::path::{Path, Place};
+use althing_core::watch::{WatchMode, Whichever};
 
 use crate::check::tests::service::Service;
 
@@ -59,12 +63,9 @@ impl Service {
                         Place::prefix(&text)
                     }
                 };
-                let lifetime = match self.below(2) {
-                    0 => Lifetime::Ephemeral,
-                    _ => Lifetime::Persistent,
-                };
-                let telling = match self.below(2) {
-                    0 => Telling::Path,
+                let lifetime = self.lifetime(naming);
+                let telling = match (self.below(2), lifetime) {
+                    (0, Lifetime::Ephemeral | Lifetime::Persistent) => Telling::Path,
                     _ => Telling::PathAndStat,
                 };
                 let place = place.expect("a place");
@@ -94,6 +95,18 @@ impl Service {
         }
     }
 
+    fn lifetime(&mut self, naming: Naming) -> Lifetime {
+        match (self.below(8), naming) {
+            (0..4, _) => Lifetime::Ephemeral,
+            (4..6, _) => Lifetime::Persistent,
+            (6, Naming::Exact) => Lifetime::Container,
+            _ => {
+                let ttl = Ttl::from_ms(u64::from(1 + self.below(3000)));
+                Lifetime::Ttl(ttl.expect("a time to live"))
+            }
+        }
+    }
+
     /// Anything that a client may ask of the tree.
     pub fn request(&mut self) -> Request {
         let watching = match self.below(2) {
@@ -101,7 +114,17 @@ impl Service {
             _ => Watching::Once,
         };
         let path = self.path();
-        match self.below(20) {
+        match self.below(25) {
+            20 => self.about_watches(path),
+            21 => Request::Read(Read::GetEphemerals {
+                prefix: Arc::from(path.as_str()),
+            }),
+            22 => Request::Read(Read::CountBelow { path }),
+            23 => Request::Read(Read::WhoAmI),
+            24 => Request::Read(Read::Several(vec![
+                ReadPart::Data(path),
+                ReadPart::Children(self.path()),
+            ])),
             0..8 => Request::Write(self.op()),
             8..10 => Request::Multi((0..1 + self.below(4)).map(|_| self.op()).collect()),
             10 => {
@@ -123,6 +146,20 @@ impl Service {
             }
             18 => Request::Read(Read::GetAcl { path }),
             _ => Request::Sync { path },
+        }
+    }
+
+    /// A request about watches themselves.
+    fn about_watches(&mut self, path: Path) -> Request {
+        let mode = match self.below(2) {
+            0 => WatchMode::Persistent,
+            _ => WatchMode::Recursive,
+        };
+        let kinds = Whichever::from_number(1 + self.below(5) as i32).expect("five choices");
+        match self.below(4) {
+            0..2 => Request::AddWatch { path, mode },
+            2 => Request::CheckWatches { path, kinds },
+            _ => Request::RemoveWatches { path, kinds },
         }
     }
 }

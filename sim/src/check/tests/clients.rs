@@ -260,6 +260,8 @@ impl Service {
                 data,
                 exist,
                 child,
+                persistent: vec![self.path()],
+                recursive: vec![self.path()],
             };
             self.ask(client, Xid::SET_WATCHES, Request::SetWatches(watches));
         }

@@ -36,6 +36,7 @@ fn plan(servers: u8) -> Plan {
             rest: Span::millis(250),
             znodes: 30,
             session: Span::secs(4),
+            rare: 0,
         },
         network: Default::default(),
         disk: Default::default(),

@@ -36,6 +36,7 @@ const SHOWN: &[&str] = &[
     "V3 no lost watch",
     "V4 event order",
     "V5 re-arm",
+    "V6 watches kept",
     "E4 no orphan",
     "E5 identity",
     "E6 negotiation",

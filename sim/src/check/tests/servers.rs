@@ -136,6 +136,7 @@ impl Service {
         let mut config = Config::standalone(id);
         config.voters = voters;
         config.snapshot_every = 200;
+        config.reap_interval = Duration::from_secs(1);
         let mut seed = [life as u8; 32];
         seed[0] = id.0;
         known.node = Some(Node::new(config, recovered, Seed(seed)));

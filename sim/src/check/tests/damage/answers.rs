@@ -243,7 +243,7 @@ pub fn multi(history: &mut History, nth: usize, was: Was) -> Option<()> {
                 index: 0,
                 code: Code::NoNode,
             }),
-            false => Ok(Response::AllDone(vec![Done::Checked])),
+            false => Ok(Response::AllDone(vec![Done::Checked(Stat::default())])),
         };
     })
 }

@@ -26,7 +26,7 @@ use crate::check::tests::damage::stats;
 use crate::check::tests::damage::watched::{
     again_later, double_event, event_for_a_stranger, late_event, lost_event, lost_of_children,
     older_than_the_last, rearm_kind, rearm_lost, rearm_position, rearm_spurious, spurious_event,
-    swap_events, wrong_kind, wrong_position,
+    swap_events, wrong_check, wrong_kind, wrong_position,
 };
 use crate::history::History;
 
@@ -233,6 +233,7 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         rearm_position,
     ),
     ("setWatches tells of another kind", "V5 re-arm", rearm_kind),
+    ("checkWatches is wrong", "V6 watches kept", wrong_check),
     ("a session expires early", "E1 not early", early),
     (
         "a session expires though it is heard",

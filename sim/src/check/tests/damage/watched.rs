@@ -1,7 +1,8 @@
 //! Damage to the events of watches.
 
+use althing_core::code::Code;
 use althing_core::ids::Zxid;
-use althing_core::node::reply::{EventKind, Reply, WatchEvent};
+use althing_core::node::reply::{EventKind, Reply, Response, WatchEvent};
 use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::acl::Perms;
 use althing_core::tree::path::Path;
@@ -143,6 +144,28 @@ pub fn rearm_spurious(history: &mut History, nth: usize) -> Option<()> {
     let mut spurious = history.moments[place].clone();
     event_of(&mut spurious.what)?.path = Path::parse("/unwatched").expect("a path");
     history.moments.insert(place, spurious);
+    Some(())
+}
+
+/// Finds a watch that is not there, or does not find one that is.
+pub fn wrong_check(history: &mut History, nth: usize) -> Option<()> {
+    let checks = places(history, |what| match what {
+        What::Received {
+            frame:
+                Received::Reply {
+                    request: Some(asked),
+                    ..
+                },
+            ..
+        } => matches!(&**asked, Request::CheckWatches { .. }),
+        _ => false,
+    });
+    let place = pick(&checks, nth)?;
+    let (_, _, result, _) = answer_of(&mut history.moments[place].what)?;
+    *result = match result {
+        Ok(_) => Err(Code::NoWatcher),
+        Err(_) => Ok(Response::Empty),
+    };
     Some(())
 }
 
