@@ -247,6 +247,114 @@ mod tests {
         settled.map_err(|error| error.to_string())
     }
 
+    /// A file with every key.
+    const EVERY_KEY: &str = r#"
+        listen = "[::1]:2182"
+        data_dir = "/var/lib/althing"
+        tick_ms = 1_000
+        session_timeout_min_ms = 500
+        session_timeout_max_ms = 9000
+        snapshot_every = 0x10
+        snapshots_kept = 5
+        log_segment_bytes = 1048576
+        data_bytes_max = 2048
+        max_connections = 7
+        max_connections_per_address = 60
+        id = 3
+        peer_listen_address = "0.0.0.0"
+        peer_tls_certificate = "certificate.pem"
+        peer_tls_key = "key.pem"
+        peer_tls_authority = "authority.pem"
+        gossip_secret_file = "secret"
+        election_timeout_ms = 1000
+        beat_ms = 100
+        isolation_timeout_ms = 5000
+        admin_listen = "127.0.0.1:8081"
+        metrics_listen = "0.0.0.0:7001"
+        four_letter_words = "ruok, wchp"
+        log_format = "json"
+        log_level = "debug"
+        [servers]
+        1 = "zk1:2888"
+        2 = "zk2:2888:3888:observer;2181"
+        [servers.3]
+        address = "[::1]:2888"
+        client = "[::1]:2182"
+    "#;
+
+    /// Bad files, and what is said of each.
+    const COMPLAINTS: &[(&str, &str)] = &[
+        (
+            "tick_ms = 1",
+            "althing.toml:1:1: tick_ms: `1` is not a whole number from 10 to 60000",
+        ),
+        (
+            "\n  tick = 1",
+            "althing.toml:2:3: tick: is not a key; the keys are listen, data_dir",
+        ),
+        (
+            "listen = \"here\"",
+            "althing.toml:1:1: listen: `here` is not ADDRESS:PORT",
+        ),
+        (
+            "tick_ms = 1.5",
+            "althing.toml:1:1: tick_ms: a float does not belong here",
+        ),
+        (
+            "[log]\nlevel = 1",
+            "althing.toml:1:2: log: a table does not belong here",
+        ),
+        (
+            "log_format = \"xml\"",
+            "althing.toml:1:1: log_format: `xml` is neither text nor",
+        ),
+        (
+            "data_dir = \"\"",
+            "althing.toml:1:1: data_dir: is empty, a path was expected",
+        ),
+        (
+            "tick_ms = 100\nsession_timeout_min_ms = 3000",
+            "althing.toml:2:1: session_timeout_min_ms: the shortest session time-out, 3000 ms, \
+             is more than the longest, 2000 ms",
+        ),
+        (
+            "admin_listen = \"8080\"",
+            "althing.toml:1:1: admin_listen: `8080` is not ADDRESS:PORT",
+        ),
+        (
+            "four_letter_words = \"ruok,gtmk\"",
+            "althing.toml:1:1: four_letter_words: `gtmk` is no word that is answered",
+        ),
+        (
+            "servers = 3",
+            "althing.toml:1:1: servers: is a table: [servers], then a line",
+        ),
+        (
+            "[servers]\n0 = \"a:1\"",
+            "althing.toml:2:1: servers.0: `0` is not a server's number",
+        ),
+        (
+            "[servers]\n1 = \"a\"",
+            "althing.toml:2:1: servers.1: has no peer port",
+        ),
+        (
+            "[servers.1]\nrole = \"voter\"",
+            "althing.toml:1:10: servers.1: has no address",
+        ),
+        (
+            "[servers]\n1 = { adress = \"a:1\" }",
+            "althing.toml:2:7: servers.1.adress: is not a key; the keys are address, role",
+        ),
+        (
+            "listen = \"127.0.0.1:1\"\nid = 1\n[servers]\n1 = \"a:1;2\"",
+            "althing.toml:1:1: listen: the line of server 1 says 2",
+        ),
+        (
+            "election_timeout_ms = 100\nbeat_ms = 60",
+            "althing.toml:2:1: beat_ms: a leader that says every 60 ms that it lives is often",
+        ),
+    ];
+
     #[test]
     fn an_empty_file_is_the_defaults() {
         let settings = settle("").expect("defaults");
@@ -260,42 +368,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        let settings = settle(
-            r#"
-            listen = "[::1]:2182"
-            data_dir = "/var/lib/althing"
-            tick_ms = 1_000
-            session_timeout_min_ms = 500
-            session_timeout_max_ms = 9000
-            snapshot_every = 0x10
-            snapshots_kept = 5
-            log_segment_bytes = 1048576
-            data_bytes_max = 2048
-            max_connections = 7
-            max_connections_per_address = 60
-            id = 3
-            peer_listen_address = "0.0.0.0"
-            peer_tls_certificate = "certificate.pem"
-            peer_tls_key = "key.pem"
-            peer_tls_authority = "authority.pem"
-            gossip_secret_file = "secret"
-            election_timeout_ms = 1000
-            beat_ms = 100
-            isolation_timeout_ms = 5000
-            admin_listen = "127.0.0.1:8081"
-            metrics_listen = "0.0.0.0:7001"
-            four_letter_words = "ruok, wchp"
-            log_format = "json"
-            log_level = "debug"
-            [servers]
-            1 = "zk1:2888"
-            2 = "zk2:2888:3888:observer;2181"
-            [servers.3]
-            address = "[::1]:2888"
-            client = "[::1]:2182"
-            "#,
-        )
-        .expect("a good file");
+        let settings = settle(EVERY_KEY).expect("a good file");
         assert_eq!(settings.listen.to_string(), "[::1]:2182");
         assert_eq!(settings.data_dir.to_str(), Some("/var/lib/althing"));
         assert_eq!(settings.config.tick, Duration::from_secs(1));
@@ -339,77 +412,7 @@ mod tests {
 
     #[test]
     fn complaints_name_line_column_and_key() {
-        for (text, complaint) in [
-            (
-                "tick_ms = 1",
-                "althing.toml:1:1: tick_ms: `1` is not a whole number from 10 to 60000",
-            ),
-            (
-                "\n  tick = 1",
-                "althing.toml:2:3: tick: is not a key; the keys are listen, data_dir",
-            ),
-            (
-                "listen = \"here\"",
-                "althing.toml:1:1: listen: `here` is not ADDRESS:PORT",
-            ),
-            (
-                "tick_ms = 1.5",
-                "althing.toml:1:1: tick_ms: a float does not belong here",
-            ),
-            (
-                "[log]\nlevel = 1",
-                "althing.toml:1:2: log: a table does not belong here",
-            ),
-            (
-                "log_format = \"xml\"",
-                "althing.toml:1:1: log_format: `xml` is neither text nor",
-            ),
-            (
-                "data_dir = \"\"",
-                "althing.toml:1:1: data_dir: is empty, a path was expected",
-            ),
-            (
-                "tick_ms = 100\nsession_timeout_min_ms = 3000",
-                "althing.toml:2:1: session_timeout_min_ms: the shortest session time-out, 3000 ms, \
-                 is more than the longest, 2000 ms",
-            ),
-            (
-                "admin_listen = \"8080\"",
-                "althing.toml:1:1: admin_listen: `8080` is not ADDRESS:PORT",
-            ),
-            (
-                "four_letter_words = \"ruok,gtmk\"",
-                "althing.toml:1:1: four_letter_words: `gtmk` is no word that is answered",
-            ),
-            (
-                "servers = 3",
-                "althing.toml:1:1: servers: is a table: [servers], then a line",
-            ),
-            (
-                "[servers]\n0 = \"a:1\"",
-                "althing.toml:2:1: servers.0: `0` is not a server's number",
-            ),
-            (
-                "[servers]\n1 = \"a\"",
-                "althing.toml:2:1: servers.1: has no peer port",
-            ),
-            (
-                "[servers.1]\nrole = \"voter\"",
-                "althing.toml:1:10: servers.1: has no address",
-            ),
-            (
-                "[servers]\n1 = { adress = \"a:1\" }",
-                "althing.toml:2:7: servers.1.adress: is not a key; the keys are address, role",
-            ),
-            (
-                "listen = \"127.0.0.1:1\"\nid = 1\n[servers]\n1 = \"a:1;2\"",
-                "althing.toml:1:1: listen: the line of server 1 says 2",
-            ),
-            (
-                "election_timeout_ms = 100\nbeat_ms = 60",
-                "althing.toml:2:1: beat_ms: a leader that says every 60 ms that it lives is often",
-            ),
-        ] {
+        for (text, complaint) in COMPLAINTS {
             let told = settle(text).expect_err(text);
             assert!(told.starts_with(complaint), "{told}");
         }
