@@ -9,9 +9,14 @@ use crate::quorum::log::Standing;
 use crate::quorum::replica::Replica;
 use crate::time::Now;
 
+/// Beats that a server may leave unanswered and still be taken for reachable: the answers to the
+/// last one or two are on their way.
+const BEATS_UNANSWERED_MAX: u64 = 5;
+
 impl Replica {
     /// The members that the operator wants; `None` if a change is under way, if this server does
-    /// not lead, or if it does not know the data directory of one who is to join.
+    /// not lead, if it does not know the data directory of one who is to join, or if the wanted
+    /// voters could not decide anything at present (ZooKeeper's `NewConfigNoQuorum`).
     pub fn reconfigured(
         &self,
         voters: &BTreeSet<ServerId>,
@@ -28,12 +33,37 @@ impl Replica {
             }
         }
         let changes = *voters != current.voters;
+        if changes && !self.could_decide(voters) {
+            return None;
+        }
         Some(Membership {
             voters: current.voters.clone(),
             incoming: changes.then(|| voters.clone()),
             learners: learners.difference(voters).copied().collect(),
             directories,
         })
+    }
+
+    /// Do more than half of them hear this leader, and have the beginning of its epoch? From the
+    /// first half of a change on, nothing is agreed without them. One who has nothing may not even
+    /// vote before it has learned, and if the leader dies before it has taught that one, there may
+    /// be no quorum ever again. So who is to decide joins as a learner first.
+    fn could_decide(&self, voters: &BTreeSet<ServerId>) -> bool {
+        let Some(reign) = &self.reign else {
+            return false;
+        };
+        let members = self.members.newest();
+        let is_ready = |server: &&ServerId| match reign.others.get(*server) {
+            Some(progress) => {
+                let speaks = |directory| members.knows(**server, directory);
+                progress.matched.epoch() == self.ballot.epoch
+                    && progress.standing == Standing::Admitted
+                    && progress.directory.is_some_and(speaks)
+                    && progress.round + BEATS_UNANSWERED_MAX >= reign.round
+            }
+            None => **server == self.server,
+        };
+        voters.iter().filter(is_ready).count() > voters.len() / 2
     }
 
     /// What must follow when a change of the voters is executed: the second half of it.
