@@ -376,12 +376,7 @@ impl Replica {
         }
         let members = self.members.newest();
         let has = |server: ServerId, zxid: Zxid| match reign.others.get(&server) {
-            Some(progress) => {
-                let speaks = |directory| members.knows(server, directory);
-                progress.matched >= zxid
-                    && progress.standing == Standing::Admitted
-                    && progress.directory.is_some_and(speaks)
-            }
+            Some(progress) => progress.matched >= zxid && progress.counts_for(server, members),
             None => server == self.server && self.durable >= zxid,
         };
         let others = reign.others.values().map(|progress| progress.matched);

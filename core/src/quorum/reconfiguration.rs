@@ -55,10 +55,8 @@ impl Replica {
         let members = self.members.newest();
         let is_ready = |server: &&ServerId| match reign.others.get(*server) {
             Some(progress) => {
-                let speaks = |directory| members.knows(**server, directory);
                 progress.matched.epoch() == self.ballot.epoch
-                    && progress.standing == Standing::Admitted
-                    && progress.directory.is_some_and(speaks)
+                    && progress.counts_for(**server, members)
                     && progress.round + BEATS_UNANSWERED_MAX >= reign.round
             }
             None => **server == self.server,

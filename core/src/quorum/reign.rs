@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::ids::{DirectoryId, ServerId, Zxid};
+use crate::membership::Membership;
 use crate::quorum::act::{Alarm, Timing};
 use crate::quorum::log::Standing;
 use crate::time::{Instant, Now};
@@ -156,6 +157,15 @@ impl Reign {
 }
 
 impl Progress {
+    /// Does what it has saved count among these members? Only if its data directory is the one that
+    /// they know, and was admitted.
+    pub fn counts_for(&self, server: ServerId, members: &Membership) -> bool {
+        self.standing == Standing::Admitted
+            && self
+                .directory
+                .is_some_and(|directory| members.knows(server, directory))
+    }
+
     pub fn new(sent: Zxid) -> Progress {
         Progress {
             directory: None,
