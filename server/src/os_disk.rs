@@ -198,6 +198,12 @@ pub struct OsFile {
     file: File,
 }
 
+impl From<File> for OsFile {
+    fn from(file: File) -> OsFile {
+        OsFile { file }
+    }
+}
+
 impl DiskFile for OsFile {
     async fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())

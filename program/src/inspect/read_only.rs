@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use althing::disk::{Disk, DiskFile};
+use althing::os_disk::OsFile;
 
 /// A directory.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct ReadOnlyDisk {
 /// A file of it.
 #[derive(Debug)]
 pub struct ReadOnlyFile {
-    file: File,
+    file: OsFile,
 }
 
 impl ReadOnlyDisk {
@@ -56,6 +56,7 @@ impl Disk for ReadOnlyDisk {
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
+        let file = OsFile::from(file);
         Ok(ReadOnlyFile { file })
     }
 
@@ -78,22 +79,11 @@ impl Disk for ReadOnlyDisk {
 
 impl DiskFile for ReadOnlyFile {
     async fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        self.file.len().await
     }
 
     async fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
-        let mut buffer = vec![0; bytes];
-        let mut read = 0;
-        while read < bytes {
-            match self.file.read_at(&mut buffer[read..], offset + read as u64) {
-                Ok(0) => break,
-                Ok(more) => read += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        buffer.truncate(read);
-        Ok(buffer)
+        self.file.read_at(offset, bytes).await
     }
 
     async fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
