@@ -3,26 +3,13 @@
 use althing_core::ids::{Password, Zxid};
 use althing_core::store::txn::Action;
 
-use crate::check::tests::damage::living::{Asks, handshake};
-use crate::check::tests::damage::places::{change_txn, link_of};
-use crate::history::{History, Received, Sent, What};
+use crate::check::tests::damage::living::{Asks, first_frame, handshake};
+use crate::check::tests::damage::places::change_txn;
+use crate::history::{History, Received, What};
 
 /// A client wishes for more than there is, and is told what it was told.
 pub fn wish_granted(history: &mut History, nth: usize) -> Option<()> {
-    let (place, _) = handshake(history, nth, Asks::Anew)?;
-    let link = link_of(&history.moments[place].what)?;
-    let connect = history
-        .moments
-        .iter_mut()
-        .find_map(|moment| match &mut moment.what {
-            What::Sent {
-                link: of,
-                frame: Sent::Connect(request),
-                ..
-            } if *of == link => Some(request),
-            _ => None,
-        })?;
-    connect.timeout_ms = 1_000_000;
+    first_frame(history, nth, Asks::Anew)?.timeout_ms = 1_000_000;
     Some(())
 }
 

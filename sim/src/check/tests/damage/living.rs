@@ -8,7 +8,7 @@ use althing_core::code::Code;
 use althing_core::ids::{Password, ServerId, SessionId, Xid, Zxid};
 use althing_core::node::event::Event;
 use althing_core::node::reply::{ConnectResponse, Reply, Response};
-use althing_core::node::request::{Read, Request};
+use althing_core::node::request::{ConnectRequest, Read, Request};
 use althing_core::store::txn::{Action, Ending};
 use althing_core::tree::acl::{Acl, Identity};
 use althing_core::tree::op::{Done, Op};
@@ -253,21 +253,23 @@ pub fn opened_twice(history: &mut History, _: usize) -> Option<()> {
     Some(())
 }
 
-pub fn wrong_password(history: &mut History, nth: usize) -> Option<()> {
-    let (place, _) = handshake(history, nth, Asks::Again)?;
+/// The first frame to which a handshake is the answer.
+pub fn first_frame(history: &mut History, nth: usize, asks: Asks) -> Option<&mut ConnectRequest> {
+    let (place, _) = handshake(history, nth, asks)?;
     let link = link_of(&history.moments[place].what)?;
-    let connect = history
-        .moments
-        .iter_mut()
-        .find_map(|moment| match &mut moment.what {
-            What::Sent {
-                link: of,
-                frame: Sent::Connect(request),
-                ..
-            } if *of == link => Some(request),
-            _ => None,
-        })?;
-    connect.password = Password([7; 16]);
+    let mut moments = history.moments.iter_mut();
+    moments.find_map(|moment| match &mut moment.what {
+        What::Sent {
+            link: of,
+            frame: Sent::Connect(request),
+            ..
+        } if *of == link => Some(request),
+        _ => None,
+    })
+}
+
+pub fn wrong_password(history: &mut History, nth: usize) -> Option<()> {
+    first_frame(history, nth, Asks::Again)?.password = Password([7; 16]);
     Some(())
 }
 

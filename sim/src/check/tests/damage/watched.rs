@@ -53,8 +53,13 @@ pub fn lost_event(history: &mut History, nth: usize) -> Option<()> {
 
 pub fn late_event(history: &mut History, nth: usize) -> Option<()> {
     let place = pick(&fired(history), nth)?;
-    let link = link_of(&history.moments[place].what);
     let event = history.moments.remove(place);
+    after_the_next_answer(history, place, event)
+}
+
+/// Puts an event behind the next answer on its link, from a place on.
+fn after_the_next_answer(history: &mut History, place: usize, event: Moment) -> Option<()> {
+    let link = link_of(&event.what);
     let answer = (place..history.moments.len()).find(|place| {
         let moment = &mut history.moments[*place];
         link_of(&moment.what) == link && answer_of(&mut moment.what).is_some()
@@ -215,15 +220,8 @@ pub fn event_for_a_stranger(history: &mut History, nth: usize) -> Option<()> {
 /// An event that comes again, after the next answer.
 pub fn again_later(history: &mut History, nth: usize) -> Option<()> {
     let place = pick(&fired(history), nth)?;
-    let link = link_of(&history.moments[place].what);
     let event = history.moments[place].clone();
-    let answer = (place..history.moments.len()).find(|place| {
-        let moment = &mut history.moments[*place];
-        link_of(&moment.what) == link && answer_of(&mut moment.what).is_some()
-    })?;
-    let at = history.moments[answer].at;
-    history.moments.insert(answer + 1, Moment { at, ..event });
-    Some(())
+    after_the_next_answer(history, place, event)
 }
 
 /// An event that is lost on a link which waits for children.
