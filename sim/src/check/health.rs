@@ -10,6 +10,7 @@ use althing_core::ids::ServerId;
 
 use crate::history::What;
 use crate::plan::{FaultKind, Plan, Who};
+use crate::world::partition::{across, between, bridged};
 
 /// How long a blow is felt after it is over: until two servers have noticed that their link is of
 /// no use any more, and have dialled and introduced themselves anew.
@@ -174,27 +175,12 @@ impl<'a> Health<'a> {
             FaultKind::Isolate { .. } | FaultKind::SlowDisk { .. } | FaultKind::FullDisk { .. } => {
                 one()
             }
-            FaultKind::Split { servers, .. } => {
-                self.links(|one, other| servers.contains(&one) != servers.contains(&other))
-            }
+            FaultKind::Split { servers, .. } => links(&between(servers, &self.others(servers))),
             FaultKind::Bridge { .. } => match named(detail) {
-                Some(bridge) => {
-                    let others = (1..=self.plan.servers).filter(|number| *number != bridge.0);
-                    let lower: Vec<u8> = others
-                        .take(usize::from(self.plan.servers - 1) / 2)
-                        .collect();
-                    self.links(|one, other| {
-                        one != bridge.0
-                            && other != bridge.0
-                            && lower.contains(&one) != lower.contains(&other)
-                    })
-                }
+                Some(bridge) => links(&bridged(&self.others(&[bridge.0]))),
                 None => Reach::Everybody,
             },
-            FaultKind::Ring { .. } => {
-                let around = self.plan.servers - 1;
-                self.links(|one, other| other - one != 1 && other - one != around)
-            }
+            FaultKind::Ring { .. } => links(&across(&self.others(&[]))),
             // Who hears its leader does not believe gossip; and clocks that drift are off by a
             // tenth at most.
             FaultKind::PoisonedGossip { .. }
@@ -205,18 +191,17 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// The links between those of whom `parts` says so, the lower number first.
-    fn links(&self, parts: impl Fn(u8, u8) -> bool) -> Reach {
+    /// All servers but these, by number, as whoever strikes the blow lists them.
+    fn others(&self, these: &[u8]) -> Vec<u8> {
         let all = 1..=self.plan.servers;
-        let pairs =
-            all.flat_map(|one| (one + 1..=self.plan.servers).map(move |other| (one, other)));
-        let parted = pairs.filter(|(one, other)| parts(*one, *other));
-        Reach::Links(
-            parted
-                .map(|(one, other)| (ServerId(one), ServerId(other)))
-                .collect(),
-        )
+        all.filter(|number| !these.contains(number)).collect()
     }
+}
+
+/// These links, the lower number first.
+fn links(pairs: &[(u8, u8)]) -> Reach {
+    let ordered = |(one, other): &(u8, u8)| (ServerId(*one.min(other)), ServerId(*one.max(other)));
+    Reach::Links(pairs.iter().map(ordered).collect())
 }
 
 /// The server that the detail of a blow begins with, as in `server-3: 20ms`.

@@ -14,7 +14,7 @@ use crate::world::caught;
 use crate::world::connection::MachineId;
 use crate::world::house::House;
 use crate::world::net::Death;
-use crate::world::partition::{Partition, across, between, ways};
+use crate::world::partition::{Partition, across, between, bridged, ways};
 use crate::world::record::Recorder;
 use crate::world::world::World;
 
@@ -343,10 +343,9 @@ impl Means {
                 let Some(number) = self.which(random, *server) else {
                     return Blow::Missed;
                 };
-                let others = self.others(&[number]);
-                let (lower, upper) = others.split_at(others.len() / 2);
+                let pairs = bridged(&self.others(&[number]));
                 let detail = format!("server-{number} is the bridge");
-                (detail, between(lower, upper), direction, lasts, flaps)
+                (detail, pairs, direction, lasts, flaps)
             }
             FaultKind::Ring {
                 direction,

@@ -23,16 +23,22 @@ pub fn ways(pairs: &[(MachineId, MachineId)], direction: Direction) -> Vec<(Mach
 }
 
 /// Every pair of one of these and one of those.
-pub fn between(these: &[MachineId], those: &[MachineId]) -> Vec<(MachineId, MachineId)> {
-    let with = |one: &MachineId| {
+pub fn between<T: Copy>(these: &[T], those: &[T]) -> Vec<(T, T)> {
+    let with = |one: &T| {
         let one = *one;
         those.iter().map(move |other| (one, *other))
     };
     these.iter().flat_map(with).collect()
 }
 
+/// Every pair of one of the lower half and one of the upper, if all but the bridge are given.
+pub fn bridged<T: Copy>(others: &[T]) -> Vec<(T, T)> {
+    let (lower, upper) = others.split_at(others.len() / 2);
+    between(lower, upper)
+}
+
 /// Every pair that are no neighbours in the ring of all.
-pub fn across(all: &[MachineId]) -> Vec<(MachineId, MachineId)> {
+pub fn across<T: Copy>(all: &[T]) -> Vec<(T, T)> {
     let mut pairs = Vec::new();
     for (place, one) in all.iter().enumerate() {
         for (other_place, other) in all.iter().enumerate().skip(place + 2) {
