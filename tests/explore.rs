@@ -42,6 +42,7 @@ fn limits(states_max: u64) -> Limits<'static> {
     Limits {
         states_max,
         real_max: REAL_MAX,
+        busy_max: REAL_MAX,
         bytes_max: BYTES_MAX,
         stop: &NEVER,
     }

@@ -40,6 +40,9 @@ pub struct ExploreOptions {
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration,
           default_value = "10m")]
     lasts: Duration,
+    /// And at most so much processor time; for a machine that has much else to do
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    busy: Option<Duration>,
     /// Memory for the set of states, in GiB
     #[arg(long, value_name = "GIB", default_value_t = 8)]
     memory: u64,
@@ -89,6 +92,7 @@ pub fn explore_one(
     let half = Limits {
         states_max: limits.states_max.div_ceil(2),
         real_max: limits.real_max / 2,
+        busy_max: limits.busy_max / 2,
         ..*limits
     };
     let limits = if shared { &half } else { limits };
@@ -154,6 +158,7 @@ pub fn explore(
         let limits = Limits {
             states_max: options.states,
             real_max: options.lasts,
+            busy_max: options.busy.unwrap_or(Duration::MAX),
             bytes_max: options.memory.saturating_mul(GIB),
             stop,
         };

@@ -23,10 +23,18 @@ pub struct Limits<'a> {
     pub states_max: u64,
     /// Real time.
     pub real_max: Duration,
+    /// Processor time: that of a busy machine can be measured again on another.
+    pub busy_max: Duration,
     /// Bytes of the set of states.
     pub bytes_max: u64,
     /// Somebody wants it to end.
     pub stop: &'a AtomicBool,
+}
+
+impl Limits<'_> {
+    pub(crate) fn is_out_of_time(&self, stopwatch: &Stopwatch) -> bool {
+        stopwatch.real() > self.real_max || stopwatch.busy() > self.busy_max
+    }
 }
 
 /// How a search ended.
@@ -181,5 +189,5 @@ fn gives_up(
     if visited.bytes() > limits.bytes_max {
         return Some("memory");
     }
-    (stopwatch.real() > limits.real_max).then_some("time")
+    limits.is_out_of_time(stopwatch).then_some("time")
 }

@@ -120,7 +120,7 @@ fn gives_up(states: &Visited, limits: &Limits<'_>, stopwatch: &Stopwatch) -> Opt
     if states.bytes() > limits.bytes_max {
         return Some("memory");
     }
-    (stopwatch.real() > limits.real_max).then_some("time")
+    limits.is_out_of_time(stopwatch).then_some("time")
 }
 
 fn draw(places: &mut [Place], random: &mut Stream) -> usize {

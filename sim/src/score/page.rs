@@ -1,5 +1,7 @@
 //! The score as text: the page that is kept, and the same table for a terminal.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -96,11 +98,7 @@ impl Score<'_> {
     }
 
     fn summary(&self, text: &mut String) {
-        let dates = self
-            .mutants
-            .iter()
-            .filter_map(|mutant| self.results.of(mutant));
-        let mut days: Vec<&str> = dates.map(|tried| tried.date.as_str()).collect();
+        let mut days: Vec<&str> = self.trials().map(|trial| trial.date.as_str()).collect();
         days.sort_unstable();
         let when = match (days.first(), days.last()) {
             (Some(first), Some(last)) if first == last => format!("As of {first}"),
@@ -122,9 +120,36 @@ impl Score<'_> {
             text,
             "{when}: of {real} mutants {caught} are caught from the outside, {inside} are seen only by \
              an assertion\ninside of the core, {missed} are missed. Of {harmless} harmless ones \
-             {green} are rightly green, {alarms} raise a false alarm.\nNot tried yet: {untried}.\n"
+             {green} are rightly green, {alarms} raise a false alarm.\nNot tried yet: {untried}. \
+             Trials of which each row is made, by the commit whose code they had: {}.\n",
+            self.commits(),
         )
         .expect(TEXT);
+    }
+
+    fn trials(&self) -> impl Iterator<Item = &Trial> {
+        let tried = |mutant| self.results.of(mutant);
+        self.mutants
+            .iter()
+            .filter_map(tried)
+            .flat_map(Tried::trials)
+    }
+
+    /// How many trials there are of each commit, the most first.
+    fn commits(&self) -> String {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for trial in self.trials() {
+            *counts.entry(&trial.commit).or_default() += 1;
+        }
+        let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+        counts.sort_by_key(|(commit, count)| (Reverse(*count), *commit));
+        let told = counts
+            .iter()
+            .map(|(commit, count)| format!("{count} of {commit}"));
+        match counts.is_empty() {
+            true => "none".to_owned(),
+            false => told.collect::<Vec<_>>().join(", "),
+        }
     }
 
     fn goals(&self, text: &mut String) {
@@ -179,7 +204,7 @@ impl Score<'_> {
     fn table(&self, text: &mut String, wanted: impl Fn(&Mutant) -> bool) {
         text.push_str(
             "| mutant | what it is | from | standing | fired | by its trigger | by the swarm | by the \
-             explorer | faults left |\n|---|---|---|---|---|---|---|---|---|\n",
+             explorer | faults left | code of |\n|---|---|---|---|---|---|---|---|---|---|\n",
         );
         for mutant in self.mutants.iter().filter(|mutant| wanted(mutant)) {
             let tried = self.results.of(mutant);
@@ -190,7 +215,7 @@ impl Score<'_> {
             };
             writeln!(
                 text,
-                "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 mutant.name,
                 mutant.kind,
                 mutant.source,
@@ -200,6 +225,7 @@ impl Score<'_> {
                 cell(Way::Swarm),
                 cell(Way::Explorer),
                 tried.map_or("–".to_owned(), faults_left),
+                tried.map_or("–".to_owned(), commits_of),
             )
             .expect(TEXT);
         }
@@ -270,6 +296,17 @@ fn faults_left(tried: &Tried) -> String {
     }
 }
 
+/// The commits whose code the ways of a mutant were tried with, in the order of the ways.
+fn commits_of(tried: &Tried) -> String {
+    let mut commits: Vec<&str> = Vec::new();
+    for trial in tried.trials() {
+        if !commits.contains(&trial.commit.as_str()) {
+            commits.push(&trial.commit);
+        }
+    }
+    commits.join(", ")
+}
+
 fn percent(part: usize, whole: usize) -> String {
     match whole {
         0 => "not tried yet".to_owned(),
@@ -332,6 +369,23 @@ mod tests {
         assert_eq!((quantiles.worst_ms, quantiles.count), (10, 10));
         assert_eq!(Quantiles::of([7].into_iter()).median_ms, 7);
         assert_eq!(Quantiles::of([].into_iter()).to_string(), "not tried yet");
+    }
+
+    #[test]
+    fn a_row_says_of_which_commits_it_is() {
+        let of = |commit: &str| {
+            Some(Trial {
+                commit: commit.to_owned(),
+                ..Trial::default()
+            })
+        };
+        let tried = Tried {
+            trigger: of("b"),
+            swarm: of("b"),
+            explorer: of("a"),
+            ..Tried::default()
+        };
+        assert_eq!(commits_of(&tried), "b, a");
     }
 
     #[test]

@@ -27,10 +27,6 @@ pub struct Results {
 pub struct Tried {
     /// Of the patch that was tried.
     pub digest: String,
-    /// The day of the last trial.
-    pub date: String,
-    /// The commit of the last trial.
-    pub commit: String,
     /// By its directed trigger.
     #[serde(default)]
     pub trigger: Option<Trial>,
@@ -176,7 +172,7 @@ impl Results {
                 kept.set(way, Some(trial.clone()));
             }
         }
-        (kept.digest, kept.date, kept.commit) = (fresh.digest, fresh.date, fresh.commit);
+        kept.digest = fresh.digest;
         self.mutant.insert(mutant.name.clone(), kept);
     }
 }
@@ -206,6 +202,8 @@ mod tests {
             digest: "1".to_owned(),
             swarm: Some(Trial {
                 place: "swarm".to_owned(),
+                date: "2026-11-23".to_owned(),
+                commit: "be0734a".to_owned(),
                 seeds: 7,
                 busy_ms: 900,
                 broken: broken.iter().map(|name| (*name).to_owned()).collect(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::score::mutant::Mutant;
 use crate::score::results::Tried;
 use crate::score::scratch::{Scratch, run};
-use crate::score::trial::{Tester, Way};
+use crate::score::trial::{Tester, Trial, Way};
 use crate::score::trouble::Trouble;
 
 /// When, and of what.
@@ -39,6 +39,10 @@ impl Stamp {
             date: text(&date.stdout),
             commit: text(&commit.stdout),
         })
+    }
+
+    fn sign(&self, trial: &mut Trial) {
+        (trial.date, trial.commit) = (self.date.clone(), self.commit.clone());
     }
 }
 
@@ -145,13 +149,14 @@ impl Session<'_> {
         };
         let mut tried = Tried {
             digest: mutant.digest.clone(),
-            date: self.stamp.date.clone(),
-            commit: self.stamp.commit.clone(),
             ..Tried::default()
         };
         let mut is_as_named = mutant.is_harmless();
         for way in &task.ways {
-            let trial = tester.attempt(mutant, *way)?;
+            let mut trial = tester.attempt(mutant, *way)?;
+            if let Some(trial) = &mut trial {
+                self.stamp.sign(trial);
+            }
             let broken = trial.as_ref().map_or(&[][..], |trial| &trial.broken);
             is_as_named |= mutant.is_named_among(broken);
             tried.set(*way, trial);

@@ -50,6 +50,10 @@ pub const SWARM_SEED_FIRST: u64 = 1000;
 /// processor, and the machine may have much else to do.
 const SEED_REAL_MAX: Duration = Duration::from_secs(180);
 
+/// An exploration may take so many times its processor time in real time: the machine may have much
+/// else to do.
+const EXPLORER_REAL_PER_BUSY: u32 = 10;
+
 /// What an exploration may take beyond the time that it was given, to write down what it found.
 const EXPLORER_GRACE: Duration = Duration::from_secs(120);
 
@@ -86,6 +90,10 @@ impl Way {
 pub struct Trial {
     /// Where: a scenario, a configuration, or the swarm.
     pub place: String,
+    /// The day.
+    pub date: String,
+    /// The commit that the mutant was planted into.
+    pub commit: String,
     /// Seeds that were played; none by the explorer.
     #[serde(default)]
     pub seeds: u64,
@@ -229,14 +237,16 @@ impl Tester<'_> {
         for walk in [None, Some("1")] {
             let mut command = self.command();
             command.args(["explore", configuration]);
-            command.args(["--for", &format!("{}ms", half.as_millis())]);
+            let real_max = half * EXPLORER_REAL_PER_BUSY;
+            command.args(["--busy", &format!("{}ms", half.as_millis())]);
+            command.args(["--for", &format!("{}ms", real_max.as_millis())]);
             command.args(["--memory", &EXPLORER_GIB.to_string(), "--into"]);
             command.arg(&self.folder);
             command.args(match walk {
                 None => ["--search", "in-order"],
                 Some(seed) => ["--walk", seed],
             });
-            let real_max = half + EXPLORER_GRACE;
+            let real_max = real_max + EXPLORER_GRACE;
             trial.add(told_by(command, real_max, |text| {
                 told::by_explorer(configuration, text)
             })?);
