@@ -282,6 +282,8 @@ fn simulated_code_has_no_clock_and_no_hash_order() {
         "sim/src/command",
         "sim/src/run.rs",
         "sim/src/stopwatch.rs",
+        "server/src/tls",
+        "server/src/tokio_clients",
         "server/src/tokio_shell",
         "server/src/tokio_peers",
         "server/src/local_ensemble",

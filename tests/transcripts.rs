@@ -256,6 +256,7 @@ impl Stage {
         self.step(Input::Opened {
             connection: connection(words[0]),
             address,
+            certified: None,
             request,
         });
     }

@@ -1,6 +1,7 @@
 //! What a server is told at its start, and the settings that all servers share.
 
 use alloc::collections::BTreeSet;
+use alloc::string::String;
 
 use crate::ids::ServerId;
 use crate::time::Duration;
@@ -44,6 +45,17 @@ impl Default for Settings {
     }
 }
 
+/// Who may do everything, whatever access control lists say: ZooKeeper's super user. Each server
+/// knows its own, and judges its own clients by it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Supers {
+    /// Who authenticates with the scheme `digest` as this, `user:hash`: ZooKeeper's `superDigest`.
+    pub digest: Option<String>,
+    /// Whose certificate has this subject, as RFC 4514 writes it: ZooKeeper's `superUser` of the
+    /// scheme `x509`.
+    pub subject: Option<String>,
+}
+
 /// What one server is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -76,6 +88,8 @@ pub struct Config {
     /// The last position of an epoch; a leader that needs another one wins the next epoch first.
     /// Everything that a position can hold, except where that is tested.
     pub counter_max: u32,
+    /// Who may do everything.
+    pub supers: Supers,
     /// What this server proposes as shared settings when it leads.
     pub settings: Settings,
 }
@@ -124,6 +138,7 @@ impl Config {
             snapshot_every: 100_000,
             reap_interval: REAP_INTERVAL_DEFAULT,
             counter_max: u32::MAX,
+            supers: Supers::default(),
             settings: Settings::default(),
         }
     }

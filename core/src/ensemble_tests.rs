@@ -384,6 +384,7 @@ impl Cluster {
                 Input::Opened {
                     connection,
                     address,
+                    certified: None,
                     request,
                 },
             );

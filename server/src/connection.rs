@@ -14,6 +14,7 @@ use althing_core::codec::malformed::Malformed;
 use althing_core::ids::ConnectionId;
 use althing_core::node::request::ConnectRequest;
 use althing_core::time::{Duration, Instant};
+use althing_core::tree::acl::Identity;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
@@ -24,7 +25,7 @@ use crate::frames::{BadLength, FrameBuffer};
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, CONNECT_FRAME_BYTES_MAX, LINGER_MAX, Limits};
 use crate::mail::{Mailbox, Message};
 use crate::outbound::{Answered, Cut, DriveWaits, Outbound, Taken};
-use crate::shell::Shell;
+use crate::shell::{ClientStream as _, Shell};
 use crate::words::Word;
 
 /// Why a connection has ended.
@@ -98,7 +99,6 @@ impl<S: Shell> Connection<S> {
     pub async fn serve(self) {
         let (connection, address) = (self.connection, self.address);
         tracing::debug!(%connection, %address, "a client connected");
-        let (reader, writer) = tokio::io::split(self.stream);
         let serving = Serving {
             connection,
             address,
@@ -107,7 +107,7 @@ impl<S: Shell> Connection<S> {
             mailbox: self.mailbox,
             four_letters: self.four_letters,
         };
-        let end = serving.serve(reader, writer).await;
+        let end = serving.serve(self.stream).await;
         match &end {
             End::Malformed(_) | End::BadLength(_) | End::Stalled(_) | End::Cut(Cut::Unread) => {
                 tracing::warn!(%connection, %address, "a connection is closed: {end}");
@@ -137,22 +137,36 @@ enum Greeting {
     Connect(ConnectRequest, Instant),
 }
 
+/// Who a client is, and what it wants.
+struct Introduction {
+    certified: Option<Identity>,
+    request: ConnectRequest,
+    received: Instant,
+}
+
 impl<S: Shell> Serving<S> {
-    async fn serve(&self, mut reader: Reader<S>, mut writer: Writer<S>) -> End {
+    async fn serve(&self, mut stream: S::Stream) -> End {
         let mut frames = FrameBuffer::default();
         let deadline = self.shell.now().clock.after(self.limits.handshake_max);
         let greeting = tokio::select! {
             biased;
-            greeting = self.greeting(&mut reader, &mut frames) => greeting,
+            greeting = self.greeting(&mut stream, &mut frames) => greeting,
             () = self.shell.sleep_until(deadline) => Err(End::Silent),
         };
+        let certified = stream.certified();
+        let (mut reader, mut writer) = tokio::io::split(stream);
         let end = match greeting {
             Ok(Greeting::Word(word)) => match self.answer(word, &mut writer).await {
                 Ok(()) => End::Answered,
                 Err(end) => end,
             },
             Ok(Greeting::Connect(request, received)) => {
-                self.attend(&mut reader, &mut writer, frames, request, received)
+                let introduction = Introduction {
+                    certified,
+                    request,
+                    received,
+                };
+                self.attend(&mut reader, &mut writer, frames, introduction)
                     .await
             }
             Err(end) => end,
@@ -165,7 +179,7 @@ impl<S: Shell> Serving<S> {
 
     async fn greeting(
         &self,
-        reader: &mut Reader<S>,
+        stream: &mut S::Stream,
         frames: &mut FrameBuffer,
     ) -> Result<Greeting, End> {
         loop {
@@ -178,7 +192,7 @@ impl<S: Shell> Serving<S> {
                 let request = decode_connect(frame)?;
                 return Ok(Greeting::Connect(request, self.shell.now().clock));
             }
-            if frames.fill(reader).await? == 0 {
+            if frames.fill(stream).await? == 0 {
                 return Err(End::Left);
             }
         }
@@ -200,14 +214,15 @@ impl<S: Shell> Serving<S> {
         reader: &mut Reader<S>,
         writer: &mut Writer<S>,
         frames: FrameBuffer,
-        request: ConnectRequest,
-        received: Instant,
+        introduction: Introduction,
     ) -> End {
+        let received = introduction.received;
         let outbound = Arc::new(Outbound::default());
         self.mailbox.send(Message::Opened {
             connection: self.connection,
             address: self.address,
-            request,
+            certified: introduction.certified,
+            request: introduction.request,
             outbound: Arc::clone(&outbound),
             received,
         });

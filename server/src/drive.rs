@@ -184,6 +184,7 @@ impl<S: Shell> Drive<S> {
             Message::Opened {
                 connection,
                 address,
+                certified,
                 request,
                 outbound,
                 received,
@@ -195,6 +196,7 @@ impl<S: Shell> Drive<S> {
                 let opened = Input::Opened {
                     connection,
                     address,
+                    certified,
                     request,
                 };
                 self.step(now, opened);

@@ -203,6 +203,7 @@ async fn sessions_after_a_long_queue(heartbeat: Option<Request>) -> usize {
     stage.mailbox.send(Message::Opened {
         connection,
         address: ([10, 0, 0, 7], 4711).into(),
+        certified: None,
         request,
         outbound: Arc::new(Outbound::default()),
         received,

@@ -21,7 +21,8 @@
 //! | [`shell`], [`disk`] | where the worlds differ |
 //!
 //! What only production runs: [`program`], [`arguments`], [`config`], [`logging`], [`tokio_shell`],
-//! [`tokio_peers`], [`peer_tls`], [`os_disk`], [`office`], [`trace`], [`local_ensemble`].
+//! [`tokio_clients`], [`tokio_peers`], [`tls`], [`os_disk`], [`office`], [`trace`],
+//! [`local_ensemble`].
 //!
 //! The node's own thread steps it and encodes the replies; it touches no socket and no file. Bytes
 //! go to the connections once a turn, each client's in one piece. The log and the snapshots have
@@ -60,7 +61,6 @@ pub mod observers;
 pub mod office;
 pub mod os_disk;
 pub mod outbound;
-pub mod peer_tls;
 pub mod peers;
 pub mod program;
 pub mod reports;
@@ -72,6 +72,8 @@ mod server_tests;
 pub mod shell;
 pub mod statistics;
 pub mod storage;
+pub mod tls;
+pub mod tokio_clients;
 pub mod tokio_peers;
 pub mod tokio_shell;
 pub mod trace;

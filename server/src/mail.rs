@@ -10,6 +10,7 @@ use althing_core::node::node::Node;
 use althing_core::node::request::ConnectRequest;
 use althing_core::quorum::message;
 use althing_core::time::{Instant, Now};
+use althing_core::tree::acl::Identity;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -85,6 +86,8 @@ pub enum Message {
         connection: ConnectionId,
         /// Where it comes from.
         address: SocketAddr,
+        /// As whom it is known already, by its certificate.
+        certified: Option<Identity>,
         /// The first frame.
         request: ConnectRequest,
         /// Where its replies go.

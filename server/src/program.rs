@@ -13,7 +13,6 @@ use althing_core::ids::ServerId;
 use clap::Parser;
 use rustix::process::{Pid, Signal as ProcessSignal, getppid, set_parent_process_death_signal};
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -32,10 +31,12 @@ use crate::local_ensemble;
 use crate::logging::{self, LEVEL_VARIABLE};
 use crate::office::{Attend, Office, OfficeError, Ports};
 use crate::os_disk::{DirectoryError, OsDisk};
-use crate::peer_tls::{PeerTls, TlsError};
 use crate::reports::Described;
 use crate::server::{self, Attendance, Fatal, Setup};
 use crate::shell::{Shell as _, Task};
+use crate::tls::files::TlsError;
+use crate::tls::peers::PeerTls;
+use crate::tokio_clients::{ClientsError, TokioClients};
 use crate::tokio_peers::TokioPeers;
 use crate::tokio_shell::TokioShell;
 use crate::trace::writer::{Trace, Whose};
@@ -61,11 +62,8 @@ enum Failure {
         directory: PathBuf,
         source: io::Error,
     },
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
     #[error("cannot listen for the other servers on {address}: {source}")]
     ListenForPeers { address: String, source: io::Error },
     #[error("the operating system refused: {0}")]
@@ -120,16 +118,15 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     })?;
     let runtime = runtime()?;
     let stop = runtime.block_on(async { stop() })?;
-    let address = settings.listen;
-    let listener = runtime
-        .block_on(TcpListener::bind(address))
-        .map_err(|source| Failure::Listen { address, source })?;
-    let listen = listener.local_addr()?;
+    let clients = runtime.block_on(TokioClients::bind(&settings.ports))?;
+    let addresses = clients.addresses()?;
+    let listen = addresses[0];
     let peers = runtime.block_on(peers(&settings.ensemble))?;
     let gossip = gossip(&settings, listen)?;
     let ports = runtime.block_on(Ports::bind(&settings.operators, attend))?;
     let greeting = format!(
-        "althing listens on {listen}, data in {}{}",
+        "althing listens on {}, data in {}{}",
+        spelled(&addresses),
         data_dir.display(),
         ports.described()?
     );
@@ -156,7 +153,7 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     let traced = trace(&flags, &setup)?;
     let stop = either_stop_or_failed(stop, traced.clone());
     let handle = runtime.handle().clone();
-    let shell = TokioShell::new(handle, listener, peers, greeting, traced.clone());
+    let shell = TokioShell::new(handle, clients, peers, greeting, traced.clone());
     if let Some(attend) = attend {
         shell.spawn(Task::Operator, open(attend, ports, desks, shell.clone()));
     }
@@ -169,6 +166,12 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The addresses, for people.
+fn spelled(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(" and ")
 }
 
 /// Lets operators in as soon as there is somebody to ask.
@@ -291,7 +294,7 @@ fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
     let mut settings = Settings::settle(draft, &identity)?;
     settings.data_dir = data_dir;
     if let Some(listen) = flags.listen {
-        settings.listen = listen;
+        settings.ports.listen = listen;
     }
     let operators = &mut settings.operators;
     operators.admin = flags.admin_listen.or(operators.admin);

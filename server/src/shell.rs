@@ -11,6 +11,7 @@ use althing_core::node::input::Input;
 use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
 use althing_core::time::{Instant, Now, WallTime};
+use althing_core::tree::acl::Identity;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a task is for; production gives those that block threads of their own.
@@ -68,10 +69,21 @@ pub struct Usage {
     pub last_snapshot: Option<(Zxid, WallTime)>,
 }
 
+/// A client's connection, as a stream of bytes in both directions.
+pub trait ClientStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// As whom its first frame has come, by a certificate that was found good.
+    fn certified(&self) -> Option<Identity> {
+        None
+    }
+}
+
+#[cfg(test)]
+impl ClientStream for tokio::io::DuplexStream {}
+
 /// One world. A handle: cloning it is cheap and all clones are the same world.
 pub trait Shell: Clone + Send + Sync + 'static {
     /// A client's connection, as a stream of bytes in both directions.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: ClientStream;
 
     /// A link to another server, as a stream of bytes in both directions.
     type Link: AsyncRead + AsyncWrite + Unpin + Send + 'static;

@@ -15,7 +15,8 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::limits::DATAGRAM_BYTES_MAX;
-use crate::peer_tls::{PeerStream, PeerTls};
+use crate::tls::peers::PeerTls;
+use crate::tls::stream::MaybeTls;
 
 /// How long datagrams go to the address that a name had.
 const RESOLVED_FOR: Duration = Duration::from_secs(30);
@@ -65,13 +66,13 @@ impl TokioPeers {
     ///
     /// # Errors
     /// If it is not known, or nobody answers there.
-    pub async fn dial(&self, server: ServerId) -> io::Result<PeerStream> {
+    pub async fn dial(&self, server: ServerId) -> io::Result<MaybeTls> {
         let host = self.host(server)?;
         let stream = TcpStream::connect(host).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
             Some(tls) => tls.connect(stream).await,
-            None => Ok(PeerStream::Plain(stream)),
+            None => Ok(MaybeTls::Plain(stream)),
         }
     }
 
@@ -79,13 +80,13 @@ impl TokioPeers {
     ///
     /// # Errors
     /// What the operating system says.
-    pub async fn accept(&self) -> io::Result<PeerStream> {
+    pub async fn accept(&self) -> io::Result<MaybeTls> {
         let (stream, address) = self.listener.accept().await?;
         tracing::debug!(%address, "somebody dials this server");
         stream.set_nodelay(true)?;
         Ok(match &self.tls {
             Some(tls) => tls.accept(stream),
-            None => PeerStream::Plain(stream),
+            None => MaybeTls::Plain(stream),
         })
     }
 

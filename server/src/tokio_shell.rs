@@ -15,14 +15,14 @@ use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
 use althing_core::time::{Duration, Instant, Now, WallTime};
 use rustix::process::{Resource, getrlimit};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
 use crate::entropy::entropy;
 use crate::logging;
-use crate::peer_tls::PeerStream;
 use crate::shell::{Descriptors, Shell, Task, Usage};
 use crate::storage::names::Name;
+use crate::tls::stream::MaybeTls;
+use crate::tokio_clients::TokioClients;
 use crate::tokio_peers::TokioPeers;
 use crate::trace::writer::Trace;
 
@@ -35,7 +35,7 @@ pub struct TokioShell {
 #[derive(Debug)]
 struct Process {
     runtime: Handle,
-    listener: TcpListener,
+    clients: TokioClients,
     /// `None` for a server on its own, which opens no port for others.
     peers: Option<Arc<TokioPeers>>,
     /// The origin of the monotonic clock.
@@ -48,12 +48,12 @@ struct Process {
 }
 
 impl TokioShell {
-    /// The process that accepts clients at `listener` and knows the other servers as `peers`, if
+    /// The process that accepts `clients` and knows the other servers as `peers`, if
     /// there are any. It says `greeting` on stdout as soon as clients are served, and writes into
     /// `trace` what the node does.
     pub fn new(
         runtime: Handle,
-        listener: TcpListener,
+        clients: TokioClients,
         peers: Option<TokioPeers>,
         greeting: String,
         trace: Option<Arc<Trace>>,
@@ -61,7 +61,7 @@ impl TokioShell {
         TokioShell {
             process: Arc::new(Process {
                 runtime,
-                listener,
+                clients,
                 peers: peers.map(Arc::new),
                 born: tokio::time::Instant::now(),
                 greeting,
@@ -90,8 +90,8 @@ fn wall(time: SystemTime) -> WallTime {
 }
 
 impl Shell for TokioShell {
-    type Stream = TcpStream;
-    type Link = PeerStream;
+    type Stream = MaybeTls;
+    type Link = MaybeTls;
 
     fn now(&self) -> Now {
         let clock = self.process.born.elapsed().as_nanos();
@@ -131,21 +131,18 @@ impl Shell for TokioShell {
             .expect("the operating system has a thread for each of the server's few");
     }
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, address) = self.process.listener.accept().await?;
-        // A reply is complete when it is written: nothing would come that could share its packet.
-        stream.set_nodelay(true)?;
-        Ok((stream, address))
+    async fn accept(&self) -> io::Result<(MaybeTls, SocketAddr)> {
+        self.process.clients.accept().await
     }
 
-    async fn dial(&self, server: ServerId) -> io::Result<PeerStream> {
+    async fn dial(&self, server: ServerId) -> io::Result<MaybeTls> {
         match &self.process.peers {
             Some(peers) => peers.dial(server).await,
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    async fn accept_link(&self) -> io::Result<PeerStream> {
+    async fn accept_link(&self) -> io::Result<MaybeTls> {
         match &self.process.peers {
             Some(peers) => peers.accept().await,
             None => std::future::pending().await,

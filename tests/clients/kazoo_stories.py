@@ -2,15 +2,18 @@
 
 import logging
 import sys
+import tempfile
 import threading
 import time
 
 from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import BadVersionError, ConnectionClosedError, NoAuthError
 from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
+from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.retry import KazooRetry
-from kazoo.security import make_digest_acl
+from kazoo.security import make_acl, make_digest_acl
 
+from certificates import Authority
 from server import Server
 
 DEADLINE_S = 30
@@ -121,6 +124,66 @@ def access(server):
     assert stranger.get("/private")[0] == b"x"
     owner.stop()
     stranger.stop()
+
+
+def super_user(binary):
+    """Who knows the password of the server's own super user may do everything."""
+    # The digest of super:admin, from ZooKeeper's administrator's guide.
+    with Server(binary, 'super_digest = "super:xQJmxLMiHGwaqBvst5y6rkB6HQs="\n') as server:
+        owner, operator = client(server), client(server)
+        acl = [make_digest_acl("owner", "secret", read=True)]
+        owner.create("/private", b"x", acl=acl)
+        operator.add_auth("digest", "super:wrong")
+        try:
+            operator.get("/private")
+            raise AssertionError("a stranger was let in")
+        except NoAuthError:
+            pass
+        operator.add_auth("digest", "super:admin")
+        assert operator.get("/private")[0] == b"x"
+        operator.set_acls("/private", [make_acl("world", "anyone", all=True)])
+        assert owner.get("/private")[0] == b"x"
+        owner.stop()
+        operator.stop()
+
+
+def certificates(binary):
+    """TLS and plain text on one port; who shows a certificate is who it says."""
+    with tempfile.TemporaryDirectory(prefix="althing-") as directory:
+        authority = Authority(directory)
+        certificate, key = authority.sign("server")
+        settings = f"""
+            port_unification = true
+            client_tls_certificate = "{certificate}"
+            client_tls_key = "{key}"
+            client_tls_authority = "{authority.certificate}"
+            super_subject = "CN=root,O=Example"
+        """
+
+        def known(name, server):
+            certificate, key = authority.sign(name)
+            options = {"use_ssl": True, "ca": authority.certificate}
+            return client(server, certfile=certificate, keyfile=key, **options)
+
+        with Server(binary, settings) as server:
+            alice, root, stranger = known("alice", server), known("root", server), client(server)
+            hers = [make_acl("x509", "CN=alice,O=Example", all=True)]
+            alice.create("/hers", b"x" * 1000, acl=hers)
+            assert alice.get("/hers")[0] == b"x" * 1000
+            assert root.get_acls("/hers")[0] == hers
+            try:
+                stranger.get("/hers")
+                raise AssertionError("a stranger was let in")
+            except NoAuthError:
+                pass
+            nameless = KazooClient(hosts=server.address, use_ssl=True, ca=authority.certificate)
+            try:
+                nameless.start(timeout=2)
+                raise AssertionError("a client without a certificate was let in")
+            except KazooTimeoutError:
+                nameless.stop()
+            for zk in (alice, root, stranger):
+                zk.stop()
 
 
 def locks(server):
@@ -239,6 +302,9 @@ def main():
     ):
         with Server(sys.argv[1]) as server:
             story(server)
+        print(f"kazoo {story.__name__}: ok", flush=True)
+    for story in (super_user, certificates):
+        story(sys.argv[1])
         print(f"kazoo {story.__name__}: ok", flush=True)
 
 

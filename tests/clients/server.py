@@ -9,8 +9,12 @@ import tempfile
 class Server:
     """One process of `althing serve`; restarts keep its data and its port."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, settings=""):
+        """`settings` are lines of a configuration file."""
         self.binary = binary
+        self.config = tempfile.NamedTemporaryFile("w", prefix="althing-", suffix=".toml")
+        self.config.write(settings)
+        self.config.flush()
         self.directory = tempfile.TemporaryDirectory(prefix="althing-")
         self.address = "127.0.0.1:0"
         self.process = None
@@ -18,7 +22,10 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen(
-            [self.binary, "serve", "--listen", self.address, "--data-dir", self.directory.name],
+            [
+                *(self.binary, "serve", "--config", self.config.name),
+                *("--listen", self.address, "--data-dir", self.directory.name),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -43,3 +50,4 @@ class Server:
         if self.process.poll() is None:
             self.stop()
         self.directory.cleanup()
+        self.config.close()

@@ -77,7 +77,9 @@ impl Node {
                 let what = match authenticate(&scheme, &credential) {
                     Ok(authenticated) => {
                         match authenticated {
-                            Authenticated::As(identity) => connection.add_identity(identity),
+                            Authenticated::As(identity) => {
+                                connection.take_on(identity, &self.config.supers);
+                            }
                             Authenticated::AsBefore => {}
                             Authenticated::Reads(reads) => connection.reads = reads,
                         }

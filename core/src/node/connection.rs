@@ -7,15 +7,16 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
 use crate::code::Code;
+use crate::config::Supers;
 use crate::ids::{SessionId, Xid};
 use crate::node::barrier::{Barrier, Barriers};
 use crate::node::reply::Response;
 use crate::node::request::{ConnectRequest, Read, Request, SetWatches};
 use crate::store::txn::{Attachment, Txn};
-use crate::tree::acl::Identity;
+use crate::tree::acl::{Identity, SUPER};
 use crate::tree::path::Path;
 use crate::watch::{WatchMode, Whichever};
 
@@ -146,8 +147,21 @@ impl Connection {
         }
     }
 
-    /// Takes on an identity besides those that it has.
-    pub fn add_identity(&mut self, identity: Identity) {
+    /// Takes on an identity besides those that it has, and its powers.
+    pub fn take_on(&mut self, identity: Identity, supers: &Supers) {
+        let is = |of: &Option<String>| of.as_deref() == Some(&*identity.id);
+        let may_do_everything = match &*identity.scheme {
+            "digest" => is(&supers.digest),
+            "x509" => is(&supers.subject),
+            _ => false,
+        };
+        if may_do_everything {
+            self.add_identity(Identity::new(SUPER, ""));
+        }
+        self.add_identity(identity);
+    }
+
+    fn add_identity(&mut self, identity: Identity) {
         if !self.identities.contains(&identity) {
             self.identities = self.identities.iter().cloned().chain([identity]).collect();
         }

@@ -9,6 +9,7 @@ use crate::ids::{ConnectionId, DirectoryId, ServerId, SessionId, Ticket, Xid, Zx
 use crate::node::request::{ConnectRequest, Request};
 use crate::quorum::message::{Extent, Message};
 use crate::store::store::Store;
+use crate::tree::acl::Identity;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub enum Input {
         connection: ConnectionId,
         /// Where it comes from; becomes the client's `ip` identity.
         address: IpAddr,
+        /// As whom it is known already, by its certificate.
+        certified: Option<Identity>,
         /// What it wants.
         request: ConnectRequest,
     },

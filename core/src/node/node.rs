@@ -176,8 +176,15 @@ impl Node {
             Input::Opened {
                 connection,
                 address,
+                certified,
                 request,
-            } => self.opened(now, Connection::new(address, request), connection, out),
+            } => {
+                let mut client = Connection::new(address, request);
+                if let Some(identity) = certified {
+                    client.take_on(identity, &self.config.supers);
+                }
+                self.opened(now, client, connection, out);
+            }
             Input::Asked {
                 connection,
                 xid,

@@ -12,6 +12,10 @@ use crate::code::Code;
 /// Most entries of one access control list.
 pub const ACL_ENTRIES_MAX: usize = 1024;
 
+/// The scheme of who may do everything. It is given to a connection by its server alone: nobody can
+/// ask for it, and no list can grant anything to it.
+pub const SUPER: &str = "super";
+
 /// A set of permissions: ZooKeeper's `Perms`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Perms(pub i32);
@@ -114,10 +118,11 @@ impl Acl {
 
     /// May somebody with these identities do something of `wanted`?
     pub fn permits(&self, wanted: Perms, identities: &[Identity]) -> bool {
-        self.0.iter().any(|entry| {
+        let granted = self.0.iter().any(|entry| {
             entry.perms.intersects(wanted)
                 && (is_anyone(&entry.who) || identities.iter().any(|who| matches(&entry.who, who)))
-        })
+        });
+        granted || identities.iter().any(|who| &*who.scheme == SUPER)
     }
 
     /// The list as it is stored: `auth` entries become the asker's own identities, entries that
@@ -140,9 +145,11 @@ impl Acl {
             match &*entry.who.scheme {
                 "world" if &*entry.who.id == "anyone" => add(entry.clone()),
                 "digest" if is_digest(&entry.who.id) => add(entry.clone()),
+                "x509" if is_subject(&entry.who.id) => add(entry.clone()),
                 "ip" if Network::parse(&entry.who.id).is_some() => add(entry.clone()),
                 "auth" => {
-                    let mut known = asker.iter().filter(|who| &*who.scheme != "ip").peekable();
+                    let known = |who: &&Identity| !matches!(&*who.scheme, "ip" | SUPER);
+                    let mut known = asker.iter().filter(known).peekable();
                     if known.peek().is_none() {
                         return Err(Code::InvalidACL);
                     }
@@ -191,6 +198,11 @@ fn is_anyone(who: &Identity) -> bool {
 /// ZooKeeper's `isValid` of the digest scheme: exactly one colon.
 fn is_digest(id: &str) -> bool {
     id.matches(':').count() == 1
+}
+
+/// Is it the subject of a certificate, as far as its form tells: parts, each with its name?
+fn is_subject(id: &str) -> bool {
+    id.split_once('=').is_some_and(|(name, _)| !name.is_empty())
 }
 
 fn matches(granted: &Identity, who: &Identity) -> bool {
@@ -293,6 +305,23 @@ mod tests {
             Acl::of(Perms::ALL, "digest", "x").expanded(&[]),
             Err(Code::InvalidACL)
         );
+    }
+
+    #[test]
+    fn who_is_super_may_do_everything_and_is_named_in_no_list() {
+        let asker = [Identity::new(SUPER, ""), Identity::new("x509", "CN=alice")];
+        let hers = Acl::of(Perms::ALL, "digest", "alice:hash");
+        assert!(hers.permits(Perms::ADMIN, &asker));
+        assert!(!hers.permits(Perms::ADMIN, &asker[1..]));
+        let given = Acl::of(Perms::ALL, SUPER, "");
+        assert_eq!(given.expanded(&asker), Err(Code::InvalidACL));
+        let own = Acl::of(Perms::ALL, "auth", "").expanded(&asker);
+        assert_eq!(own, Ok(Acl::of(Perms::ALL, "x509", "CN=alice")));
+        assert!(!own.expect("a list").permits(Perms::READ, &[]));
+        let own = Acl::of(Perms::ALL, "auth", "").expanded(&asker[..1]);
+        assert_eq!(own, Err(Code::InvalidACL));
+        let nameless = Acl::of(Perms::ALL, "x509", "alice");
+        assert_eq!(nameless.expanded(&asker), Err(Code::InvalidACL));
     }
 
     #[test]

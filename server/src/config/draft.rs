@@ -10,6 +10,7 @@ use std::str::FromStr;
 use althing_core::ids::ServerId;
 use thiserror::Error;
 
+use crate::config::client_certificates::ClientCertificates;
 use crate::config::servers::{self, ListedServer, PeerRole};
 use crate::words::Whitelist;
 
@@ -130,6 +131,14 @@ pub struct Draft {
     pub peer_tls_certificate: Option<Given<PathBuf>>,
     pub peer_tls_key: Option<Given<PathBuf>>,
     pub peer_tls_authority: Option<Given<PathBuf>>,
+    pub secure: Wanted,
+    pub port_unification: Option<Given<bool>>,
+    pub client_tls_certificate: Option<Given<PathBuf>>,
+    pub client_tls_key: Option<Given<PathBuf>>,
+    pub client_tls_authority: Option<Given<PathBuf>>,
+    pub client_certificates: Option<Given<ClientCertificates>>,
+    pub super_digest: Option<Given<String>>,
+    pub super_subject: Option<Given<String>>,
     pub gossip_secret_file: Option<Given<PathBuf>>,
     pub election_timeout_ms: Option<Given<u32>>,
     pub beat_ms: Option<Given<u32>>,
@@ -228,6 +237,28 @@ impl Entry {
         match self.text.is_empty() {
             true => Err(self.wrong("is empty, a path was expected")),
             false => Ok(Some(self.given(PathBuf::from(&self.text)))),
+        }
+    }
+
+    /// The value that says whether clients show certificates.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn client_certificates(&self) -> Result<Option<Given<ClientCertificates>>, ConfigError> {
+        match self.text.parse() {
+            Ok(certificates) => Ok(Some(self.given(certificates))),
+            Err(()) => Err(self.wrong(format!("`{}` is none of need, want, none", self.text))),
+        }
+    }
+
+    /// The value that is a text.
+    ///
+    /// # Errors
+    /// If it is empty.
+    pub fn text(&self) -> Result<Option<Given<String>>, ConfigError> {
+        match self.text.is_empty() {
+            true => Err(self.wrong("is empty")),
+            false => Ok(Some(self.given(self.text.clone()))),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What an operator wants: flags, a file, and defaults for the rest.
 
+pub mod client_certificates;
+pub mod client_ports;
 pub mod draft;
 pub mod ensemble;
 pub mod file;

@@ -19,6 +19,14 @@
 //! | `peer_tls_certificate` | `althing.peerTlsCertificate` | none: no TLS between servers |
 //! | `peer_tls_key` | `althing.peerTlsKey` | none |
 //! | `peer_tls_authority` | `althing.peerTlsAuthority` | none |
+//! | `secure_listen` | `secureClientPortAddress`, `secureClientPort` | none: no port of its own for TLS |
+//! | `port_unification` | `client.portUnification` | false: `listen` does not take TLS |
+//! | `client_tls_certificate` | `ssl.keyStore.location` (PEM) | none: no TLS with clients |
+//! | `client_tls_key` | the same file | none |
+//! | `client_tls_authority` | `ssl.trustStore.location` (PEM) | none: clients need no certificate |
+//! | `client_certificates` | `ssl.clientAuth` | `need` if there is an authority |
+//! | `super_digest` | `DigestAuthenticationProvider.superDigest` | none: nobody may do everything |
+//! | `super_subject` | `X509AuthenticationProvider.superUser` | none |
 //! | `gossip_secret_file` | `althing.gossipSecretFile` | none: no gossip |
 //! | `election_timeout_ms` | `althing.electionTimeout` | 250 |
 //! | `beat_ms` | `althing.beat` | 50, or a fifth of the election time-out if that is given |
@@ -34,21 +42,17 @@
 //! to the working directory. A zoo.cfg that has no `clientPortAddress` listens on all addresses,
 //! as ZooKeeper does.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use althing_core::config::{Config, DATA_BYTES_MAX_DEFAULT};
 use althing_core::time::Duration;
 
+use crate::config::client_ports::ClientPorts;
 use crate::config::draft::{ConfigError, Draft, Given, LogFormat};
 use crate::config::ensemble::{Ensemble, Identity};
 use crate::config::operators::Operators;
 use crate::limits::{FRAME_SLACK_BYTES, Limits};
 use crate::storage::settings::StorageSettings;
-
-/// Where a server listens unless told otherwise: to this machine only, since what it serves is not
-/// authenticated by default.
-pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2181);
 
 /// Where the data lies unless told otherwise.
 pub const DATA_DIR_DEFAULT: &str = "./althing-data";
@@ -59,8 +63,8 @@ pub const LOG_LEVEL_DEFAULT: &str = "info";
 /// What a server is to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// Where it listens.
-    pub listen: SocketAddr,
+    /// Where it serves clients.
+    pub ports: ClientPorts,
     /// Where its data lies.
     pub data_dir: PathBuf,
     /// Who this server is, and with whom it makes an ensemble.
@@ -89,7 +93,7 @@ impl Settings {
     pub fn settle(draft: Draft, identity: &Identity) -> Result<Settings, ConfigError> {
         let ensemble = Ensemble::settle(&draft, identity)?;
         let config = node_config(&draft, &ensemble)?;
-        let listen = listen(&draft, &ensemble)?;
+        let ports = ClientPorts::settle(&draft, &ensemble)?;
         let operators = Operators::settle(&draft);
         let data_bytes_max = config.settings.data_bytes_max;
         let or = Limits::default();
@@ -108,7 +112,7 @@ impl Settings {
             snapshots_kept: value(draft.snapshots_kept, or.snapshots_kept),
         };
         Ok(Settings {
-            listen,
+            ports,
             data_dir: value(draft.data_dir, PathBuf::from(DATA_DIR_DEFAULT)),
             ensemble,
             gossip_secret_file: draft.gossip_secret_file.map(|given| given.value),
@@ -120,27 +124,6 @@ impl Settings {
             log_level: draft.log_level.map(|given| given.value),
         })
     }
-}
-
-/// Where clients are served: what the list of servers says about this one counts as far as nothing
-/// else says it, and must not contradict it.
-fn listen(draft: &Draft, ensemble: &Ensemble) -> Result<SocketAddr, ConfigError> {
-    let listed = ensemble.own().and_then(|own| own.client);
-    if let (Some(given), Some(listed)) = (&draft.listen_port, listed)
-        && given.value != listed.port
-    {
-        let (id, port) = (ensemble.id, listed.port);
-        return Err(given.wrong(format!("the line of server {id} says {port}")));
-    }
-    let given = draft.listen_address.as_ref().map(|given| given.value);
-    // Without an address ZooKeeper listens on all.
-    let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let of_list = listed.map(|listed| listed.address.unwrap_or(everywhere));
-    let address = given.or(of_list).unwrap_or(LISTEN_DEFAULT.ip());
-    let given = draft.listen_port.as_ref().map(|given| given.value);
-    let of_list = listed.map(|listed| listed.port);
-    let port = given.or(of_list).unwrap_or(LISTEN_DEFAULT.port());
-    Ok(SocketAddr::new(address, port))
 }
 
 fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError> {
@@ -176,6 +159,9 @@ fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError
     if let Some(snapshot_every) = &draft.snapshot_every {
         config.snapshot_every = snapshot_every.value;
     }
+    let given = |text: &Option<Given<String>>| text.as_ref().map(|given| given.value.clone());
+    config.supers.digest = given(&draft.super_digest);
+    config.supers.subject = given(&draft.super_subject);
     config.settings.data_bytes_max = draft
         .data_bytes_max
         .as_ref()

@@ -12,7 +12,7 @@ use crate::config::settings::range;
 use crate::words::Whitelist;
 
 /// All keys.
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 34] = [
     "listen",
     "data_dir",
     "tick_ms",
@@ -30,6 +30,14 @@ const KEYS: [&str; 26] = [
     "peer_tls_certificate",
     "peer_tls_key",
     "peer_tls_authority",
+    "secure_listen",
+    "port_unification",
+    "client_tls_certificate",
+    "client_tls_key",
+    "client_tls_authority",
+    "client_certificates",
+    "super_digest",
+    "super_subject",
     "gossip_secret_file",
     "election_timeout_ms",
     "beat_ms",
@@ -138,6 +146,7 @@ impl Source<'_> {
 fn entry(place: Place, value: &Spanned<DeValue<'_>>) -> Result<Entry, ConfigError> {
     let text = match value.get_ref() {
         DeValue::String(text) => text.to_string(),
+        DeValue::Boolean(truth) => truth.to_string(),
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => number.to_string(),
             Err(_) => number.as_str().to_owned(),
@@ -186,6 +195,14 @@ fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
         "peer_tls_certificate" => draft.peer_tls_certificate = entry.path()?,
         "peer_tls_key" => draft.peer_tls_key = entry.path()?,
         "peer_tls_authority" => draft.peer_tls_authority = entry.path()?,
+        "secure_listen" => entry.endpoint(&mut draft.secure)?,
+        "port_unification" => draft.port_unification = entry.truth()?,
+        "client_tls_certificate" => draft.client_tls_certificate = entry.path()?,
+        "client_tls_key" => draft.client_tls_key = entry.path()?,
+        "client_tls_authority" => draft.client_tls_authority = entry.path()?,
+        "client_certificates" => draft.client_certificates = entry.client_certificates()?,
+        "super_digest" => draft.super_digest = entry.text()?,
+        "super_subject" => draft.super_subject = entry.text()?,
         "gossip_secret_file" => draft.gossip_secret_file = entry.path()?,
         "election_timeout_ms" => {
             draft.election_timeout_ms = entry.number(range::ELECTION_TIMEOUT_MS)?;
@@ -233,6 +250,8 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::client_certificates::ClientCertificates;
+    use crate::config::client_ports::Speaks;
     use crate::config::ensemble::Identity;
     use crate::config::settings::Settings;
     use crate::limits::FRAME_SLACK_BYTES;
@@ -265,6 +284,14 @@ mod tests {
         peer_tls_certificate = "certificate.pem"
         peer_tls_key = "key.pem"
         peer_tls_authority = "authority.pem"
+        secure_listen = "[::1]:2281"
+        port_unification = true
+        client_tls_certificate = "server.pem"
+        client_tls_key = "server.key"
+        client_tls_authority = "clients.pem"
+        client_certificates = "want"
+        super_digest = "super:hash"
+        super_subject = "CN=root"
         gossip_secret_file = "secret"
         election_timeout_ms = 1000
         beat_ms = 100
@@ -362,14 +389,14 @@ mod tests {
             settings,
             Settings::settle(Draft::default(), &Identity::default()).expect("defaults")
         );
-        assert_eq!(settings.listen.to_string(), "127.0.0.1:2181");
+        assert_eq!(settings.ports.listen.to_string(), "127.0.0.1:2181");
         assert_eq!(settings.config.session_timeout_max, Duration::from_secs(40));
     }
 
     #[test]
     fn every_key_is_read() {
         let settings = settle(EVERY_KEY).expect("a good file");
-        assert_eq!(settings.listen.to_string(), "[::1]:2182");
+        assert_eq!(settings.ports.listen.to_string(), "[::1]:2182");
         assert_eq!(settings.data_dir.to_str(), Some("/var/lib/althing"));
         assert_eq!(settings.config.tick, Duration::from_secs(1));
         assert_eq!(
@@ -393,6 +420,12 @@ mod tests {
         let ensemble = &settings.ensemble;
         assert_eq!(ensemble.listen_address, Some(([0, 0, 0, 0]).into()));
         assert!(ensemble.tls.is_some());
+        let ports = &settings.ports;
+        assert_eq!(ports.speaks, Speaks::Either);
+        assert_eq!(ports.secure_listen.map(|secure| secure.port()), Some(2281));
+        let tls = ports.tls.as_ref().expect("asked for");
+        assert_eq!(tls.certificates, ClientCertificates::Wanted);
+        assert_eq!(tls.files.authority.as_deref(), Some("clients.pem".as_ref()));
         let secret = settings.gossip_secret_file.as_deref();
         assert_eq!(secret, Some(std::path::Path::new("secret")));
         let others: Vec<String> = ensemble
@@ -407,7 +440,10 @@ mod tests {
         assert_eq!(config.election_timeout, Duration::from_secs(1));
         assert_eq!(config.beat, Duration::from_millis(100));
         assert_eq!(config.isolation_timeout, Duration::from_secs(5));
-        assert_eq!(KEYS.len(), 26, "and these are all");
+        let supers = [&config.supers.digest, &config.supers.subject];
+        let supers = supers.map(|given| given.as_deref().expect("given"));
+        assert_eq!(supers, ["super:hash", "CN=root"]);
+        assert_eq!(KEYS.len(), 34, "and these are all");
     }
 
     #[test]

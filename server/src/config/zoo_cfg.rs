@@ -2,6 +2,7 @@
 //! do not know is a warning: the file was written for another program.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use crate::config::draft::{ConfigError, Draft, Entry, Given, Place};
 use crate::config::servers::{self, ElectionPort, ListedServer};
@@ -9,13 +10,18 @@ use crate::config::settings::range;
 use crate::words::Whitelist;
 
 /// Keys that mean nothing here: what initLimit and syncLimit limit, the election time-out does.
-const NEEDLESS: [&str; 6] = [
+const NEEDLESS: [&str; 11] = [
     "initLimit",
     "syncLimit",
     "electionAlg",
     "standaloneEnabled",
     "admin.idleTimeout",
     "metricsProvider.exportJvmInfo",
+    "serverCnxnFactory",
+    "authProvider.x509",
+    "client.certReload",
+    "ssl.keyStore.type",
+    "ssl.trustStore.type",
 ];
 
 /// ZooKeeper's own provider of metrics for Prometheus.
@@ -164,6 +170,26 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         "metricsProvider.httpPort" => draft.metrics.port = entry.number(0..=u16::MAX)?,
         "4lw.commands.whitelist" => four_letter_words(read, entry),
         key if NEEDLESS.contains(&key) => {}
+        _ => return secured(read, entry),
+    }
+    Ok(())
+}
+
+/// What concerns TLS with clients, and who may do everything.
+fn secured(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
+    let draft = &mut read.draft;
+    match entry.place.key.as_str() {
+        "secureClientPort" => draft.secure.port = entry.number(0..=u16::MAX)?,
+        "secureClientPortAddress" => draft.secure.address = entry.address()?,
+        "client.portUnification" => draft.port_unification = entry.truth()?,
+        "ssl.keyStore.location" => {
+            draft.client_tls_certificate = store(entry)?;
+            draft.client_tls_key = draft.client_tls_certificate.clone();
+        }
+        "ssl.trustStore.location" => draft.client_tls_authority = store(entry)?,
+        "ssl.clientAuth" => draft.client_certificates = entry.client_certificates()?,
+        "DigestAuthenticationProvider.superDigest" => draft.super_digest = entry.text()?,
+        "X509AuthenticationProvider.superUser" => draft.super_subject = entry.text()?,
         _ => return strange(read, entry),
     }
     Ok(())
@@ -178,6 +204,20 @@ fn four_letter_words(read: &mut Read, entry: &Entry) {
         .into_iter()
         .map(|word| format!("{place}: the word `{word}` is not answered here"));
     read.warnings.extend(warnings);
+}
+
+/// A file of certificates or keys, which is in PEM here.
+fn store(entry: &Entry) -> Result<Option<Given<PathBuf>>, ConfigError> {
+    let extension = Path::new(&entry.text).extension();
+    let is_javas =
+        extension.is_some_and(|found| found == "jks" || found == "p12" || found == "bcfks");
+    match is_javas {
+        true => Err(entry.wrong(
+            "Java's key stores are not read; what is in it can be written in PEM by \
+             `openssl pkcs12`, and the keys of TLS with clients name such files",
+        )),
+        false => entry.path(),
+    }
 }
 
 /// A line `server.ID=...`.
@@ -249,7 +289,7 @@ clientPort=2181
         let read = read("zoo.cfg", SAMPLE).expect("the sample");
         assert!(read.warnings.is_empty(), "{:?}", read.warnings);
         let settings = settle(read.draft).expect("the sample");
-        assert_eq!(settings.listen.to_string(), "0.0.0.0:2181");
+        assert_eq!(settings.ports.listen.to_string(), "0.0.0.0:2181");
         assert_eq!(settings.data_dir.to_str(), Some("/tmp/zookeeper"));
         assert_eq!(settings.limits.connections_per_address_max, 0);
     }
@@ -278,7 +318,7 @@ clientPort=2181
         let read = read("zoo.cfg", text).expect("a good file");
         assert!(read.warnings.is_empty(), "{:?}", read.warnings);
         let settings = settle(read.draft).expect("a good file");
-        assert_eq!(settings.listen.to_string(), "127.0.0.1:0");
+        assert_eq!(settings.ports.listen.to_string(), "127.0.0.1:0");
         assert_eq!(settings.config.session_timeout_min, Duration::from_secs(2));
         assert_eq!(settings.config.session_timeout_max, Duration::from_secs(5));
         assert_eq!(settings.limits.connections_per_address_max, 60);
@@ -328,7 +368,7 @@ clientPort=2181
             .collect();
         assert_eq!(others, ["zk1:2888", "zk3:2888"]);
         assert_eq!(ensemble.listen_address, Some(IpAddr::from([0, 0, 0, 0])));
-        assert_eq!(settings.listen.to_string(), "0.0.0.0:2182");
+        assert_eq!(settings.ports.listen.to_string(), "0.0.0.0:2182");
         let config = &settings.config;
         assert_eq!(config.server, ServerId(2));
         assert_eq!(config.voters, BTreeSet::from([ServerId(1), ServerId(2)]));

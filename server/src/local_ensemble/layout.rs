@@ -156,7 +156,10 @@ mod tests {
                 assert_eq!(read.warnings, [""; 0]);
                 let settings = Settings::settle(read.draft, &Identity::default());
                 let settings = settings.expect("a good file");
-                assert_eq!(settings.listen, SocketAddr::from(([127, 0, 0, 1], port)));
+                assert_eq!(
+                    settings.ports.listen,
+                    SocketAddr::from(([127, 0, 0, 1], port))
+                );
                 assert_eq!(settings.data_dir, member.data_dir);
                 assert_eq!(settings.config.server.0, member.server);
                 assert_eq!(settings.config.voters.len(), 3);

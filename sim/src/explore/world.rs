@@ -262,6 +262,7 @@ impl World {
         let opened = Input::Opened {
             connection,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            certified: None,
             request,
         };
         self.step(server, opened, lab)

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use althing::shell::ClientStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::random::Stream;
@@ -40,6 +41,8 @@ impl SimStream {
         self
     }
 }
+
+impl ClientStream for SimStream {}
 
 impl AsyncRead for SimStream {
     fn poll_read(

@@ -95,6 +95,7 @@ impl Wiretap {
                 connection,
                 address,
                 request,
+                ..
             } => Deed::Opened {
                 server,
                 connection: *connection,

@@ -78,6 +78,7 @@ impl Service {
                 let opened = Input::Opened {
                     connection,
                     address,
+                    certified: None,
                     request,
                 };
                 self.step(server, opened);
