@@ -42,7 +42,8 @@ impl Nested {
 
     fn find_mut(&mut self, path: &Path) -> Option<&mut Znode> {
         let mut znode = Arc::make_mut(&mut self.root);
-        for element in path.elements() {
+        let elements = path.as_str().split('/');
+        for element in elements.filter(|element| !element.is_empty()) {
             znode = Arc::make_mut(znode.children.get_mut(element)?);
         }
         Some(znode)

@@ -140,3 +140,46 @@ impl Members {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+
+    use super::*;
+    use crate::ids::Epoch;
+    use crate::store::txn::Txn;
+    use crate::time::WallTime;
+
+    const ONE: ServerId = ServerId(1);
+    const TWO: ServerId = ServerId(2);
+
+    fn digest(members: &Members) -> Vec<u8> {
+        let mut digest = Vec::new();
+        members.digest_into(&mut |bytes| digest.extend_from_slice(bytes));
+        digest
+    }
+
+    #[test]
+    fn what_is_known_of_the_members_is_in_the_digest() {
+        let executed = Membership::default();
+        let mut members = Members::new([ONE, TWO].into(), executed, core::iter::empty());
+        let mut digests = BTreeSet::new();
+        assert!(digests.insert(digest(&members)));
+        members.greeted_blank(ONE, DirectoryId(1));
+        assert!(digests.insert(digest(&members)));
+        members.greeted_blank(TWO, DirectoryId(2));
+        assert!(digests.insert(digest(&members)));
+        members.greeted_with_log(TWO);
+        assert!(digests.insert(digest(&members)));
+        let membership = Membership::clone(members.newest());
+        let action = Action::Reconfigure { membership };
+        let entry = Entry {
+            zxid: Zxid::new(Epoch(1), 1),
+            txn: Arc::new(Txn::of_servers(WallTime(0), action)),
+        };
+        members.appended(&entry);
+        assert!(digests.insert(digest(&members)));
+        members.executed(entry.zxid);
+        assert!(digests.insert(digest(&members)));
+    }
+}

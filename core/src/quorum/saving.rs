@@ -34,3 +34,35 @@ impl Saving {
         number(b);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn what_is_saved_for_different_things_is_different() {
+        let savings = [
+            Saving::Ballot,
+            Saving::OwnVote(Epoch(1)),
+            Saving::OwnVote(Epoch(2)),
+            Saving::Vote(Epoch(1), ServerId(1)),
+            Saving::Vote(Epoch(1), ServerId(2)),
+            Saving::Vote(Epoch(2), ServerId(1)),
+            Saving::Entry(Zxid(1)),
+            Saving::Entry(Zxid(2)),
+            Saving::Cut(Zxid(1)),
+            Saving::Cut(Zxid(2)),
+            Saving::Void,
+        ];
+        let digest = |saving: Saving| {
+            let mut numbers = Vec::new();
+            saving.digest_into(&mut |number| numbers.push(number));
+            numbers
+        };
+        let digests: BTreeSet<Vec<u64>> = savings.into_iter().map(digest).collect();
+        assert_eq!(digests.len(), savings.len());
+    }
+}

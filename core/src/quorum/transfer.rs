@@ -20,7 +20,7 @@ impl Replica {
             return;
         };
         if *zxid < base {
-            if snapshot < base || snapshot == Zxid::ZERO {
+            if snapshot < base {
                 self.acts.push(Act::MakeSnapshot);
                 return;
             }

@@ -140,3 +140,67 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+
+    use super::*;
+    use crate::ids::Epoch;
+    use crate::store::txn::{Action, Txn};
+    use crate::time::WallTime;
+
+    fn at(counter: u32) -> Zxid {
+        Zxid::new(Epoch(1), counter)
+    }
+
+    fn entry(counter: u32) -> Entry {
+        let txn = Txn::of_servers(WallTime(0), Action::Multi(Vec::new()));
+        Entry {
+            zxid: at(counter),
+            txn: Arc::new(txn),
+        }
+    }
+
+    #[test]
+    fn as_much_is_kept_as_was_said_and_all_that_is_not_executed() {
+        let weight = entry(1).txn.weight();
+        let mut window = Window::new(at(0), (1..=4).map(entry).collect());
+        window.trim(0);
+        assert_eq!(window.base(), at(0), "nothing is executed");
+        for counter in 1..=3 {
+            let executed = window.execute(at(3)).expect("one more");
+            assert_eq!(executed.zxid, at(counter));
+        }
+        assert_eq!(window.execute(at(3)), None);
+        assert_eq!(window.waiting(), 1);
+        window.trim(weight * 4);
+        assert_eq!(window.base(), at(0));
+        window.trim(weight * 2);
+        assert_eq!(window.base(), at(2));
+        // What is pushed and what is cut counts, too.
+        window.push(entry(5));
+        assert_eq!(window.cut(at(4)).len(), 1);
+        window.trim(weight * 2);
+        assert_eq!(window.base(), at(2));
+        window.trim(weight * 2 - 1);
+        assert_eq!(window.base(), at(3));
+        window.trim(0);
+        assert_eq!((window.base(), window.last()), (at(3), at(4)));
+    }
+
+    #[test]
+    fn only_a_gap_is_a_gap() {
+        let opening = Entry {
+            zxid: Zxid::new(Epoch(3), 0),
+            ..entry(1)
+        };
+        Window::new(at(0), alloc::vec![entry(1), entry(2), opening]).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "a gap in the log")]
+    fn a_gap_is_noticed() {
+        Window::new(at(0), alloc::vec![entry(1), entry(3)]).check();
+    }
+}

@@ -305,6 +305,10 @@ mod tests {
             Acl::of(Perms::ALL, "digest", "x").expanded(&[]),
             Err(Code::InvalidACL)
         );
+        let of_network = Acl::of(Perms::ALL, "ip", "10.1.0.0/16");
+        assert_eq!(of_network.expanded(&[]), Ok(of_network.clone()));
+        let of_nothing = Acl::of(Perms::ALL, "ip", "10.1.0.0/33");
+        assert_eq!(of_nothing.expanded(&[]), Err(Code::InvalidACL));
     }
 
     #[test]
@@ -354,6 +358,7 @@ mod tests {
         let acl = Acl::of(Perms::READ | Perms::DELETE, "world", "anyone");
         assert!(acl.permits(Perms::READ, &[]) && acl.permits(Perms::DELETE, &[]));
         assert!(!acl.permits(Perms::WRITE, &[]) && !acl.permits(Perms::ADMIN, &[]));
+        assert_eq!(Perms::READ | Perms::ALL, Perms::ALL);
         // Only one identity is anyone.
         for (scheme, id) in [("world", "somebody"), ("digest", "anyone")] {
             assert!(!Acl::of(Perms::ALL, scheme, id).permits(Perms::READ, &[]));

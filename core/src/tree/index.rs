@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(index.candidates(5).count(), 0);
         for number in 1..20_000 {
             index.insert(spread(number), Slot::from_number(number));
+            assert_eq!(index.buckets.len(), index.count.div_ceil(BUCKET));
         }
         let before = index.clone();
         for number in 1..20_000 {

@@ -84,11 +84,6 @@ impl Path {
         name_of(&self.0)
     }
 
-    /// The elements from the top; none for the root.
-    pub fn elements(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/').filter(|element| !element.is_empty())
-    }
-
     /// The child `name` of this znode.
     ///
     /// # Errors
@@ -284,6 +279,11 @@ mod tests {
         ] {
             assert_eq!(Path::parse(bad), Err(why), "{bad:?}");
         }
+        let long = |bytes: usize| Path::parse(&format!("/{}", "a".repeat(bytes - 1)));
+        assert!(long(PATH_BYTES_MAX).is_ok());
+        for bytes in [PATH_BYTES_MAX + 1, PATH_BYTES_MAX + 2] {
+            assert_eq!(long(bytes), Err(PathError::TooLong));
+        }
     }
 
     #[test]
@@ -293,6 +293,7 @@ mod tests {
         assert_eq!(path.parent().unwrap().parent().unwrap(), Path::root());
         assert_eq!(Path::root().parent(), None);
         assert_eq!(path.name(), "b");
+        assert_eq!(format!("{path} {path:?}"), "/a/b /a/b");
         assert_eq!(Path::root().child("a").unwrap().child("b").unwrap(), path);
         assert!(path.child("x/y").is_err());
         assert!(path.child("..").is_err());

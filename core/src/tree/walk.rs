@@ -394,6 +394,33 @@ mod tests {
     }
 
     #[test]
+    fn a_znode_is_found_by_its_whole_path_and_has_all_below_it() {
+        let family = |depth, name, children| Record {
+            past: Some((children, Zxid(1))),
+            ..record(depth, name)
+        };
+        let records = [
+            parent(),
+            family(1, "a", 2),
+            family(2, "b", 1),
+            record(3, "c"),
+            record(2, "d"),
+            record(1, "e"),
+        ];
+        let tree = added(&records).expect("a tree").tree;
+        for (path, count) in [("/", 5), ("/a", 3), ("/a/b", 1), ("/a/b/c", 0), ("/e", 0)] {
+            assert_eq!(tree.count_below(path, &[]), Ok(count), "{path}");
+        }
+        assert_eq!(tree.count_below("/b", &[]), Err(Code::NoNode));
+        // Two paths may have the same hash.
+        let hash = tree.hash("/a/b");
+        assert!(tree.find_hashed(hash, "/a/b").is_some());
+        for other in ["/a", "/b", "/e/b", "/a/a/b", "/a/b/c"] {
+            assert_eq!(tree.find_hashed(hash, other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn acls_ascend_and_stand_once() {
         let mut builder = Builder::new();
         assert_eq!(builder.add_acl(2, &Acl::open()), Ok(()));

@@ -103,6 +103,14 @@ fn all_watches_are_listed_by_connection() {
 }
 
 #[test]
+#[should_panic(expected = "watches are counted")]
+fn a_wrong_count_is_noticed() {
+    let mut watches = Watches::default();
+    watches.count += 1;
+    watches.check();
+}
+
+#[test]
 fn watches_that_stay_are_told_again_and_again() {
     let mut watches = Watches::new();
     watches.leave(A, &path("/a"), WatchKind::Persistent);

@@ -1,12 +1,11 @@
 //! How a server votes and stands.
 
-use super::{ELECTION, ME, Stage, THREE, TWO, at, directory};
+use alloc::vec::Vec;
+
+use super::{ELECTION, Stage, THREE, TWO, at, blank};
 use crate::ids::{Epoch, ServerId, Zxid};
-use crate::membership::Membership;
 use crate::quorum::act::{Alarm, Part};
-use crate::quorum::log::Ballot;
 use crate::quorum::message::{Ballotting, Cause, Message, Vote};
-use crate::quorum::replica::Beginning;
 use crate::time::Duration;
 
 /// How it answers a trial vote of server 3 for epoch 2.
@@ -74,6 +73,49 @@ fn no_vote_counts_before_the_own_one_is_durable() {
     assert_eq!(stage.replica.part(), Part::Leader);
 }
 
+/// How it answers when somebody stands for election in epoch 2, after its own save.
+fn real(stage: &mut Stage, from: ServerId) -> Vec<(ServerId, Vote)> {
+    let asked = Message::VoteAsked {
+        epoch: Epoch(2),
+        ballotting: Ballotting::Real,
+        cause: Cause::Silence,
+        last: at(1, 1),
+    };
+    stage.hear(from, asked);
+    stage.save_all();
+    let vote = |(to, message)| match message {
+        Message::Voted { vote, .. } => Some((to, vote)),
+        _ => None,
+    };
+    stage.said().into_iter().filter_map(vote).collect()
+}
+
+#[test]
+fn one_vote_is_given_in_an_epoch_and_given_again_to_who_has_it() {
+    let mut stage = Stage::founded();
+    // Somebody told it of the epoch before it was asked.
+    stage.voted(THREE, 2, Ballotting::Trial, Vote::Denied);
+    assert_eq!(stage.replica.epoch(), Epoch(2));
+    assert_eq!(real(&mut stage, TWO), [(TWO, Vote::Given)]);
+    assert_eq!(real(&mut stage, THREE), [(THREE, Vote::Denied)]);
+    assert_eq!(real(&mut stage, TWO), [(TWO, Vote::Given)]);
+}
+
+#[test]
+fn a_vote_of_an_older_epoch_counts_no_more() {
+    let mut stage = Stage::founded();
+    stage.campaign();
+    stage.save_all();
+    stage.ring(Alarm::Election);
+    stage.voted(TWO, 3, Ballotting::Trial, Vote::Given);
+    stage.save_all();
+    assert_eq!(stage.replica.epoch(), Epoch(3));
+    stage.voted(TWO, 2, Ballotting::Real, Vote::Given);
+    assert_eq!(stage.replica.part(), Part::Candidate);
+    stage.voted(TWO, 3, Ballotting::Real, Vote::Given);
+    assert_eq!(stage.replica.part(), Part::Leader);
+}
+
 #[test]
 fn a_denial_from_a_newer_epoch_tells_of_it() {
     let mut stage = Stage::founded();
@@ -115,17 +157,7 @@ fn a_server_of_an_ensemble_first_waits_and_then_asks() {
 /// A greeting may have been lost, and without it nobody is known to found the ensemble with.
 #[test]
 fn a_founder_that_asks_in_vain_greets_again() {
-    let mut stage = Stage::of(Beginning {
-        server: ME,
-        directory: directory(ME),
-        first: [ME, TWO, THREE].into(),
-        ballot: Ballot::default(),
-        executed: Zxid::ZERO,
-        membership: Membership::default(),
-        entries: alloc::vec![],
-        incarnation: 7,
-        counter_max: u32::MAX,
-    });
+    let mut stage = Stage::of(blank());
     let greeting = Message::Greeting {
         epoch: Epoch(0),
         last: Zxid::ZERO,

@@ -2,12 +2,13 @@
 
 use alloc::vec::Vec;
 
-use super::{BEAT, ELECTION, Stage, THREE, TWO, at};
-use crate::ids::{Epoch, Zxid};
+use super::{BEAT, ELECTION, ME, Stage, THREE, TWO, at, change_to, founded_by};
+use crate::ids::{DirectoryId, Epoch, Zxid};
 use crate::membership::Membership;
 use crate::quorum::act::{Act, Alarm};
-use crate::quorum::log::Record;
+use crate::quorum::log::{Record, Standing};
 use crate::quorum::message::{Extent, Message};
+use crate::store::txn::Entry;
 use crate::time::Duration;
 
 /// Up to where it says that its log is the leader's and durable.
@@ -194,4 +195,58 @@ fn a_leader_that_is_heard_is_not_given_up_for_a_rumour() {
     stage.replica.suspected(stage.now, TWO);
     stage.gather();
     assert!(soon(&stage));
+}
+
+/// The leader of epoch 1 sends an entry that changes the members; it is not agreed yet.
+fn append_change(stage: &mut Stage, counter: u32, membership: Membership) {
+    let append = Message::Append {
+        epoch: Epoch(1),
+        previous: at(1, counter - 1),
+        entries: alloc::vec![Entry {
+            zxid: at(1, counter),
+            txn: change_to(membership),
+        }],
+        committed: at(1, 1),
+    };
+    stage.hear(TWO, append);
+}
+
+#[test]
+fn members_that_a_deposed_leader_wanted_are_forgotten() {
+    let mut stage = Stage::founded();
+    let before = Membership::clone(stage.replica.membership());
+    let mut wanted = before.clone();
+    wanted.incoming = Some([ME, TWO].into());
+    append_change(&mut stage, 2, wanted.clone());
+    assert_eq!(stage.replica.membership(), &wanted);
+    stage.append(THREE, 2, at(1, 1), &[at(2, 0)]);
+    assert_eq!(stage.replica.membership(), &before);
+}
+
+/// A server whose data directory was lost speaks again when the executed state names the new one.
+#[test]
+fn only_a_directory_that_the_members_name_is_admitted() {
+    let mut beginning = founded_by(&[ME, TWO, THREE]);
+    beginning.directory = DirectoryId(11);
+    beginning.ballot.standing = Standing::Stranger;
+    let mut named = beginning.membership.clone();
+    named.directories.insert(ME, DirectoryId(11));
+    let mut stage = Stage::of(beginning);
+    stage.append(TWO, 1, at(1, 1), &[at(1, 2)]);
+    let admissions = |stage: &mut Stage| {
+        stage.save_all();
+        while stage.replica.take_committed().is_some() {}
+        stage.gather();
+        let admits = |record: &Record| matches!(record, Record::Ballot(ballot) if ballot.standing == Standing::Admitted);
+        stage
+            .saving
+            .iter()
+            .filter(|(_, record)| admits(record))
+            .count()
+    };
+    stage.beat(TWO, 1, at(1, 2));
+    assert_eq!(admissions(&mut stage), 0);
+    append_change(&mut stage, 3, named);
+    stage.beat(TWO, 1, at(1, 3));
+    assert_eq!(admissions(&mut stage), 1);
 }

@@ -1,13 +1,16 @@
 //! How a server leads: what it counts as agreed, whom it sends what, and how it hands over.
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{BEAT, ELECTION, ME, Stage, THREE, TWO, at, directory};
-use crate::ids::{Epoch, ServerId, Zxid};
+use super::{
+    BEAT, ELECTION, ME, Stage, THREE, TWO, change_to, directory, founded_by, txn, txn_of_bytes,
+};
+use crate::ids::{ServerId, Zxid};
 use crate::quorum::act::{Act, Alarm, Part};
-use crate::quorum::log::Standing;
 use crate::quorum::message::Message;
+use crate::store::txn::Txn;
 
 fn leader() -> Stage {
     let mut stage = Stage::founded();
@@ -35,40 +38,6 @@ fn barriers(stage: &mut Stage) -> Vec<(ServerId, u64)> {
         .into_iter()
         .filter_map(set)
         .collect()
-}
-
-/// To whom pieces of a snapshot are to be read, and from where.
-fn reads(stage: &mut Stage) -> Vec<(ServerId, u64)> {
-    let read = |act| match act {
-        Act::ReadChunk { to, offset, .. } => Some((to, offset)),
-        _ => None,
-    };
-    core::mem::take(&mut stage.other)
-        .into_iter()
-        .filter_map(read)
-        .collect()
-}
-
-/// A leader of which server 3 needs a snapshot, of which the first piece is to be read.
-fn transferring() -> Stage {
-    let mut stage = leader();
-    stage.replica.snapshot_made(at(2, 0));
-    let again = Message::Mismatched {
-        epoch: Epoch(2),
-        previous: at(2, 1),
-        floor: Zxid::ZERO,
-    };
-    // It has lost everything: another directory, which begins with nothing.
-    stage
-        .replica
-        .peer_joined(THREE, crate::ids::DirectoryId(33));
-    stage.gather();
-    stage
-        .replica
-        .heard(stage.now, THREE, crate::ids::DirectoryId(33), again);
-    stage.gather();
-    stage.drain();
-    stage
 }
 
 #[test]
@@ -123,6 +92,98 @@ fn what_was_lost_on_the_way_is_sent_again_at_the_second_beat() {
     let words = stage.words();
     assert!(words.contains(&(TWO, "append")), "{words:?}");
     assert!(words.contains(&(THREE, "append")), "{words:?}");
+}
+
+/// A server that answers nothing is not buried: the link and its memory are not for it alone.
+#[test]
+fn so_much_is_sent_without_an_answer_and_no_more() {
+    let mut stage = leader();
+    let sent = (0..70).map(|_| stage.propose()).collect::<Vec<Zxid>>();
+    let appends = |words: Vec<(ServerId, &str)>| {
+        words
+            .iter()
+            .filter(|word| **word == (TWO, "append"))
+            .count()
+    };
+    assert_eq!(appends(stage.words()), 64);
+    stage.appended(TWO, sent[9]);
+    stage.drain();
+    assert_eq!(appends(stage.words()), 1, "all that is left");
+    stage.drain();
+    assert_eq!(appends(stage.words()), 0);
+}
+
+/// How many entries each message to server 2 has.
+fn lengths(stage: &mut Stage) -> Vec<usize> {
+    let length = |(to, message)| match message {
+        Message::Append { entries, .. } if to == TWO => Some(entries.len()),
+        _ => None,
+    };
+    stage.said().into_iter().filter_map(length).collect()
+}
+
+#[test]
+fn a_message_has_as_many_entries_as_fit_and_one_that_is_larger_goes_alone() {
+    let mut stage = leader();
+    let propose = |stage: &mut Stage, txn: &Arc<Txn>| {
+        stage.replica.propose(Arc::clone(txn)).expect("a position");
+        stage.gather();
+    };
+    (0..3).for_each(|_| propose(&mut stage, &txn()));
+    stage.drain();
+    assert_eq!(lengths(&mut stage), [3]);
+    let of_kib = |kib: usize| txn_of_bytes(kib * 1024);
+    for kib in [100, 100, 100, 300, 100] {
+        propose(&mut stage, &of_kib(kib));
+    }
+    stage.drain();
+    assert_eq!(lengths(&mut stage), [2, 1, 1, 1]);
+}
+
+#[test]
+fn what_was_sent_on_a_link_that_broke_is_sent_again() {
+    let mut stage = leader();
+    stage.propose();
+    assert_eq!(stage.words(), [(TWO, "append"), (THREE, "append")]);
+    stage.replica.peer_lost(stage.now, TWO);
+    stage.replica.peer_joined(TWO, directory(TWO));
+    stage.gather();
+    stage.said();
+    stage.drain();
+    assert_eq!(stage.words(), [(TWO, "append")]);
+}
+
+/// Others may have what its disk refused: it must not use those positions again.
+#[test]
+fn a_leader_of_others_leaves_its_epoch_when_its_disk_is_full() {
+    let mut stage = leader();
+    stage.replica.propose(txn()).expect("a position");
+    stage.gather();
+    stage.refuse_one();
+    assert_eq!(stage.replica.part(), Part::Looking);
+    assert_eq!(stage.words(), [(THREE, "succeed")]);
+}
+
+#[test]
+fn a_leader_counts_who_follows_and_who_has_everything() {
+    let mut stage = leader();
+    let counts = |stage: &Stage| {
+        let followers = stage.replica.followers();
+        (followers.voters, followers.synced, followers.learners)
+    };
+    assert_eq!(counts(&stage), (2, 2, 0));
+    let zxid = stage.propose();
+    assert_eq!(counts(&stage), (2, 0, 0));
+    stage.appended(TWO, zxid);
+    assert_eq!(counts(&stage), (2, 1, 0));
+    let mut members = stage.replica.membership().clone();
+    members.voters.remove(&THREE);
+    members.learners.insert(THREE);
+    stage.change(members);
+    assert_eq!(counts(&stage), (1, 1, 1));
+    stage.replica.peer_lost(stage.now, TWO);
+    stage.gather();
+    assert_eq!(counts(&stage), (0, 0, 1));
 }
 
 #[test]
@@ -184,72 +245,6 @@ fn a_leader_that_nobody_answers_leads_no_more() {
 }
 
 #[test]
-fn a_piece_of_a_snapshot_that_stays_unanswered_is_read_again() {
-    let mut stage = transferring();
-    assert_eq!(reads(&mut stage), [(THREE, 0)]);
-    let mut beats = 0;
-    while reads(&mut stage).is_empty() {
-        beats += 1;
-        assert!(beats < 100, "it is never read again");
-        stage.ring(Alarm::Beat);
-    }
-    assert!(beats > 5, "it has hardly had the time to answer");
-}
-
-#[test]
-fn an_old_mismatch_does_not_begin_a_snapshot_anew() {
-    let mut stage = transferring();
-    stage.replica.heard(
-        stage.now,
-        THREE,
-        crate::ids::DirectoryId(33),
-        Message::ChunkTaken {
-            epoch: Epoch(2),
-            zxid: at(2, 0),
-            offset: 10,
-        },
-    );
-    stage.gather();
-    assert_eq!(reads(&mut stage), [(THREE, 0), (THREE, 10)]);
-    let late = Message::Mismatched {
-        epoch: Epoch(2),
-        previous: at(2, 0),
-        floor: Zxid::ZERO,
-    };
-    stage
-        .replica
-        .heard(stage.now, THREE, crate::ids::DirectoryId(33), late);
-    stage.gather();
-    stage.drain();
-    assert_eq!(reads(&mut stage), []);
-}
-
-#[test]
-fn who_has_installed_its_snapshot_is_sent_what_follows() {
-    let mut stage = transferring();
-    let zxid = stage.propose();
-    stage.said();
-    let appended = Message::Appended {
-        epoch: Epoch(2),
-        durable: at(2, 0),
-        standing: Standing::Stranger,
-    };
-    stage
-        .replica
-        .heard(stage.now, THREE, crate::ids::DirectoryId(33), appended);
-    stage.gather();
-    stage.drain();
-    let sent = stage.said();
-    let has_entry = |(to, message): &(ServerId, Message)| match message {
-        Message::Append { entries, .. } => {
-            *to == THREE && entries.iter().any(|entry| entry.zxid == zxid)
-        }
-        _ => false,
-    };
-    assert!(sent.iter().any(has_entry), "{sent:?}");
-}
-
-#[test]
 fn members_change_in_two_steps_and_one_change_at_a_time() {
     let mut stage = leader();
     let none = BTreeSet::new();
@@ -276,4 +271,61 @@ fn members_change_in_two_steps_and_one_change_at_a_time() {
     stage.change(settled);
     assert_eq!(stage.replica.settled(), None);
     assert!(stage.replica.reconfigured(&voters, &none).is_some());
+}
+
+/// Nobody else has seen what its disk refused.
+#[test]
+fn who_is_alone_goes_on_after_a_full_disk_if_its_epoch_is_open() {
+    let mut stage = Stage::of(founded_by(&[ME]));
+    let lead = |stage: &mut Stage| {
+        stage.ring(Alarm::Election);
+        stage.save_all();
+        assert_eq!(stage.replica.part(), Part::Leader);
+        let opening = stage.replica.open_epoch(Txn::clone(&txn()));
+        stage.gather();
+        opening
+    };
+    lead(&mut stage);
+    stage.refuse_one();
+    assert_ne!(stage.replica.part(), Part::Leader, "the epoch has no log");
+    stage.wait(ELECTION);
+    let opening = lead(&mut stage);
+    stage.save_all();
+    let refused = stage.replica.propose(txn()).expect("a position");
+    stage.gather();
+    stage.refuse_one();
+    assert_eq!(stage.replica.last(), opening);
+    assert_eq!(stage.replica.part(), Part::Leader);
+    assert_eq!(stage.replica.propose(txn()), Some(refused));
+}
+
+/// It may leave only when the others are agreed that it is no member: until then it may be needed.
+#[test]
+fn a_leader_that_is_no_voter_any_more_leaves_when_that_is_executed() {
+    let mut stage = leader();
+    let joint = stage
+        .replica
+        .reconfigured(&[TWO, THREE].into(), &BTreeSet::new());
+    stage.change(joint.expect("a membership"));
+    stage.replica.leave_if_removed(stage.now);
+    assert_eq!(stage.replica.part(), Part::Leader);
+    let settled = stage.replica.settled().expect("the second half");
+    let zxid = stage
+        .replica
+        .propose(change_to(settled))
+        .expect("a position");
+    stage.gather();
+    stage.save_all();
+    stage.replica.leave_if_removed(stage.now);
+    assert_eq!(stage.replica.part(), Part::Leader, "nobody else has it");
+    for server in [TWO, THREE] {
+        stage.appended(server, zxid);
+    }
+    while stage.replica.take_committed().is_some() {}
+    stage.said();
+    stage.replica.leave_if_removed(stage.now);
+    stage.gather();
+    assert_eq!(stage.replica.part(), Part::Looking);
+    let named = stage.words();
+    assert!(named.iter().any(|word| word.1 == "succeed"), "{named:?}");
 }

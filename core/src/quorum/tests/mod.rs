@@ -1,10 +1,12 @@
 //! One server of an ensemble of three, told word by word what happens: what it says and saves.
 
+mod digest;
 mod electing;
 mod following;
 mod leading;
+mod transferring;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -17,6 +19,9 @@ use crate::quorum::message::{Ballotting, Message, Vote};
 use crate::quorum::replica::{Beginning, Replica};
 use crate::store::txn::{Action, Entry, Txn};
 use crate::time::{Duration, Instant, Now, WallTime};
+use crate::tree::data::Data;
+use crate::tree::op::{ANY_VERSION, Op};
+use crate::tree::path::Path;
 
 const ME: ServerId = ServerId(1);
 const TWO: ServerId = ServerId(2);
@@ -36,8 +41,53 @@ fn txn() -> Arc<Txn> {
     Arc::new(Txn::of_servers(WallTime(0), Action::Multi(Vec::new())))
 }
 
+/// A transaction with so many bytes of data.
+fn txn_of_bytes(count: usize) -> Arc<Txn> {
+    let op = Op::SetData {
+        path: Path::root(),
+        data: Some(Data::from(alloc::vec![0; count])),
+        version: ANY_VERSION,
+    };
+    Arc::new(Txn::of_servers(WallTime(0), Action::Write(op)))
+}
+
+fn change_to(membership: Membership) -> Arc<Txn> {
+    let action = Action::Reconfigure { membership };
+    Arc::new(Txn::of_servers(WallTime(0), action))
+}
+
 fn entry(zxid: Zxid) -> Entry {
     Entry { zxid, txn: txn() }
+}
+
+/// Server 1 of an ensemble that these servers founded in epoch 1: it has executed what there is.
+fn founded_by(servers: &[ServerId]) -> Beginning {
+    let members = servers.iter().map(|server| (*server, directory(*server)));
+    Beginning {
+        server: ME,
+        directory: directory(ME),
+        first: servers.iter().copied().collect(),
+        ballot: Ballot {
+            epoch: Epoch(1),
+            voted_for: None,
+            standing: Standing::Admitted,
+        },
+        executed: at(1, 1),
+        membership: Membership::founding(members.collect()),
+        entries: Vec::new(),
+        incarnation: 7,
+        counter_max: u32::MAX,
+    }
+}
+
+/// Server 1, which is to found an ensemble with servers 2 and 3.
+fn blank() -> Beginning {
+    Beginning {
+        ballot: Ballot::default(),
+        executed: Zxid::ZERO,
+        membership: Membership::default(),
+        ..founded_by(&[ME, TWO, THREE])
+    }
 }
 
 /// A server, what it waits for, and what it said since it was asked last.
@@ -54,23 +104,7 @@ impl Stage {
     /// The ensemble was founded in epoch 1 by servers 1, 2 and 3; this server has executed what
     /// there is, and has links to both others.
     fn founded() -> Stage {
-        let members = [ME, TWO, THREE].map(|server| (server, directory(server)));
-        let beginning = Beginning {
-            server: ME,
-            directory: directory(ME),
-            first: [ME, TWO, THREE].into(),
-            ballot: Ballot {
-                epoch: Epoch(1),
-                voted_for: None,
-                standing: Standing::Admitted,
-            },
-            executed: at(1, 1),
-            membership: Membership::founding(BTreeMap::from(members)),
-            entries: Vec::new(),
-            incarnation: 7,
-            counter_max: u32::MAX,
-        };
-        Stage::of(beginning)
+        Stage::of(founded_by(&[ME, TWO, THREE]))
     }
 
     fn of(beginning: Beginning) -> Stage {
@@ -243,11 +277,22 @@ impl Stage {
         zxid
     }
 
+    /// The leader's news that its log is agreed up to here.
+    fn beat(&mut self, leader: ServerId, epoch: u32, committed: Zxid) {
+        let beat = Message::Beat {
+            epoch: Epoch(epoch),
+            round: 1,
+            committed,
+        };
+        self.hear(leader, beat);
+    }
+
     /// The leader changes the members; both others have it, and it is executed.
     fn change(&mut self, membership: Membership) {
-        let action = Action::Reconfigure { membership };
-        let txn = Arc::new(Txn::of_servers(WallTime(0), action));
-        let zxid = self.replica.propose(txn).expect("a position");
+        let zxid = self
+            .replica
+            .propose(change_to(membership))
+            .expect("a position");
         self.gather();
         assert_eq!(self.replica.settled(), None, "it is not executed yet");
         self.save_all();
