@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::explore::configurations::{self, Configuration, Size};
 use crate::explore::search::{Limits, Tally, Verdict, search};
-use crate::explore::story::first;
+use crate::explore::story::{Trouble, first};
 use crate::explore::trace::{self, Counterexample};
 use crate::explore::walk::walk;
 use crate::explore::world::World;
@@ -162,8 +162,10 @@ pub fn explore(
             bytes_max: options.memory.saturating_mul(GIB),
             stop,
         };
-        let first = first(configuration)
-            .map_err(|trouble| Unexplored::Input(format!("{}: {trouble}", configuration.name)))?;
+        let Some(first) = begin(configuration, out)? else {
+            explored = Explored::Broken;
+            continue;
+        };
         let (ways, seed) = match options.walk {
             Some(seed) => (Ways::Walks, seed),
             None => (options.search, WALK_SEED),
@@ -193,6 +195,28 @@ pub fn explore(
     }
     writeln!(out, "{states} unique states in all")?;
     Ok(explored)
+}
+
+/// The state that the exploring begins with; `None` if something is broken on the way there, and
+/// that is told.
+fn begin(configuration: &Configuration, out: &mut dyn Write) -> Result<Option<World>, Unexplored> {
+    match first(configuration) {
+        Ok(first) => Ok(Some(first)),
+        Err(Trouble::Broken(violation)) => {
+            let mut tally = Tally::of_nothing();
+            tally.verdict = Verdict::Broken(Vec::new(), violation);
+            writeln!(out, "{}", row(configuration.name, configuration, &tally))?;
+            writeln!(out, "\nIt is broken before the exploring begins, within:")?;
+            for command in configuration.prelude {
+                writeln!(out, "{command}")?;
+            }
+            Ok(None)
+        }
+        Err(trouble) => {
+            let name = configuration.name;
+            Err(Unexplored::Input(format!("{name}: {trouble}")))
+        }
+    }
 }
 
 fn choose(options: &ExploreOptions) -> Result<Vec<Configuration>, Unexplored> {

@@ -71,6 +71,23 @@ pub struct Tally {
     pub verdict: Verdict,
 }
 
+impl Tally {
+    /// Before anything was tried.
+    pub(crate) fn of_nothing() -> Tally {
+        Tally {
+            states: 0,
+            beyond: 0,
+            transitions: 0,
+            depth: 0,
+            real: Duration::ZERO,
+            busy: Duration::ZERO,
+            bytes: 0,
+            notes: Notes::counting(),
+            verdict: Verdict::Whole,
+        }
+    }
+}
+
 /// Does the action in a copy of the world, and checks the state that it comes to.
 pub fn follow(world: &World, action: &Action, lab: &mut Lab) -> Result<World, Violation> {
     let mut next = world.clone();
@@ -109,17 +126,8 @@ pub fn search(first: World, limits: &Limits<'_>) -> Tally {
     visited.insert(first.fingerprint());
     let mut stack = vec![Frame::of(first)];
     let mut lab = Lab::counting();
-    let mut tally = Tally {
-        states: 1,
-        beyond: 0,
-        transitions: 0,
-        depth: 0,
-        real: Duration::ZERO,
-        busy: Duration::ZERO,
-        bytes: 0,
-        notes: Notes::counting(),
-        verdict: Verdict::Whole,
-    };
+    let mut tally = Tally::of_nothing();
+    tally.states = 1;
     while let Some(frame) = stack.last_mut() {
         let Some(action) = frame.choices.get(frame.next).copied() else {
             stack.pop();

@@ -59,7 +59,7 @@ const EXPLORER_GRACE: Duration = Duration::from_secs(120);
 
 /// The most real time for shrinking a plan; the machine may have much else to do, and what is told
 /// is processor time.
-const SHRINKING_REAL_MAX: Duration = Duration::from_secs(60);
+const SHRINKING_REAL_MAX: Duration = Duration::from_secs(240);
 
 /// What shrinking may take beyond that: it plays the seed before, and others around it afterwards.
 const SHRINKING_GRACE: Duration = Duration::from_secs(120);
