@@ -273,7 +273,9 @@ impl<'a> Talk<'a> {
             return result.map(drop).map_err(|_| Ending::AuthFailed);
         };
         let identity = (auth.scheme, auth.credential);
-        if result.is_ok() && !self.lasting.auths.contains(&identity) {
+        if result.is_ok() {
+            // How a connection reads can be asked for again and again: the last word counts.
+            self.lasting.auths.retain(|known| *known != identity);
             self.lasting.auths.push(identity);
         }
         reply(answer, result.map_err(ClientError::Server));

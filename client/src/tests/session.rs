@@ -219,6 +219,39 @@ async fn a_lost_connection_leaves_sent_requests_in_doubt_and_sends_the_others_la
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_it_reads_after_a_reconnect_is_what_it_asked_for_last() {
+    let mut servers = Servers::new();
+    let (client, mut peer) = servers.client().await;
+    let modes = ["reads=linearizable", "reads=local", "reads=linearizable"];
+    let asking = async {
+        for mode in modes {
+            client.add_auth("althing", mode).await.unwrap();
+        }
+    };
+    let serving = async {
+        for _ in modes {
+            let (xid, _) = peer.asked().await;
+            peer.answer(xid, 0, Ok(Response::Empty)).await;
+        }
+        peer
+    };
+    let ((), peer) = tokio::join!(asking, serving);
+    drop(peer);
+
+    let mut peer = servers.accept().await;
+    peer.greet().await;
+    let mut last = None;
+    for _ in 0..2 {
+        last = Some(peer.asked().await.1);
+    }
+    let expected = Request::Auth {
+        scheme: "althing".to_owned(),
+        credential: "reads=linearizable".into(),
+    };
+    assert_eq!(last, Some(expected));
+}
+
+#[tokio::test(start_paused = true)]
 async fn identities_and_watches_are_set_again() {
     let mut servers = Servers::new();
     let (client, mut peer) = servers.client().await;

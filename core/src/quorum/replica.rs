@@ -201,11 +201,6 @@ impl Replica {
         self.window.last()
     }
 
-    /// Entries that are in the log and not executed.
-    pub fn waiting(&self) -> usize {
-        self.window.waiting()
-    }
-
     /// The members by the newest word of the log.
     pub fn membership(&self) -> &Membership {
         self.members.newest()

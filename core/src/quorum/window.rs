@@ -53,11 +53,6 @@ impl Window {
         self.entries.iter()
     }
 
-    /// Entries that are not executed.
-    pub fn waiting(&self) -> usize {
-        self.entries.len() - self.executed
-    }
-
     /// Is this position in the log, as far as it is in memory?
     pub fn has(&self, zxid: Zxid) -> bool {
         self.floor(zxid) == Some(zxid)
@@ -173,7 +168,6 @@ mod tests {
             assert_eq!(executed.zxid, at(counter));
         }
         assert_eq!(window.execute(at(3)), None);
-        assert_eq!(window.waiting(), 1);
         window.trim(weight * 4);
         assert_eq!(window.base(), at(0));
         window.trim(weight * 2);

@@ -224,6 +224,11 @@ mod tests {
         assert_eq!(owners, [SessionId(7)]);
         let child = stage.create(0, "/mine/a", Lifetime::Persistent);
         assert_eq!(child, Err(Code::NoChildrenForEphemerals));
+        // Who asks may delete it, after its last child, too.
+        stage.create(0, "/ours/a", Lifetime::Persistent).unwrap();
+        stage.delete("/ours/a");
+        stage.delete("/ours");
+        assert_eq!(stage.tree.stat("/ours"), None);
     }
 
     #[test]

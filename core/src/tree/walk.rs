@@ -9,7 +9,9 @@ use crate::ids::{SessionId, Zxid};
 use crate::time::WallTime;
 use crate::tree::acl::{Acl, Identity, Perms};
 use crate::tree::digest::{PathDigest, of_past};
-use crate::tree::path::{PATH_BYTES_MAX, Path, is_element};
+#[cfg(test)]
+use crate::tree::path::Path;
+use crate::tree::path::{PATH_BYTES_MAX, is_element};
 use crate::tree::slab::{SLAB_MAX, Slot};
 use crate::tree::tree::{RESERVED, ROOT, Tree};
 use crate::tree::znode::{Content, Past, Znode};
@@ -118,6 +120,7 @@ impl Tree {
     }
 
     /// The paths of all znodes, in the order of a walk.
+    #[cfg(test)]
     pub fn paths(&self) -> Vec<Path> {
         let mut paths = Vec::with_capacity(self.count());
         self.each_path(|_, path| {

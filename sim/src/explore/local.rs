@@ -211,6 +211,7 @@ impl Play<'_> {
             let input = next.unwrap_or(Input::Drained);
             self.server.node.step(now, input, &mut out);
             self.server.node.check();
+            self.server.node.replica().check_log();
             self.effects += out.effects.len();
             for effect in out.effects.drain(..) {
                 self.perform(effect)?;

@@ -1,9 +1,11 @@
 //! Draws the rarer deeds of a random mixture.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use althing_client::znode::CreateMode;
 use althing_core::node::request::ReadPart;
+use althing_core::tree::acl::{Acl, AclEntry, Identity, Perms};
 use althing_core::tree::path::Path;
 use althing_core::watch::{WatchMode, Whichever};
 
@@ -14,7 +16,10 @@ impl Dice {
     /// One of the rarer requests.
     pub(super) fn rare_deed(&mut self) -> Rare {
         match self.random.below(100) {
-            0..25 => Rare::AddWatch(self.watched(), self.watch_mode()),
+            0..18 => Rare::AddWatch(self.watched(), self.watch_mode()),
+            18..21 => Rare::CreateWithAcl(self.path(), self.payload(), self.odd_acl()),
+            21..23 => Rare::SetAcl(self.path(), self.odd_acl()),
+            23..25 => Rare::Reads(self.reading()),
             25..35 => Rare::HasWatches(self.watched(), self.kinds()),
             35..45 => Rare::RemoveWatches(self.watched(), self.kinds()),
             45..58 => Rare::Ephemerals(self.listed()),
@@ -51,6 +56,41 @@ impl Dice {
 
     fn ttl(&mut self) -> Duration {
         Duration::from_millis(1 + self.random.below(8_000))
+    }
+
+    fn reading(&mut self) -> &'static str {
+        match self.random.chance(0.7) {
+            true => "reads=linearizable",
+            false => "reads=local",
+        }
+    }
+
+    /// Lists of which some are refused, and some are shown with a hash left out.
+    fn odd_acl(&mut self) -> Acl {
+        let (scheme, id) = match self.random.below(8) {
+            0 => ("digest", "alice:hash"),
+            1 => ("digest", "no colon"),
+            2 => ("ip", "10.0.0.1"),
+            3 => ("ip", "::/0"),
+            4 => ("ip", "10.0.0.0/33"),
+            5 => ("world", "somebody"),
+            6 => ("strange", ""),
+            _ => return Acl(Arc::from([])),
+        };
+        let who = Identity::new(scheme, id);
+        let odd = AclEntry {
+            perms: Perms::ALL,
+            who,
+        };
+        match self.random.chance(0.8) {
+            // Everybody may read it and its list, and change what is no list.
+            true => {
+                let perms = Perms::READ | Perms::WRITE | Perms::CREATE | Perms::DELETE;
+                let open = Acl::of(perms, "world", "anyone");
+                Acl(open.0.iter().cloned().chain([odd]).collect())
+            }
+            false => Acl(Arc::from([odd])),
+        }
     }
 
     /// A znode that is watched by somebody, often by the same client again: the directory, or one
