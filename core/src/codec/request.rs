@@ -106,13 +106,13 @@ fn body(opcode: i32, input: &mut Cursor<'_>) -> Result<Request, Fault> {
         opcode::GET_CHILDREN => get_children(input, Listing::Names)?,
         opcode::GET_CHILDREN2 => get_children(input, Listing::NamesAndStat)?,
         opcode::GET_ACL => Request::Read(Read::GetAcl {
-            path: value::path(input)?,
+            path: value::path_of_read(input)?,
         }),
         opcode::GET_EPHEMERALS => Request::Read(Read::GetEphemerals {
             prefix: Arc::from(jute::text(input, "beginning of paths")?.unwrap_or("")),
         }),
         opcode::GET_ALL_CHILDREN_NUMBER => Request::Read(Read::CountBelow {
-            path: value::path(input)?,
+            path: value::path_of_read(input)?,
         }),
         opcode::WHO_AM_I => Request::Read(Read::WhoAmI),
         opcode::MULTI_READ => Request::Read(Read::Several(several(input)?)),
@@ -243,7 +243,8 @@ fn several(input: &mut Cursor<'_>) -> Result<Vec<ReadPart>, Fault> {
             opcode::GET_CHILDREN => ReadPart::Children,
             _ => return Err(Fault::Refused(Code::Unimplemented)),
         };
-        parts.push(part(watched_path(input)?.0));
+        parts.push(part(value::path(input)?));
+        jute::truth(input, "watch")?;
     }
     Ok(parts)
 }
@@ -274,7 +275,7 @@ fn numbered<T>(
 }
 
 fn watched_path(input: &mut Cursor<'_>) -> Result<(Path, Watching), Fault> {
-    let path = value::path(input)?;
+    let path = value::path_of_read(input)?;
     let watching = match jute::truth(input, "watch")? {
         true => Watching::Once,
         false => Watching::No,

@@ -36,12 +36,19 @@ pub(crate) fn path(input: &mut Cursor<'_>) -> Result<Path, Fault> {
     Path::parse(text).map_err(|_| Fault::Refused(Code::BadArguments))
 }
 
-/// An access control list. Like ZooKeeper, refuses null in the place of the list or of a text in
-/// it; and a list that is too long before it costs anything. What else can be wrong with a list
-/// depends on who asks, and is found at execution.
+/// The path of a znode that is looked at. As in ZooKeeper, nothing is found at a text that is no
+/// path; null is refused.
+pub(crate) fn path_of_read(input: &mut Cursor<'_>) -> Result<Path, Fault> {
+    let text = jute::text(input, "path")?.ok_or(Fault::Refused(Code::BadArguments))?;
+    Path::parse(text).map_err(|_| Fault::Refused(Code::NoNode))
+}
+
+/// An access control list; null is the empty one, as in ZooKeeper. Refuses null in the place of a
+/// text in it, and a list that is too long before it costs anything. What else can be wrong with a
+/// list, such as that it is empty, is found at execution, in its turn.
 pub(crate) fn acl(input: &mut Cursor<'_>) -> Result<Acl, Fault> {
     let invalid = Fault::Refused(Code::InvalidACL);
-    let count = jute::count(input, 3 * INT_BYTES, "access control list")?.ok_or(invalid)?;
+    let count = jute::count(input, 3 * INT_BYTES, "access control list")?.unwrap_or(0);
     if count > ACL_ENTRIES_MAX {
         return Err(invalid);
     }

@@ -231,9 +231,11 @@ impl Node {
         let tree = self.store.tree();
         match read {
             Read::Exists { path, watching } => {
-                let stat = tree.stat(path.as_str());
-                self.leave_watch(id, path, WatchKind::Data, *watching, out);
-                stat.map(Response::Exists).ok_or(Code::NoNode)
+                let stat = tree.stat_for(path.as_str(), identities);
+                if stat != Err(Code::NoAuth) {
+                    self.leave_watch(id, path, WatchKind::Data, *watching, out);
+                }
+                stat.map(Response::Exists)
             }
             Read::GetData { path, watching } => {
                 let (data, stat) = tree.data(path.as_str(), identities)?;

@@ -195,9 +195,10 @@ fn is_anyone(who: &Identity) -> bool {
     &*who.scheme == "world" && &*who.id == "anyone"
 }
 
-/// ZooKeeper's `isValid` of the digest scheme: exactly one colon.
+/// ZooKeeper's `isValid` of the digest scheme: two parts with a colon between them, of which the
+/// last is not empty. Colons at the end do not count.
 fn is_digest(id: &str) -> bool {
-    id.matches(':').count() == 1
+    id.trim_end_matches(':').split(':').count() == 2
 }
 
 /// Is it the subject of a certificate, as far as its form tells: parts, each with its name?
@@ -326,6 +327,22 @@ mod tests {
         assert_eq!(own, Err(Code::InvalidACL));
         let nameless = Acl::of(Perms::ALL, "x509", "alice");
         assert_eq!(nameless.expanded(&asker), Err(Code::InvalidACL));
+    }
+
+    #[test]
+    fn ids_of_the_digest_scheme() {
+        for (id, is_valid) in [
+            ("alice:hash", true),
+            (":hash", true),
+            ("alice:hash:", true),
+            ("alice:", false),
+            (":", false),
+            ("", false),
+            ("a:b:c", false),
+        ] {
+            let acl = Acl::of(Perms::ALL, "digest", id);
+            assert_eq!(acl.expanded(&[]).is_ok(), is_valid, "{id:?}");
+        }
     }
 
     #[test]

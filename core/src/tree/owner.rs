@@ -1,5 +1,4 @@
-//! Whose a znode is that does not stay for ever: what ZooKeeper writes into a Stat's
-//! `ephemeralOwner`.
+//! Whose a znode is that does not stay for ever: what ZooKeeper keeps as its `ephemeralOwner`.
 
 use crate::ids::SessionId;
 
@@ -41,7 +40,8 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// As it stands in a Stat. No session has such a number: theirs are positions of the log.
+    /// As it is kept; a Stat shows sessions only. No session has the number of another owner, since
+    /// theirs are positions of the log.
     pub fn number(self) -> i64 {
         match self {
             Owner::Session(session) => session.0,

@@ -129,7 +129,14 @@ mod tests {
                 telling: Telling::PathAndStat,
             };
             match self.execute(wall, &Op::Create(create))? {
-                Done::Created { stat, .. } => Ok(stat.ephemeral_owner),
+                Done::Created { stat, .. } => {
+                    let slot = self.tree.find(path).unwrap();
+                    let owner = self.tree.owner_at(slot).map_or(0, |owner| owner.0);
+                    let is_session = owner != 0 && Owner::from_number(owner).is_session();
+                    let shown = if is_session { owner } else { 0 };
+                    assert_eq!(stat.ephemeral_owner, shown, "clients see sessions only");
+                    Ok(owner)
+                }
                 done => panic!("{done:?}"),
             }
         }

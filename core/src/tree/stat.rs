@@ -20,8 +20,8 @@ pub struct Stat {
     pub cversion: i32,
     /// How often its access control list changed.
     pub aversion: i32,
-    /// The session that owns it, if it is ephemeral; for containers and znodes with a time to live
-    /// ZooKeeper's marks ([`crate::tree::owner::Owner`]); zero otherwise.
+    /// The session that owns it, if it is ephemeral; zero otherwise, also for containers and znodes
+    /// with a time to live.
     pub ephemeral_owner: i64,
     /// The number of bytes of its data.
     pub data_length: i32,

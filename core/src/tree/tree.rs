@@ -106,6 +106,15 @@ impl Tree {
         self.find(path).map(|slot| self.stat_at(slot))
     }
 
+    /// The Stat of a znode, for who asks whether it is there.
+    ///
+    /// # Errors
+    /// `NoNode`; `NoAuth` without READ, as in ZooKeeper since 3.9.2.
+    pub fn stat_for(&self, path: &str, asker: &[Identity]) -> Result<Stat, Code> {
+        self.find_for(path, asker, Perms::READ)
+            .map(|slot| self.stat_at(slot))
+    }
+
     /// Data and Stat of a znode.
     ///
     /// # Errors
@@ -277,10 +286,16 @@ impl Tree {
             .map(|lease| self.ephemerals.session(lease))
     }
 
+    /// The session that it belongs to. The marks of other lifetimes are shown to nobody, as in
+    /// ZooKeeper: a client that sees an owner takes the znode for an ephemeral one.
+    fn session_at(&self, slot: Slot) -> Option<SessionId> {
+        self.owner_at(slot)
+            .filter(|owner| Owner::from_number(owner.0).is_session())
+    }
+
     /// Does it belong to a session?
     pub(super) fn is_ephemeral(&self, slot: Slot) -> bool {
-        self.owner_at(slot)
-            .is_some_and(|owner| Owner::from_number(owner.0).is_session())
+        self.session_at(slot).is_some()
     }
 
     pub(super) fn stat_at(&self, slot: Slot) -> Stat {
@@ -297,7 +312,7 @@ impl Tree {
             version: znode.version,
             cversion: creations.wrapping_mul(2).wrapping_sub(u64::from(count)) as i32,
             aversion: znode.aversion,
-            ephemeral_owner: self.owner_at(slot).map_or(0, |session| session.0),
+            ephemeral_owner: self.session_at(slot).map_or(0, |session| session.0),
             data_length: i32::try_from(data_bytes).unwrap_or(i32::MAX),
             num_children: i32::try_from(count).unwrap_or(i32::MAX),
             pzxid: family.map_or(znode.czxid, |family| family.past.pzxid),

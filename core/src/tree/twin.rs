@@ -478,6 +478,8 @@ fn assert_equal(tree: &Tree, twin: &Twin) {
                 Err(Code::NoAuth)
             };
             assert_eq!(tree.data(path, &who), expected);
+            let expected = reads.then_some(node.stat).ok_or(Code::NoAuth);
+            assert_eq!(tree.stat_for(path, &who), expected);
             let listed = tree.children(path, &who).map(|(names, stat)| {
                 let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
                 (names, stat)

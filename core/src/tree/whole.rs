@@ -15,7 +15,7 @@ pub struct Whole<'a> {
     pub data: Option<Data>,
     /// Its access control list.
     pub acl: &'a Acl,
-    /// Its Stat.
+    /// Its Stat; the owner is what is kept, also where clients are shown none.
     pub stat: Stat,
 }
 
@@ -27,7 +27,10 @@ impl Tree {
                 path,
                 data: self.znodes[slot].content.shared_data(),
                 acl: self.acl_at(slot),
-                stat: self.stat_at(slot),
+                stat: Stat {
+                    ephemeral_owner: self.owner_at(slot).map_or(0, |owner| owner.0),
+                    ..self.stat_at(slot)
+                },
             });
         });
     }

@@ -79,8 +79,7 @@ pub fn same_answer(expected: &Result<Response, Code>, got: &Result<Response, Cod
 /// The session that owns an ephemeral znode which an answer shows.
 pub fn owner_shown(got: &Result<Response, Code>) -> Option<i64> {
     let owner = stat_of(got.as_ref().ok()?)?.ephemeral_owner;
-    // What is below 0 marks containers and times to live.
-    Some(owner).filter(|owner| *owner > 0)
+    Some(owner).filter(|owner| *owner != 0)
 }
 
 fn stat_of(response: &Response) -> Option<&Stat> {

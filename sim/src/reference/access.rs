@@ -62,7 +62,7 @@ pub fn stored(acl: &Acl, asker: &[Identity]) -> Result<Acl, Code> {
         let id = &*entry.who.id;
         let meant = match &*entry.who.scheme {
             "world" if id == "anyone" => vec![entry.who.clone()],
-            "digest" if id.split(':').count() == 2 => vec![entry.who.clone()],
+            "digest" if id.trim_end_matches(':').split(':').count() == 2 => vec![entry.who.clone()],
             "ip" if network(id).is_some() => vec![entry.who.clone()],
             "auth" => asker
                 .iter()

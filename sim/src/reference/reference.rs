@@ -218,13 +218,13 @@ impl Reference {
     ) -> Result<Response, Code> {
         let find = |path: &Path, wanted: Perms| -> Result<&RefZnode, Code> {
             let znode = self.tree.get(path.as_str()).ok_or(Code::NoNode)?;
-            match wanted.0 == 0 || access::permits(&znode.acl, wanted, identities) {
+            match access::permits(&znode.acl, wanted, identities) {
                 true => Ok(znode),
                 false => Err(Code::NoAuth),
             }
         };
         match read {
-            Read::Exists { path, .. } => Ok(Response::Exists(find(path, Perms(0))?.stat())),
+            Read::Exists { path, .. } => Ok(Response::Exists(find(path, Perms::READ)?.stat())),
             Read::GetData { path, .. } => {
                 let znode = find(path, Perms::READ)?;
                 Ok(Response::Data {

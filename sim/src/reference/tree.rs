@@ -71,13 +71,8 @@ impl RefZnode {
             version: self.version,
             cversion: (2 * self.creations as i64 - i64::from(self.children)) as i32,
             aversion: self.aversion,
-            ephemeral_owner: match (self.owner, self.goes) {
-                (Some(owner), _) => owner.0,
-                (None, Goes::Never) => 0,
-                (None, Goes::AfterChildren) => i64::MIN,
-                // ZooKeeper's mark of a time to live: the upper byte is full, the next two are 0.
-                (None, Goes::After(ms)) => ms - (1 << 56),
-            },
+            // How long a znode without one lives is told to nobody.
+            ephemeral_owner: self.owner.map_or(0, |owner| owner.0),
             data_length: self.data.as_ref().map_or(0, |data| data.len() as i32),
             num_children: self.children,
             pzxid: self.pzxid,

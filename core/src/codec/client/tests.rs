@@ -159,7 +159,7 @@ fn creates_that_break_a_rule() {
         ("/a", OPEN, "00000004", Code::BadArguments),
         ("/a", OPEN, "00000005", Code::BadArguments),
         ("/a", OPEN, "ffffffff", Code::BadArguments),
-        ("/a", "ffffffff", "00000000", Code::InvalidACL),
+        ("/a", "ffffffff", "ffffffff", Code::BadArguments),
         (
             "/a",
             "00000001 0000001f ffffffff 00000000",
@@ -177,6 +177,11 @@ fn creates_that_break_a_rule() {
             "{path} {acl} {flags}"
         );
     }
+    let decoded = decode_request(&create_frame("/a", "ffffffff", "00000000"));
+    let Ok((_, Request::Write(Op::Create(create)))) = decoded else {
+        panic!("{decoded:?}");
+    };
+    assert!(create.acl.0.is_empty(), "null is the empty list");
     let decoded = decode_request(&create_frame("/q/", OPEN, "00000003"));
     assert!(matches!(
         decoded,
@@ -281,6 +286,24 @@ fn multis_that_are_refused_whole() {
     }
     let endless = bytes("00000007 0000000e 0000000d 00 ffffffff 00000002 2f61 00000003");
     assert!(decode_request(&endless).is_err());
+}
+
+#[test]
+fn nothing_is_found_at_a_text_that_is_no_path() {
+    for (head, tail, code) in [
+        ("00000003", "01", Code::NoNode),
+        ("00000004", "01", Code::NoNode),
+        ("00000006", "", Code::NoNode),
+        ("00000008", "00", Code::NoNode),
+        ("0000000c", "00", Code::NoNode),
+        ("00000068", "", Code::NoNode),
+        ("00000005", "ffffffff ffffffff", Code::BadArguments),
+        ("00000009", "", Code::BadArguments),
+    ] {
+        let frame = bytes(&["00000007", head, "00000003 2f612f", tail].concat());
+        let refused = Request::Refused(code);
+        assert_eq!(decode_request(&frame), Ok((Xid(7), refused)), "{head}");
+    }
 }
 
 #[test]
