@@ -22,6 +22,7 @@ const CRATES: &[(&str, &[&str])] = &[
 /// The floors of core, from the bottom; a file imports from lower floors or its own folder.
 const FLOORS: &[&[&str]] = &[
     &["code", "ids", "time"],
+    &["listed"],
     &["config", "membership", "prng"],
     &["tree"],
     &["store"],

@@ -34,6 +34,7 @@ pub mod client;
 pub mod config;
 pub mod error;
 mod inquiry;
+pub mod members;
 pub mod persistent;
 pub mod recipes;
 pub mod runtime;

@@ -1,9 +1,10 @@
 //! What a server is told at its start, and the settings that all servers share.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 
 use crate::ids::ServerId;
+use crate::listed::Address;
 use crate::time::Duration;
 
 /// Largest number of bytes in a znode's data unless configured otherwise: 1 MiB, with ZooKeeper's
@@ -24,7 +25,14 @@ pub const REAP_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 
 /// The level of the semantics of transactions. A server refuses to execute under a level that it
 /// does not know, so servers of two versions never diverge.
-pub const FEATURE_LEVEL: u32 = 1;
+///
+/// | level | what is new |
+/// |---|---|
+/// | 2 | the configuration is the data of `/zookeeper/config` |
+pub const FEATURE_LEVEL: u32 = 2;
+
+/// From this level on, the configuration is the data of `/zookeeper/config`.
+pub const LEVEL_CONFIG: u32 = 2;
 
 /// Settings that change what a transaction does. They are part of the replicated state: a leader
 /// writes them into the transaction that opens its epoch, and execution reads them from there.
@@ -54,6 +62,16 @@ pub struct Supers {
     /// Whose certificate has this subject, as RFC 4514 writes it: ZooKeeper's `superUser` of the
     /// scheme `x509`.
     pub subject: Option<String>,
+}
+
+/// May clients change the members? ZooKeeper's `reconfigEnabled`, which is off by default, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reconfiguring {
+    /// No: they are told `ReconfigDisabled`.
+    #[default]
+    Off,
+    /// Who may write `/zookeeper/config`; unless its list was changed, the super user.
+    On,
 }
 
 /// What one server is told at its start.
@@ -90,6 +108,11 @@ pub struct Config {
     pub counter_max: u32,
     /// Who may do everything.
     pub supers: Supers,
+    /// Where the servers of the configuration are: what the members' addresses are as long as
+    /// nobody has agreed on others.
+    pub addresses: BTreeMap<ServerId, Address>,
+    /// May clients change the members, when this server leads?
+    pub reconfiguring: Reconfiguring,
     /// What this server proposes as shared settings when it leads.
     pub settings: Settings,
 }
@@ -139,6 +162,8 @@ impl Config {
             reap_interval: REAP_INTERVAL_DEFAULT,
             counter_max: u32::MAX,
             supers: Supers::default(),
+            addresses: BTreeMap::new(),
+            reconfiguring: Reconfiguring::Off,
             settings: Settings::default(),
         }
     }

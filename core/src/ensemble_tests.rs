@@ -7,22 +7,27 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 
-use crate::config::Config;
+use crate::code::Code;
+use crate::config::{Config, Reconfiguring, Supers};
 use crate::ids::{ConnectionId, DirectoryId, Password, ServerId, SessionId, Ticket, Xid, Zxid};
+use crate::listed::{Address, ListedServer};
+use crate::node::auth::digest_id;
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::Event;
 use crate::node::input::Input;
 use crate::node::node::{Node, Recovered};
-use crate::node::reply::Reply;
+use crate::node::reply::{Reply, Response};
 use crate::node::request::{ConnectRequest, Request};
 use crate::node::status::Role;
 use crate::prng::{Prng, Seed};
 use crate::quorum::log::{Ballot, Record};
 use crate::quorum::message::{Extent, Message};
+use crate::store::roster::{ANY_CONFIG, Wish};
 use crate::store::store::Store;
 use crate::store::txn::Entry;
 use crate::time::{Duration, Instant, Now, WallTime};
 use crate::tree::acl::{Acl, AclEntry, Identity, Perms};
+use crate::tree::data::Data;
 use crate::tree::op::{Create, Lifetime, Naming, Op, Telling};
 use crate::tree::path::Place;
 
@@ -71,6 +76,11 @@ struct Cluster {
     notes: BTreeMap<&'static str, u32>,
     snapshot_every: u32,
     counter_max: u32,
+    /// Do clients wish for other members?
+    wishes: bool,
+    /// What came of their wishes.
+    granted: u32,
+    refused: BTreeSet<Code>,
     /// What happened, if anybody wants to read it.
     story: Option<Vec<alloc::string::String>>,
 }
@@ -100,6 +110,9 @@ impl Cluster {
             notes: BTreeMap::new(),
             snapshot_every,
             counter_max,
+            wishes: false,
+            granted: 0,
+            refused: BTreeSet::new(),
             story: std::env::var_os("STORY").map(|_| Vec::new()),
         };
         for id in voters {
@@ -150,6 +163,12 @@ impl Cluster {
             voters: self.voters.clone(),
             snapshot_every: self.snapshot_every,
             counter_max: self.counter_max,
+            addresses: addresses(self.voters.len()),
+            reconfiguring: Reconfiguring::On,
+            supers: Supers {
+                digest: Some(digest_id("super:admin")),
+                subject: None,
+            },
             ..Config::standalone(id)
         };
         let server = self.servers.get_mut(&id).unwrap();
@@ -308,6 +327,18 @@ impl Cluster {
                 if result.is_ok() {
                     self.acknowledged.insert(zxid, id);
                 }
+                match result {
+                    Ok(Response::Data { data, .. }) => {
+                        let text = data.expect("a text");
+                        let version = alloc::format!("version={:x}", zxid.0);
+                        assert!(text.ends_with(version.as_bytes()), "of its own transaction");
+                        self.granted += 1;
+                    }
+                    Err(code) => {
+                        self.refused.insert(code);
+                    }
+                    Ok(_) => {}
+                }
             }
             _ => {}
         }
@@ -404,7 +435,14 @@ impl Cluster {
             naming: Naming::Exact,
             telling: Telling::Path,
         };
+        let wishes = self.wishes;
+        let drawn = self.random.below(self.voters.len() as u32) as u8 + 1;
         let request = match server.xid % 5 {
+            1 if wishes && server.xid % 2 == 0 => wish(drawn, server.xid),
+            1 if wishes => Request::Auth {
+                scheme: "digest".into(),
+                credential: Data::from("super:admin"),
+            },
             0 => Request::Sync {
                 path: crate::tree::path::Path::parse("/").unwrap(),
             },
@@ -534,6 +572,59 @@ impl Cluster {
             assert!(self.digests.contains_key(zxid), "{zxid} was never executed");
         }
     }
+}
+
+fn addresses(servers: usize) -> BTreeMap<ServerId, Address> {
+    let listed = |id: u8| {
+        let server = ListedServer::parse(&alloc::format!("server-{id}:1:2;3"));
+        (ServerId(id), server.expect("a server").at)
+    };
+    (1..=servers as u8).map(listed).collect()
+}
+
+/// A server leaves, or comes back, as a voter or as an observer; sometimes the wish is outdated.
+fn wish(id: u8, xid: i32) -> Request {
+    let line = |role| {
+        Some(Arc::from(alloc::format!(
+            "server.{id}=server-{id}:1:2:{role};3"
+        )))
+    };
+    let leaving = Some(Arc::from(alloc::format!("{id}")));
+    let (joining, leaving) = match xid % 3 {
+        0 => (None, leaving),
+        1 => (line("participant"), None),
+        _ => (line("observer"), None),
+    };
+    Request::Reconfigure(Wish {
+        joining,
+        leaving,
+        members: None,
+        version: if xid % 4 == 0 { 7 } else { ANY_CONFIG },
+    })
+}
+
+/// What clients wish is decided once, whatever happens to the servers meanwhile, and all servers
+/// tell the same configuration.
+#[test]
+fn members_change_as_clients_wish() {
+    let (mut granted, mut refused) = (0, BTreeSet::new());
+    for seed in 0..8 {
+        let mut cluster = Cluster::new(seed, 5, [100_000, 20][seed as usize % 2], u32::MAX);
+        cluster.wishes = true;
+        cluster.calm(2_000);
+        for _ in 0..2_000 {
+            cluster.hazard();
+        }
+        cluster.assert_service();
+        granted += cluster.granted;
+        refused.append(&mut cluster.refused);
+    }
+    assert!(granted > 20, "{granted}");
+    let never: Vec<Code> = [Code::NoAuth, Code::BadVersion, Code::BadArguments]
+        .into_iter()
+        .filter(|code| !refused.contains(code))
+        .collect();
+    assert!(never.is_empty(), "{never:?} never happened: {refused:?}");
 }
 
 #[test]

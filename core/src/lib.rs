@@ -13,7 +13,7 @@
 //! | [`quorum`] | agreement on one sequence of transactions |
 //! | [`store`], [`watch`], [`session`] | what all servers agree on; what this server's clients wait for; who is alive |
 //! | [`tree`] | the znodes |
-//! | [`membership`], [`config`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
+//! | [`membership`], [`config`], [`listed`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -30,6 +30,7 @@ pub mod config;
 mod ensemble_tests;
 pub mod gossip;
 pub mod ids;
+pub mod listed;
 pub mod membership;
 pub mod node;
 pub mod prng;

@@ -1,8 +1,10 @@
 //! Who belongs to the ensemble: part of the replicated state, and it beats every file.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
 
 use crate::ids::{DirectoryId, ServerId};
+use crate::listed::{Address, ListedServer, PeerRole};
 
 /// The servers of an ensemble. While it changes, both the old and the new voters must agree
 /// (Raft's joint consensus).
@@ -17,6 +19,8 @@ pub struct Membership {
     /// The data directory that speaks for each server. One that is not named here has no vote, and
     /// what it has saved does not count.
     pub directories: BTreeMap<ServerId, DirectoryId>,
+    /// Where servers are, as far as it was said: the members, and some that were.
+    pub addresses: BTreeMap<ServerId, Address>,
 }
 
 impl Membership {
@@ -27,7 +31,23 @@ impl Membership {
             incoming: None,
             learners: BTreeSet::new(),
             directories,
+            addresses: BTreeMap::new(),
         }
+    }
+
+    /// Those that are members when a change that has begun is done and whose address is known, as
+    /// ZooKeeper lists them.
+    pub fn listed(&self) -> BTreeMap<ServerId, ListedServer> {
+        let voters = self.incoming.as_ref().unwrap_or(&self.voters);
+        let role = |server: &ServerId| match voters.contains(server) {
+            true => Some(PeerRole::Voter),
+            false => self.learners.contains(server).then_some(PeerRole::Observer),
+        };
+        let listed = self.addresses.iter().filter_map(|(server, at)| {
+            let (role, at) = (role(server)?, at.clone());
+            Some((*server, ListedServer { at, role }))
+        });
+        listed.collect()
     }
 
     /// Do those for whom `has` is true make a quorum? A predicate over sets of servers, never a
@@ -79,6 +99,16 @@ impl Membership {
         for (server, directory) in &self.directories {
             take(&[server.0]);
             take(&directory.0.to_le_bytes());
+        }
+        for (server, at) in &self.addresses {
+            take(&[server.0]);
+            take(at.peer.host.as_bytes());
+            take(&[0]);
+            take(&at.peer.port.to_le_bytes());
+            take(&at.election_port.unwrap_or_default().to_le_bytes());
+            let client = at.client.map(|client| client.to_string());
+            take(client.unwrap_or_default().as_bytes());
+            take(&[0]);
         }
     }
 

@@ -3,7 +3,6 @@
 //! `PROPTEST_CASES` multiplies the cases of all these tests; the millions that a release is tried
 //! with are `PROPTEST_CASES=2000000 cargo test --release -p althing-core`.
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -20,7 +19,6 @@ use crate::config::Settings;
 use crate::ids::{
     ConnectionId, DirectoryId, Epoch, Password, ServerId, SessionId, Token, Xid, Zxid,
 };
-use crate::membership::Membership;
 use crate::node::reply::{ConnectResponse, EventKind, PartRead, Reply, Response, WatchEvent};
 use crate::node::request::{
     ConnectRequest, Listing, Read, ReadPart, Request, SetWatches, Watching,
@@ -36,6 +34,10 @@ use crate::tree::owner::{TTL_MS_MAX, Ttl};
 use crate::tree::path::{Path, Place};
 use crate::tree::stat::Stat;
 use crate::watch::{WatchMode, Whichever};
+
+mod members;
+
+use members::{decision, membership, wish};
 
 /// An element of a path: mostly one of three, so that operations meet on the same znodes.
 fn element() -> impl Strategy<Value = String> {
@@ -227,6 +229,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         2 => many(op_in_multi(), 0..6).prop_map(Request::Multi),
         4 => read().prop_map(Request::Read),
         1 => path().prop_map(|path| Request::Sync { path }),
+        1 => wish().prop_map(Request::Reconfigure),
         1 => Just(Request::Ping),
         1 => ("[a-z]{0,9}", many(any::<u8>(), 0..30)).prop_map(|(scheme, credential)| {
             Request::Auth { scheme, credential: Data::from(credential) }
@@ -359,6 +362,9 @@ fn response(request: &Request) -> BoxedStrategy<Response> {
         Request::Multi(ops) => response_to_multi(ops),
         Request::Read(read) => response_to_read(read),
         Request::Sync { path } => Just(Response::Synced { path: path.clone() }).boxed(),
+        Request::Reconfigure(_) => (data(), stat())
+            .prop_map(|(data, stat)| Response::Data { data, stat })
+            .boxed(),
         Request::AddWatch { .. } => Just(Response::Added).boxed(),
         _ => Just(Response::Empty).boxed(),
     }
@@ -440,23 +446,6 @@ fn server() -> impl Strategy<Value = ServerId> {
     (1..=u8::MAX).prop_map(ServerId)
 }
 
-fn servers() -> impl Strategy<Value = BTreeSet<ServerId>> {
-    prop::collection::btree_set(server(), 0..5)
-}
-
-pub(crate) fn membership() -> impl Strategy<Value = Membership> {
-    let directory = any::<u128>().prop_map(DirectoryId);
-    let directories = prop::collection::btree_map(server(), directory, 0..5);
-    (servers(), option::of(servers()), servers(), directories).prop_map(
-        |(voters, incoming, learners, directories)| Membership {
-            voters,
-            incoming,
-            learners,
-            directories,
-        },
-    )
-}
-
 fn token() -> impl Strategy<Value = Token> {
     (any::<u64>(), any::<u64>()).prop_map(|(incarnation, connection)| Token {
         incarnation,
@@ -476,6 +465,7 @@ fn action() -> impl Strategy<Value = Action> {
             Action::OpenEpoch { leader, settings, membership }
         }),
         1 => membership().prop_map(|membership| Action::Reconfigure { membership }),
+        1 => (wish(), decision()).prop_map(|(wish, decision)| Action::Amend { wish, decision }),
         1 => (password(), any::<u32>(), token()).prop_map(|(password, timeout_ms, token)| {
             Action::OpenSession { password, timeout_ms, token }
         }),

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::mem;
 use std::pin::pin;
 
+use althing_core::config::Reconfiguring;
 use althing_core::ids::{ConnectionId, ServerId};
 use althing_core::node::effect::{Effect, Outbox};
 use althing_core::node::input::{Input, Timer};
@@ -26,6 +27,7 @@ use crate::limits::{BATCH_MAX, TIMERS_MAX};
 use crate::mail::{Counters, LinkNews, Mailbox, Message, View};
 use crate::observers::Observers;
 use crate::peers::links::{Links, Loss};
+use crate::peers::neighbours::Neighbours;
 use crate::shell::{Order, Shell};
 use crate::statistics::Statistics;
 use crate::storage::error::StorageError;
@@ -43,6 +45,8 @@ pub struct Drive<S: Shell> {
     clients: Clients,
     links: Links,
     observers: Observers,
+    /// `None` for a server on its own.
+    neighbours: Option<Neighbours<S>>,
     statistics: Statistics,
     started: Instant,
     log: UnboundedSender<LogJob>,
@@ -56,7 +60,7 @@ pub struct Drive<S: Shell> {
 }
 
 /// The channels between the drive and the tasks around it, and whom it looks after.
-pub struct Channels {
+pub struct Channels<S: Shell> {
     /// Messages to the drive.
     pub inbox: UnboundedReceiver<Message>,
     /// The other end of `inbox`, for what the drive tells itself.
@@ -69,6 +73,10 @@ pub struct Channels {
     pub reader: UnboundedSender<ReadJob>,
     /// The servers that are to learn and not to vote.
     pub observers: BTreeSet<ServerId>,
+    /// May clients change the members?
+    pub reconfiguring: Reconfiguring,
+    /// With whom links are kept up.
+    pub neighbours: Option<Neighbours<S>>,
     /// Held as long as clients are accepted.
     pub accepting: watch::Sender<()>,
 }
@@ -82,7 +90,7 @@ enum Wake {
 
 impl<S: Shell> Drive<S> {
     /// A drive of `node`.
-    pub fn new(shell: S, node: Node, clients: Clients, channels: Channels) -> Drive<S> {
+    pub fn new(shell: S, node: Node, clients: Clients, channels: Channels<S>) -> Drive<S> {
         let started = shell.now().clock;
         Drive {
             shell,
@@ -92,7 +100,8 @@ impl<S: Shell> Drive<S> {
             mailbox: channels.mailbox,
             clients,
             links: Links::default(),
-            observers: Observers::new(channels.observers),
+            observers: Observers::new(channels.observers, channels.reconfiguring),
+            neighbours: channels.neighbours,
             statistics: Statistics::default(),
             started,
             log: channels.log,
@@ -339,7 +348,12 @@ impl<S: Shell> Drive<S> {
                     bytes,
                     extent,
                 })),
-                Effect::Note(event) => self.observers.observe(&event),
+                Effect::Note(event) => {
+                    self.observers.observe(&event);
+                    if let Some(neighbours) = &mut self.neighbours {
+                        neighbours.observe(&event);
+                    }
+                }
             }
         }
         // Its allocation serves the next step.
@@ -363,6 +377,9 @@ impl<S: Shell> Drive<S> {
 
     /// All that waited is stepped: what has gathered is said, and leaves.
     fn drained(&mut self, now: Now) {
+        if let Some(neighbours) = &mut self.neighbours {
+            neighbours.attend(self.node.replica().membership());
+        }
         if let Some(wish) = self.observers.wish(&self.node, &self.links) {
             self.step(now, wish);
         }

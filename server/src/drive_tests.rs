@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use althing_core::codec::client::decode_connect;
 use althing_core::codec::handshake::Handshake;
-use althing_core::config::Config;
+use althing_core::config::{Config, Reconfiguring};
 use althing_core::ids::{ConnectionId, DirectoryId, Epoch, ServerId, Xid, Zxid};
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
@@ -138,6 +138,8 @@ fn stage() -> Stage {
         snapshots: to_snapshots,
         reader: to_reader,
         observers: BTreeSet::new(),
+        reconfiguring: Reconfiguring::Off,
+        neighbours: None,
         accepting,
     };
     let drive = Drive::new(

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use althing_core::config::Reconfiguring;
 use althing_core::ids::ServerId;
 use althing_core::node::event::Event;
 use althing_core::node::input::Input;
@@ -26,14 +27,18 @@ enum Turn {
 #[derive(Debug)]
 pub struct Observers {
     listed: BTreeSet<ServerId>,
+    reconfiguring: Reconfiguring,
     turn: Turn,
 }
 
 impl Observers {
-    /// Looks after those that are listed.
-    pub fn new(listed: BTreeSet<ServerId>) -> Observers {
-        let turn = Turn::Look;
-        Observers { listed, turn }
+    /// Looks after those that are listed, where clients may change the members or not.
+    pub fn new(listed: BTreeSet<ServerId>, reconfiguring: Reconfiguring) -> Observers {
+        Observers {
+            listed,
+            reconfiguring,
+            turn: Turn::Look,
+        }
     }
 
     /// A link has come up: it may be to one of them.
@@ -56,7 +61,14 @@ impl Observers {
         let leads = matches!(node.status().role, Role::Leader | Role::Standalone);
         let membership = node.store().membership();
         let members = membership.members();
-        let missing = |server: &&ServerId| !members.contains(*server) && links.has(**server);
+        // Whom a client has removed, who was a member and is none, stays so.
+        let stays_out = |server: &ServerId| match self.reconfiguring {
+            Reconfiguring::On => membership.directories.contains_key(server),
+            Reconfiguring::Off => false,
+        };
+        let missing = |server: &&ServerId| {
+            !members.contains(*server) && !stays_out(server) && links.has(**server)
+        };
         let new: BTreeSet<ServerId> = self.listed.iter().filter(missing).copied().collect();
         if !leads || membership.is_empty() || new.is_empty() {
             self.turn = Turn::Rest;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::{env, fs, panic, thread};
 
 use althing_core::ids::ServerId;
+use althing_core::listed::HostPort;
 use clap::Parser;
 use rustix::process::{Pid, Signal as ProcessSignal, getppid, set_parent_process_death_signal};
 use thiserror::Error;
@@ -22,7 +23,6 @@ use crate::config::draft::ConfigError;
 use crate::config::ensemble::{Ensemble, Identity};
 use crate::config::file;
 use crate::config::gossip_secret::{self, Secret};
-use crate::config::servers::HostPort;
 use crate::config::settings::{DATA_DIR_DEFAULT, LOG_LEVEL_DEFAULT, Settings};
 use crate::config::zoo_cfg::Read;
 use crate::desk::Desk;
@@ -240,7 +240,7 @@ fn gossip(settings: &Settings, listen: SocketAddr) -> Result<Option<GossipSetup>
     }
     // Who listens everywhere is found where the other servers find it.
     let host = match listen.ip().is_unspecified() {
-        true => own.peer.host.clone(),
+        true => own.at.peer.host.clone(),
         false => listen.ip().to_string(),
     };
     let port = listen.port();
@@ -257,8 +257,8 @@ async fn peers(ensemble: &Ensemble) -> Result<Option<TokioPeers>, Failure> {
         return Ok(None);
     }
     let address = match ensemble.listen_address {
-        Some(address) => SocketAddr::new(address, own.peer.port).to_string(),
-        None => own.peer.to_string(),
+        Some(address) => SocketAddr::new(address, own.at.peer.port).to_string(),
+        None => own.at.peer.to_string(),
     };
     let tls = match &ensemble.tls {
         Some(files) => Some(PeerTls::load(files)?),

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use althing_core::config::Config;
+use althing_core::config::{Config, Reconfiguring};
 use althing_core::ids::{DirectoryId, ServerId};
 use althing_core::node::input::Input;
 use althing_core::node::node::Node;
-use althing_core::prng::{Prng, Seed};
+use althing_core::prng::Seed;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -22,9 +22,8 @@ use crate::four_letter::FourLetters;
 use crate::gossip::{GossipSetup, Gossiping, Inquiry};
 use crate::limits::Limits;
 use crate::mail::{Mailbox, Message};
-use crate::peers::dialer::Dialer;
-use crate::peers::door::Door;
-use crate::peers::introduction::Acquaintance;
+use crate::peers::introduction::{Acquaintance, Strangers};
+use crate::peers::neighbours::Neighbours;
 use crate::reports::Described;
 use crate::shell::{Shell, Task};
 use crate::storage::error::StorageError;
@@ -117,9 +116,16 @@ pub async fn serve<S: Shell, D: Disk>(
 
     let own = (setup.config.server, opened.recovered.directory);
     let inquiry = gossip(&shell, &mailbox, setup.gossip, own, &setup.peers);
-    let acquaintance = Acquaintance::new(own.0, own.1, setup.peers);
+    let reconfiguring = setup.config.reconfiguring;
+    let strangers = match reconfiguring {
+        Reconfiguring::On => Strangers::Welcome,
+        Reconfiguring::Off => Strangers::Refused,
+    };
+    let has_others = !setup.peers.is_empty();
+    let acquaintance = Acquaintance::new(own.0, own.1, setup.peers, strangers);
     let node = Node::new(setup.config, opened.recovered, shell.entropy());
-    link(&shell, &mailbox, acquaintance);
+    // A server on its own opens no port for others.
+    let neighbours = has_others.then(|| Neighbours::link(&shell, &mailbox, acquaintance));
     shell.spawn(Task::Operator, take_orders(shell.clone(), mailbox.clone()));
     let admission = Admission::default();
     let counted = admission.clone();
@@ -143,6 +149,8 @@ pub async fn serve<S: Shell, D: Disk>(
         snapshots: to_snapshots,
         reader: to_reader,
         observers: setup.observers,
+        reconfiguring,
+        neighbours,
         accepting,
     };
     let drive = Drive::new(shell.clone(), node, Clients::new(setup.limits), channels);
@@ -150,30 +158,6 @@ pub async fn serve<S: Shell, D: Disk>(
     drive.run(stop).await?;
     // The drive has let go of the log's channel, so the log ends when it has done what is in it.
     log_ended.await.map_err(|_| Fatal::Stopping)
-}
-
-/// Begins to dial the servers that this one dials, and to accept those that dial it.
-pub(crate) fn link(shell: &impl Shell, mailbox: &Mailbox, acquaintance: Acquaintance) {
-    if acquaintance.others.is_empty() {
-        return;
-    }
-    let acquaintance = Arc::new(acquaintance);
-    for server in acquaintance.dialled() {
-        let dialer = Dialer {
-            shell: shell.clone(),
-            mailbox: mailbox.clone(),
-            acquaintance: Arc::clone(&acquaintance),
-            server,
-            prng: Prng::new(shell.entropy()),
-        };
-        shell.spawn(Task::Link, dialer.run());
-    }
-    let door = Door {
-        shell: shell.clone(),
-        mailbox: mailbox.clone(),
-        acquaintance,
-    };
-    shell.spawn(Task::Peers, door.run());
 }
 
 /// Passes on what the operator orders, for ever.

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use althing_core::ids::{ServerId, Zxid};
+use althing_core::membership::Membership;
 use althing_core::node::effect::Effect;
 use althing_core::node::input::Input;
 use althing_core::node::node::{Node, Recovered};
@@ -108,6 +109,12 @@ pub trait Shell: Clone + Send + Sync + 'static {
     /// # Errors
     /// If nobody answers there; the caller waits a little and tries again.
     fn dial(&self, server: ServerId) -> impl Future<Output = io::Result<Self::Link>> + Send;
+
+    /// Learns where the members are. Where servers find each other by other means, nothing is to be
+    /// learned.
+    fn learn_addresses(&self, membership: &Membership) {
+        let _ = membership;
+    }
 
     /// Waits for the next server that dials this one; for ever, where there is no other.
     ///

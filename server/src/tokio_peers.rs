@@ -9,12 +9,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use althing_core::ids::ServerId;
+use althing_core::membership::Membership;
 use althing_core::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use crate::limits::DATAGRAM_BYTES_MAX;
+use crate::limits::{DATAGRAM_BYTES_MAX, DIAL_MAX};
 use crate::tls::peers::PeerTls;
 use crate::tls::stream::MaybeTls;
 
@@ -26,8 +27,11 @@ const RESOLVED_FOR: Duration = Duration::from_secs(30);
 pub struct TokioPeers {
     listener: TcpListener,
     datagrams: UdpSocket,
-    /// Host and port of each other server.
+    /// Host and port of each other server, by this one's configuration.
     hosts: BTreeMap<ServerId, String>,
+    /// The same, as the members have agreed on it. If nobody answers there, the configuration may
+    /// be newer.
+    agreed: Mutex<BTreeMap<ServerId, String>>,
     /// `None` if links are not secret.
     tls: Option<PeerTls>,
     resolved: Mutex<BTreeMap<ServerId, Resolved>>,
@@ -57,9 +61,17 @@ impl TokioPeers {
             listener,
             datagrams,
             hosts,
+            agreed: Mutex::default(),
             tls,
             resolved,
         })
+    }
+
+    /// Where the members are, as they have agreed on it.
+    pub fn learn(&self, membership: &Membership) {
+        let addresses = membership.addresses.iter();
+        let addresses = addresses.map(|(server, at)| (*server, at.peer.to_string()));
+        *self.agreed() = addresses.collect();
     }
 
     /// Connects to another server.
@@ -67,8 +79,14 @@ impl TokioPeers {
     /// # Errors
     /// If it is not known, or nobody answers there.
     pub async fn dial(&self, server: ServerId) -> io::Result<MaybeTls> {
-        let host = self.host(server)?;
-        let stream = TcpStream::connect(host).await?;
+        let mut hosts = self.hosts(server).into_iter();
+        let first = hosts.next().ok_or_else(not_known)?;
+        // Both have a turn before the dialer loses patience.
+        let mut stream = timeout(DIAL_MAX / 2, TcpStream::connect(first)).await;
+        if let (Some(other), Err(_) | Ok(Err(_))) = (hosts.next(), &stream) {
+            stream = timeout(DIAL_MAX / 2, TcpStream::connect(other)).await;
+        }
+        let stream = stream??;
         stream.set_nodelay(true)?;
         match &self.tls {
             Some(tls) => tls.connect(stream).await,
@@ -90,9 +108,17 @@ impl TokioPeers {
         })
     }
 
-    fn host(&self, server: ServerId) -> io::Result<&str> {
-        let host = self.hosts.get(&server).map(String::as_str);
-        host.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "its address is not known"))
+    /// Where a server may be, the likeliest place first.
+    fn hosts(&self, server: ServerId) -> Vec<String> {
+        let agreed = self.agreed().get(&server).cloned();
+        let configured = self.hosts.get(&server).cloned();
+        let other = configured.filter(|configured| agreed.as_ref() != Some(configured));
+        agreed.into_iter().chain(other).collect()
+    }
+
+    fn agreed(&self) -> MutexGuard<'_, BTreeMap<ServerId, String>> {
+        // Nothing here can panic between two halves of a change.
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn resolved(&self) -> MutexGuard<'_, BTreeMap<ServerId, Resolved>> {
@@ -103,7 +129,7 @@ impl TokioPeers {
     /// Sends one datagram, or loses it: to one whose address is not known yet, or to a socket that
     /// has no room.
     pub fn send_datagram(this: &Arc<TokioPeers>, runtime: &Handle, to: ServerId, bytes: &[u8]) {
-        let Ok(host) = this.host(to) else {
+        let Some(host) = this.hosts(to).into_iter().next() else {
             return;
         };
         let known = this.resolved().get(&to).copied();
@@ -111,7 +137,7 @@ impl TokioPeers {
             let address = known.and_then(|known| known.address);
             let asked_at = Instant::now();
             this.resolved().insert(to, Resolved { address, asked_at });
-            let (peers, host) = (Arc::clone(this), host.to_owned());
+            let (peers, host) = (Arc::clone(this), host);
             runtime.spawn(async move { peers.resolve(to, host).await });
         }
         if let Some(address) = known.and_then(|known| known.address)
@@ -149,4 +175,8 @@ impl TokioPeers {
         bytes.truncate(length);
         Ok(bytes)
     }
+}
+
+fn not_known() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "its address is not known")
 }

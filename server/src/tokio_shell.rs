@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use althing_core::ids::ServerId;
+use althing_core::membership::Membership;
 use althing_core::node::effect::Effect;
 use althing_core::node::event::Event;
 use althing_core::node::input::Input;
@@ -139,6 +140,12 @@ impl Shell for TokioShell {
         match &self.process.peers {
             Some(peers) => peers.dial(server).await,
             None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn learn_addresses(&self, membership: &Membership) {
+        if let Some(peers) = &self.process.peers {
+            peers.learn(membership);
         }
     }
 

@@ -63,8 +63,12 @@ pub fn clients(workload: &Workload) -> Vec<String> {
             clients.extend(numbered("slave", *slaves));
             clients.extend(named(&["app-1", "app-2", "load-balancer"]));
         }
-        Workload::Lock { clients: count, .. } | Workload::Mix { clients: count, .. } => {
+        Workload::Lock { clients: count, .. } => clients.extend(numbered("client", *count)),
+        Workload::Mix { clients: count, .. } => {
             clients.extend(numbered("client", *count));
+            if workload.wishes() {
+                clients.extend(named(&["governor"]));
+            }
         }
         Workload::Rollout { readers, .. } => {
             clients.extend(named(&["operator"]));
@@ -132,7 +136,8 @@ pub fn marks(workload: &Workload) -> Vec<&str> {
             "check-overtaken",
             "seen-whole",
         ],
-        Workload::Mix { .. } => vec!["multi-done", "session-lost"],
+        Workload::Mix { wishes: None, .. } => vec!["multi-done", "session-lost"],
+        Workload::Mix { .. } => vec!["multi-done", "session-lost", "wish-granted", "wish-refused"],
         Workload::Service { marks, .. } => marks.iter().map(String::as_str).collect(),
     }
 }

@@ -256,6 +256,7 @@ mod tests {
             znodes: 1,
             session: Span::secs(1),
             rare: 1,
+            wishes: Some(Span::secs(1)),
         };
         let rollout = Workload::Rollout {
             files: 1,

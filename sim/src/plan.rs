@@ -149,6 +149,9 @@ pub enum Workload {
         /// several znodes, counts.
         #[serde(default, skip_serializing_if = "is_none")]
         rare: u32,
+        /// How often a client more, the governor, wishes for other members; without it, none does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wishes: Option<Span>,
     },
     /// A test's own: the service that it tries on the bed ([`crate::testbed`]). Only the test can
     /// play it, and it fills in what it has.
@@ -167,6 +170,19 @@ pub enum Workload {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         faults: Vec<String>,
     },
+}
+
+impl Workload {
+    /// Do clients wish for other members?
+    pub fn wishes(&self) -> bool {
+        matches!(
+            self,
+            Workload::Mix {
+                wishes: Some(_),
+                ..
+            }
+        )
+    }
 }
 
 /// How packets fare when no fault is in force.
@@ -601,6 +617,12 @@ impl Plan {
     pub fn voters(&self) -> Vec<u8> {
         let votes = |server: &u8| !self.learners.contains(server);
         (1..=self.servers).filter(votes).collect()
+    }
+
+    /// May the voters become others: by the operator's order, or as a client wishes?
+    pub fn changes_voters(&self) -> bool {
+        let orders = |fault: &Fault| matches!(fault.what, FaultKind::Reconfigure { .. });
+        self.faults.iter().any(orders) || self.workload.wishes()
     }
 
     /// What the randomness of the fault at this place is called by.

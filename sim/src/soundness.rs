@@ -40,6 +40,7 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
     within("lasts", plan.lasts, Span::millis(1), ACT_MAX)?;
     within("settles", plan.settles, Span::millis(1), ACT_MAX)?;
     check_workload(&plan.workload)?;
+    check_governed(plan)?;
     let shares = [
         ("network.loss", plan.network.loss, LOSS_MAX),
         ("network.shuffle", plan.network.shuffle, SHUFFLE_MAX),
@@ -185,6 +186,7 @@ fn check_workload(workload: &Workload) -> Result<(), Unsound> {
             znodes,
             session,
             rare,
+            wishes,
         } => {
             if *rare > 100 {
                 let message = format!("must be from 0 to 100, and is {rare}");
@@ -192,12 +194,32 @@ fn check_workload(workload: &Workload) -> Result<(), Unsound> {
             }
             count("workload.mix.clients", *clients, CLIENTS_MAX)?;
             within("workload.mix.rest", *rest, tiny, ACT_MAX)?;
+            if let Some(every) = wishes {
+                within("workload.mix.wishes", *every, tiny, ACT_MAX)?;
+            }
             count("workload.mix.znodes", *znodes, ZNODES_MAX)?;
             within("workload.mix.session", *session, tiny, ACT_MAX)
         }
         // The test judges what it declares itself.
         Workload::Service { .. } => Ok(()),
     }
+}
+
+/// A governor needs somebody to govern, and wishes for members that nobody knows beforehand.
+fn check_governed(plan: &Plan) -> Result<(), Unsound> {
+    let loses = |fault: &Fault| matches!(fault.what, FaultKind::LostDisk { .. });
+    if !plan.workload.wishes() {
+        return Ok(());
+    }
+    let message = if plan.servers < 3 {
+        "wants at least three servers"
+    } else if plan.heals == Heals::Quorum || plan.faults.iter().any(|fault| loses(fault)) {
+        "does not go together with `heals = \"quorum\"` and with lost disks: of which members is \
+         not known"
+    } else {
+        return Ok(());
+    };
+    refuse(KeyPath::new("workload.mix.wishes"), message)
 }
 
 fn count(key: &str, count: u32, most: u32) -> Result<(), Unsound> {

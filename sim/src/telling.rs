@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use althing_core::code::Code;
 use althing_core::ids::ServerId;
@@ -331,6 +332,12 @@ pub fn requested(request: &Request) -> String {
             }
         }
         Request::Sync { path } => format!("sync {path}"),
+        Request::Reconfigure(wish) => {
+            let said = |text: &Option<Arc<str>>| text.as_deref().unwrap_or("-").to_owned();
+            let (joining, leaving) = (said(&wish.joining), said(&wish.leaving));
+            let (members, version) = (said(&wish.members), wish.version);
+            format!("{name} +[{joining}] -[{leaving}] =[{members}] if {version:x}")
+        }
         Request::SetWatches(watches) => {
             let paths = [&watches.data, &watches.exist, &watches.child];
             let [data, exist, child] = paths.map(Vec::len);

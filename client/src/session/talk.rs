@@ -377,7 +377,7 @@ impl<'a> Talk<'a> {
 fn proves(request: &Request) -> bool {
     matches!(
         request,
-        Request::Write(_) | Request::Multi(_) | Request::Sync { .. }
+        Request::Write(_) | Request::Multi(_) | Request::Reconfigure(_) | Request::Sync { .. }
     )
 }
 

@@ -7,6 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::code::Code;
 use crate::codec::compact;
 use crate::codec::cursor::Cursor;
 use crate::codec::malformed::Malformed;
@@ -15,6 +16,7 @@ use crate::codec::op;
 use crate::config::Settings;
 use crate::ids::{ConnectionId, Epoch, Password, ServerId, SessionId, Token, Zxid};
 use crate::quorum::log::{Ballot, Record, Standing};
+use crate::store::roster::{Decision, Wish};
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::WallTime;
 
@@ -39,6 +41,16 @@ const WRITE: u8 = 5;
 const MULTI: u8 = 6;
 const RECONFIGURE: u8 = 7;
 const REAP: u8 = 8;
+const AMEND: u8 = 9;
+
+/// What a wish has, bit by bit.
+const JOINING: u8 = 1;
+const LEAVING: u8 = 2;
+const MEMBERS: u8 = 4;
+
+const OPEN: u8 = 0;
+const REFUSED: u8 = 1;
+const GRANTED: u8 = 2;
 
 /// The shortest path: `/` with its length.
 const PATH_BYTES_MIN: usize = 2;
@@ -231,6 +243,21 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
             out.push(RECONFIGURE);
             put_membership(out, membership);
         }
+        Action::Amend { wish, decision } => {
+            out.push(AMEND);
+            put_wish(out, wish);
+            match decision {
+                Decision::Open => out.push(OPEN),
+                Decision::Refused(code) => {
+                    out.push(REFUSED);
+                    compact::put_signed(out, code.number().into());
+                }
+                Decision::Granted(membership) => {
+                    out.push(GRANTED);
+                    put_membership(out, membership);
+                }
+            }
+        }
         Action::OpenSession {
             password,
             timeout_ms,
@@ -296,6 +323,10 @@ fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
         RECONFIGURE => Action::Reconfigure {
             membership: membership(input)?,
         },
+        AMEND => Action::Amend {
+            wish: wish(input)?,
+            decision: decision(input)?,
+        },
         OPEN_SESSION => Action::OpenSession {
             password: password(input)?,
             timeout_ms: compact::number32(input, "time-out")?,
@@ -328,6 +359,52 @@ fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
             }
             Action::Reap { paths }
         }
+        _ => return Err(at),
+    })
+}
+
+fn put_wish(out: &mut Vec<u8>, wish: &Wish) {
+    let texts = [
+        (&wish.joining, JOINING),
+        (&wish.leaving, LEAVING),
+        (&wish.members, MEMBERS),
+    ];
+    let has = |(text, part): &(&Option<_>, u8)| text.as_ref().map_or(0, |_| *part);
+    out.push(texts.iter().map(has).sum());
+    for text in texts.iter().filter_map(|(text, _)| text.as_ref()) {
+        compact::put_text(out, text);
+    }
+    compact::put_signed(out, wish.version);
+}
+
+fn wish(input: &mut Cursor<'_>) -> Result<Wish, Malformed> {
+    let at = input.malformed("wish");
+    let parts = compact::byte(input, "wish")?;
+    if parts & !(JOINING | LEAVING | MEMBERS) != 0 {
+        return Err(at);
+    }
+    let mut text = |part: u8| match parts & part {
+        0 => Ok(None),
+        _ => compact::text(input, "wish").map(|text| Some(Arc::from(text))),
+    };
+    let (joining, leaving, members) = (text(JOINING)?, text(LEAVING)?, text(MEMBERS)?);
+    Ok(Wish {
+        joining,
+        leaving,
+        members,
+        version: compact::signed(input, "version of the configuration")?,
+    })
+}
+
+fn decision(input: &mut Cursor<'_>) -> Result<Decision, Malformed> {
+    let at = input.malformed("decision");
+    Ok(match compact::byte(input, "decision")? {
+        OPEN => Decision::Open,
+        REFUSED => {
+            let code = Code::from_number(compact::signed32(input, "code")?);
+            Decision::Refused(code.ok_or(at)?)
+        }
+        GRANTED => Decision::Granted(membership(input)?),
         _ => return Err(at),
     })
 }

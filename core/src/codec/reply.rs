@@ -163,6 +163,7 @@ pub(crate) fn decode_body(
         }),
         Request::Multi(ops) => multi(input, ops)?,
         Request::Read(read) => read_response(input, read)?,
+        Request::Reconfigure(_) => data_and_stat(input)?,
         Request::Sync { .. } => Response::Synced { path: path(input)? },
         Request::AddWatch { .. } => {
             jute::int(input, "code of an added watch")?;
@@ -259,10 +260,7 @@ fn end_of_multi(input: &mut Cursor<'_>) -> Result<(), Malformed> {
 fn read_response(input: &mut Cursor<'_>, read: &Read) -> Result<Response, Malformed> {
     Ok(match read {
         Read::Exists { .. } => Response::Exists(value::stat(input)?),
-        Read::GetData { .. } => Response::Data {
-            data: jute::buffer(input, "data")?.map(Data::copy_of),
-            stat: value::stat(input)?,
-        },
+        Read::GetData { .. } => data_and_stat(input)?,
         Read::GetChildren { listing, .. } => Response::Children {
             names: names(input)?,
             stat: match listing {
@@ -278,6 +276,13 @@ fn read_response(input: &mut Cursor<'_>, read: &Read) -> Result<Response, Malfor
         Read::CountBelow { .. } => Response::Count(jute::int(input, "count")?),
         Read::WhoAmI => Response::Identities(identities(input)?),
         Read::Several(parts) => Response::Several(several(input, parts)?),
+    })
+}
+
+fn data_and_stat(input: &mut Cursor<'_>) -> Result<Response, Malformed> {
+    Ok(Response::Data {
+        data: jute::buffer(input, "data")?.map(Data::copy_of),
+        stat: value::stat(input)?,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::codec::opcode;
 use crate::codec::value::{self, Fault, MultiHeader};
 use crate::ids::Zxid;
 use crate::node::request::{Listing, Read, ReadPart, Request, SetWatches, Watching};
+use crate::store::roster::{WISH_BYTES_MAX, Wish};
 use crate::tree::data::Data;
 use crate::tree::op::{Create, Lifetime, Naming, Op, Telling};
 use crate::tree::owner::Ttl;
@@ -54,6 +55,7 @@ pub(crate) fn opcode_of(request: &Request) -> i32 {
             Read::WhoAmI => opcode::WHO_AM_I,
             Read::Several(_) => opcode::MULTI_READ,
         },
+        Request::Reconfigure(_) => opcode::RECONFIG,
         Request::Sync { .. } => opcode::SYNC,
         Request::Ping => opcode::PING,
         Request::Auth { .. } => opcode::AUTH,
@@ -116,6 +118,7 @@ fn body(opcode: i32, input: &mut Cursor<'_>) -> Result<Request, Fault> {
         }),
         opcode::WHO_AM_I => Request::Read(Read::WhoAmI),
         opcode::MULTI_READ => Request::Read(Read::Several(several(input)?)),
+        opcode::RECONFIG => Request::Reconfigure(wish(input)?),
         opcode::SYNC => Request::Sync {
             path: value::path(input)?,
         },
@@ -234,6 +237,22 @@ fn multi(input: &mut Cursor<'_>) -> Result<Vec<Op>, Fault> {
     Ok(ops)
 }
 
+/// Servers that join and leave, or all of them. A text that is too long is not looked at.
+fn wish(input: &mut Cursor<'_>) -> Result<Wish, Fault> {
+    let mut text = |what| -> Result<Option<Arc<str>>, Fault> {
+        match jute::text(input, what)? {
+            Some(text) if text.len() > WISH_BYTES_MAX => Err(Fault::Refused(Code::BadArguments)),
+            text => Ok(text.map(Arc::from)),
+        }
+    };
+    Ok(Wish {
+        joining: text("servers that join")?,
+        leaving: text("servers that leave")?,
+        members: text("all servers")?,
+        version: jute::long(input, "version of the configuration")?,
+    })
+}
+
 /// The reads of a multiRead: ZooKeeper has these two, and takes no notice of their watches.
 fn several(input: &mut Cursor<'_>) -> Result<Vec<ReadPart>, Fault> {
     let mut parts = Vec::new();
@@ -334,6 +353,15 @@ pub(crate) fn put_body(out: &mut Vec<u8>, request: &Request) {
         }
         Request::Read(read) => put_read(out, read),
         Request::Sync { path } => jute::put_text(out, path.as_str()),
+        Request::Reconfigure(wish) => {
+            for text in [&wish.joining, &wish.leaving, &wish.members] {
+                match text {
+                    Some(text) => jute::put_text(out, text),
+                    None => jute::put_null(out),
+                }
+            }
+            jute::put_long(out, wish.version);
+        }
         Request::Auth { scheme, credential } => {
             jute::put_int(out, 0);
             jute::put_text(out, scheme);

@@ -13,6 +13,7 @@ use crate::node::node::Node;
 use crate::node::reading::{several, shown};
 use crate::node::reply::{Reply, Response};
 use crate::node::request::{Listing, Read, Request, SetWatches, Watching};
+use crate::store::roster::Decision;
 use crate::store::txn::{Action, Ending};
 use crate::time::Now;
 use crate::tree::acl::Identity;
@@ -56,6 +57,10 @@ impl Node {
         let (what, action) = match request {
             Request::Write(op) => (Waiting::Txn, Some(Action::Write(op))),
             Request::Multi(ops) => (Waiting::Txn, Some(Action::Multi(ops))),
+            Request::Reconfigure(wish) => {
+                let decision = Decision::Open;
+                (Waiting::Txn, Some(Action::Amend { wish, decision }))
+            }
             Request::CloseSession => {
                 let action = Action::CloseSession {
                     session,

@@ -95,11 +95,14 @@ impl Node {
     ) {
         match outcome {
             Outcome::EpochOpened => self.serve(now, entry.zxid, out),
-            Outcome::Reconfigured => {
-                let membership = self.store.membership().clone();
-                let zxid = entry.zxid;
-                self.note_news(zxid, Event::Reconfigured { zxid, membership }, out);
-                self.tend_members(now, out);
+            Outcome::Reconfigured => self.members_changed(now, entry.zxid, out),
+            Outcome::Amended(result) => {
+                let has_changed = result.is_ok();
+                let result = result.map(|(data, stat)| Response::Data { data, stat });
+                self.answer_write(waiter, entry.zxid, result, out);
+                if has_changed {
+                    self.members_changed(now, entry.zxid, out);
+                }
             }
             Outcome::Attached {
                 session,
@@ -156,6 +159,12 @@ impl Node {
                 }
             }
         }
+    }
+
+    fn members_changed(&mut self, now: Now, zxid: Zxid, out: &mut Outbox) {
+        let membership = self.store.membership().clone();
+        self.note_news(zxid, Event::Reconfigured { zxid, membership }, out);
+        self.tend_members(now, out);
     }
 
     /// A session has a new attachment: to a connection of this server, or elsewhere.

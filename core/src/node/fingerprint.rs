@@ -25,6 +25,7 @@ impl Node {
         hash_text(&self.outgoing);
         hash_text(&self.touched);
         hash_text(&self.pipelines);
+        hash_text(&self.held);
         hash_text(&self.wishes);
         hash_text(&self.expiring);
         hash_text(&self.barriers);

@@ -1,6 +1,7 @@
 //! One server, whole: what happened to it comes in, what should be done about it goes out.
 
 pub mod admission;
+mod amendment;
 pub mod answer;
 pub mod auth;
 mod barrier;

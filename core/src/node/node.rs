@@ -1,6 +1,6 @@
 //! One server, whole: the door through which everything comes in.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -76,6 +76,8 @@ pub struct Node {
     /// The leader's: the last write of each session that it proposed, where the state does not say
     /// so yet.
     pub(super) pipelines: BTreeMap<SessionId, (Attachment, u64)>,
+    /// The leader's: what waits behind a wish for other members.
+    pub(super) held: VecDeque<Arc<Txn>>,
     /// The leader's: the wishes for sessions that are proposed and not executed.
     pub(super) wishes: BTreeSet<Token>,
     /// The leader's: sessions whose end is to be proposed as soon as it can be.
@@ -151,6 +153,7 @@ impl Node {
             executed_own_before: 0,
             retry_at: Instant::ORIGIN,
             pipelines: BTreeMap::new(),
+            held: VecDeque::new(),
             wishes: BTreeSet::new(),
             expiring: BTreeSet::new(),
             reap_at: Instant::ORIGIN,
@@ -262,6 +265,7 @@ impl Node {
         }
         self.execute_committed(now, out);
         self.hand_over_requests(now, out);
+        self.release(now, out);
         if !self.arrivals.is_empty() && self.is_ready() {
             for connection in core::mem::take(&mut self.arrivals) {
                 self.admit(now, connection, out);
@@ -376,6 +380,10 @@ impl Node {
         assert!(
             self.heartbeats.is_empty() || self.replica.part() == Part::Leader,
             "only a leader waits for heartbeats"
+        );
+        assert!(
+            self.held.is_empty() || self.replica.part() == Part::Leader,
+            "only a leader lets a wish wait"
         );
     }
 }

@@ -169,7 +169,7 @@ impl Node {
         if self.is_serving()
             && let Some(membership) = self.replica.reconfigured(voters, learners)
         {
-            self.propose_membership(now, membership, out);
+            self.propose_membership(now, self.addressed(membership), out);
         }
     }
 

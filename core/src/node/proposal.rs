@@ -15,6 +15,7 @@ use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
 use crate::node::node::Node;
 use crate::quorum::act::Part;
+use crate::store::roster::Decision;
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::Now;
 use crate::tree::acl::Identity;
@@ -93,6 +94,7 @@ impl Node {
         }
         self.handed_to = recipient;
         self.outgoing.clear();
+        self.held.clear();
         self.ask_again();
         if recipient.is_none() {
             return;
@@ -146,6 +148,9 @@ impl Node {
             Action::OpenSession { .. } | Action::Attach { .. } => txn.origin.is_none(),
             Action::CloseSession { ending, .. } => ending == Ending::Closed,
             Action::Write(_) | Action::Multi(_) => txn.origin.is_some(),
+            Action::Amend { ref decision, .. } => {
+                txn.origin.is_some() && *decision == Decision::Open
+            }
         };
         if !is_for_clients || !self.is_serving() || !self.replica.can_propose(now) {
             return;
@@ -158,15 +163,20 @@ impl Node {
         }
     }
 
-    /// Proposes what is not proposed yet, and what nothing is missing before. Was it that?
+    /// Proposes what is not proposed yet, unless it has to wait. Was it proposed?
     fn propose_once(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) -> bool {
+        !self.hold(&txn) && self.propose_next(now, txn, out)
+    }
+
+    /// Proposes what is not proposed yet, and what nothing is missing before. Was it that?
+    pub(super) fn propose_next(&mut self, now: Now, txn: Arc<Txn>, out: &mut Outbox) -> bool {
         let is_next = match (&txn.origin, token_of(&txn.action)) {
             (Some(origin), _) => self.is_next(*origin),
             (None, Some(token)) => !self.wishes.contains(&token),
             (None, None) => true,
         };
         if is_next {
-            self.append(now, txn, out);
+            self.append(now, self.decided(txn), out);
         }
         is_next
     }
@@ -223,7 +233,7 @@ impl Node {
         let action = Action::OpenEpoch {
             leader,
             settings: self.config.settings,
-            membership: self.replica.membership().clone(),
+            membership: self.addressed(self.replica.membership().clone()),
         };
         self.replica.open_epoch(Txn::of_servers(now.wall, action));
         self.act(out);

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::code::Code;
 use crate::ids::{Password, SessionId, Zxid};
+use crate::store::roster::Wish;
 use crate::tree::data::Data;
 use crate::tree::op::Op;
 use crate::tree::path::Path;
@@ -136,6 +137,8 @@ pub enum Request {
     Write(Op),
     /// Several changes, all or none.
     Multi(Vec<Op>),
+    /// Other members.
+    Reconfigure(Wish),
     /// A read of the tree.
     Read(Read),
     /// Answer when everything that anybody was told is done before now has been done here.
@@ -208,6 +211,7 @@ impl Request {
                 Read::WhoAmI => "whoAmI",
                 Read::Several(_) => "multiRead",
             },
+            Request::Reconfigure(_) => "reconfig",
             Request::Sync { .. } => "sync",
             Request::Ping => "ping",
             Request::Auth { .. } => "auth",

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use crate::ids::{DirectoryId, Epoch, ServerId, Zxid};
 use crate::quorum::act::{Act, Fact, Part};
 use crate::quorum::log::Standing;
-use crate::quorum::members::membership_of;
 use crate::quorum::message::Message;
 use crate::quorum::reign::{Barrier, CHUNK_PATIENCE_BEATS, Pace, Progress, Reign};
 use crate::quorum::replica::Replica;
@@ -57,7 +56,7 @@ impl Replica {
         let next = self.last().next();
         let zxid = next.filter(|zxid| zxid.counter() <= self.counter_max)?;
         let entry = Entry { zxid, txn };
-        let changes_members = membership_of(&entry).is_some();
+        let changes_members = entry.txn.action.membership().is_some();
         self.append(entry);
         if changes_members {
             self.attend_members();

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::ids::{DirectoryId, ServerId, Zxid};
 use crate::membership::Membership;
-use crate::store::txn::{Action, Entry};
+use crate::store::txn::Entry;
 
 /// The members, by position in the log.
 #[derive(Clone, Debug)]
@@ -22,16 +22,6 @@ pub struct Members {
     founders: Membership,
 }
 
-/// The membership that a transaction brings, if it does.
-pub fn membership_of(entry: &Entry) -> Option<&Membership> {
-    match &entry.txn.action {
-        Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } => {
-            Some(membership)
-        }
-        _ => None,
-    }
-}
-
 impl Members {
     /// At a server's start: what is executed, and what its log says beyond it.
     pub fn new<'a>(
@@ -40,7 +30,7 @@ impl Members {
         entries: impl Iterator<Item = &'a Entry>,
     ) -> Members {
         let pending = entries
-            .filter_map(|entry| Some((entry.zxid, membership_of(entry)?.clone())))
+            .filter_map(|entry| Some((entry.zxid, entry.txn.action.membership()?.clone())))
             .collect();
         Members {
             first,
@@ -99,7 +89,7 @@ impl Members {
 
     /// An entry was appended.
     pub fn appended(&mut self, entry: &Entry) {
-        if let Some(membership) = membership_of(entry) {
+        if let Some(membership) = entry.txn.action.membership() {
             self.pending.push((entry.zxid, membership.clone()));
         }
     }
@@ -147,6 +137,7 @@ mod tests {
 
     use super::*;
     use crate::ids::Epoch;
+    use crate::store::txn::Action;
     use crate::store::txn::Txn;
     use crate::time::WallTime;
 

@@ -14,9 +14,10 @@ use crate::time::Now;
 const BEATS_UNANSWERED_MAX: u64 = 5;
 
 impl Replica {
-    /// The members that the operator wants; `None` if a change is under way, if this server does
-    /// not lead, if it does not know the data directory of one who is to join, or if the wanted
-    /// voters could not decide anything at present (ZooKeeper's `NewConfigNoQuorum`).
+    /// The members that are wanted; `None` if a change is under way, if this server does not lead,
+    /// or if the wanted voters could not decide anything at present (ZooKeeper's
+    /// `NewConfigNoQuorum`). One who joins and whose data directory is not known yet is admitted
+    /// with whatever blank one it comes with, and counts from then on.
     pub fn reconfigured(
         &self,
         voters: &BTreeSet<ServerId>,
@@ -28,8 +29,9 @@ impl Replica {
         let current = self.members.newest();
         let mut directories = current.directories.clone();
         for server in voters.union(learners) {
-            if !directories.contains_key(server) {
-                directories.insert(*server, self.peers.get(server)?.directory);
+            if let (false, Some(peer)) = (directories.contains_key(server), self.peers.get(server))
+            {
+                directories.insert(*server, peer.directory);
             }
         }
         let changes = *voters != current.voters;
@@ -41,6 +43,7 @@ impl Replica {
             incoming: changes.then(|| voters.clone()),
             learners: learners.difference(voters).copied().collect(),
             directories,
+            addresses: current.addresses.clone(),
         })
     }
 

@@ -6,11 +6,15 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::code::Code;
-use crate::config::Settings;
+use crate::config::{LEVEL_CONFIG, Settings};
 use crate::ids::{Password, SessionId, Token, Zxid};
 use crate::membership::Membership;
+use crate::store::roster::{Decision, Roster};
 use crate::store::txn::{Action, Attachment, Entry, Origin, Outcome, Txn};
+use crate::tree::acl::Identity;
+use crate::tree::data::Data;
 use crate::tree::op::Change;
+use crate::tree::stat::Stat;
 use crate::tree::tree::{Context, Tree};
 
 /// A session, as all servers agree on it. Its heartbeats are not part of it: they are soft state.
@@ -128,6 +132,10 @@ impl Store {
         self.assert_follows(entry.zxid);
         self.applied = entry.zxid;
         let txn = &*entry.txn;
+        // Whoever has the entry in its log counts quorums by it already, so it holds in any case.
+        if let Some(membership) = txn.action.membership() {
+            self.membership = membership.clone();
+        }
         if let Some(origin) = txn.origin
             && let Err(outcome) = self.admit(origin)
         {
@@ -137,16 +145,22 @@ impl Store {
             Action::OpenEpoch {
                 leader: _,
                 settings,
-                membership,
+                membership: _,
             } => {
                 self.settings = *settings;
-                self.membership = membership.clone();
+                self.show_config(entry, changes);
                 Outcome::EpochOpened
             }
-            Action::Reconfigure { membership } => {
-                self.membership = membership.clone();
+            Action::Reconfigure { membership: _ } => {
+                self.show_config(entry, changes);
                 Outcome::Reconfigured
             }
+            Action::Amend { wish: _, decision } => Outcome::Amended(match decision {
+                Decision::Granted(_) => Ok(self.renew_config(entry, changes)),
+                Decision::Refused(code) => Err(*code),
+                // No leader proposes that.
+                Decision::Open => Err(Code::SystemError),
+            }),
             Action::OpenSession {
                 password,
                 timeout_ms,
@@ -186,6 +200,43 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Keeps the znode of the configuration up to date: who the members are, and by which
+    /// transaction they came to be. The second half of a change adds nothing to that.
+    fn show_config(&mut self, entry: &Entry, changes: &mut Vec<Change>) {
+        let is_known = self.settings.feature_level >= LEVEL_CONFIG && !self.membership.is_empty();
+        let lines = Roster::of(&self.membership).lines();
+        let is_shown = || {
+            let (data, _) = self.tree.kept_config()?;
+            let text = data.as_deref().map(core::str::from_utf8)?.ok()?;
+            Some(text.strip_prefix(&*lines)?.starts_with("version="))
+        };
+        if is_known && is_shown() != Some(true) {
+            self.renew_config(entry, changes);
+        }
+    }
+
+    /// Gives the configuration this transaction's version.
+    fn renew_config(&mut self, entry: &Entry, changes: &mut Vec<Change>) -> (Option<Data>, Stat) {
+        let text = Roster::of(&self.membership).text(entry.zxid);
+        let tree = &mut self.tree;
+        tree.keep_config(entry.zxid, entry.txn.wall, text.as_bytes(), changes);
+        tree.kept_config().expect("it was just kept")
+    }
+
+    /// The version of the configuration: the transaction that brought it.
+    pub fn config_version(&self) -> Zxid {
+        let kept = self.tree.kept_config();
+        kept.map_or(Zxid::ZERO, |(_, stat)| stat.mzxid)
+    }
+
+    /// May somebody with these identities wish for another configuration?
+    ///
+    /// # Errors
+    /// `NoAuth`.
+    pub fn may_reconfigure(&self, asker: &[Identity]) -> Result<(), Code> {
+        self.tree.may_write_config(asker)
     }
 
     fn assert_follows(&self, zxid: Zxid) {

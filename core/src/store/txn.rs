@@ -11,10 +11,13 @@ use crate::code::Code;
 use crate::config::Settings;
 use crate::ids::{Password, ServerId, SessionId, Token, Zxid};
 use crate::membership::Membership;
+use crate::store::roster::{Decision, Wish};
 use crate::time::WallTime;
 use crate::tree::acl::Identity;
+use crate::tree::data::Data;
 use crate::tree::op::{Done, Op};
 use crate::tree::path::Path;
+use crate::tree::stat::Stat;
 
 /// One attachment of a connection to a session: the position of the transaction that agreed it.
 /// A write that names an older attachment than the session's executes as `SessionMoved`.
@@ -52,6 +55,14 @@ pub enum Action {
         settings: Settings,
         /// The members from here on; those of the leader's log, or the founders.
         membership: Membership,
+    },
+    /// Changes the members as a client wishes, if the leader has granted it.
+    Amend {
+        /// What was wished.
+        wish: Wish,
+        /// What the leader made of it, when it had executed everything before this transaction and
+        /// there was nothing in between.
+        decision: Decision,
     },
     /// Changes the members; of the ensemble's own accord, or for the operator.
     Reconfigure {
@@ -98,6 +109,21 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The members from here on, if they change or are said again.
+    pub fn membership(&self) -> Option<&Membership> {
+        match self {
+            Action::OpenEpoch { membership, .. }
+            | Action::Reconfigure { membership }
+            | Action::Amend {
+                decision: Decision::Granted(membership),
+                ..
+            } => Some(membership),
+            _ => None,
+        }
+    }
+}
+
 /// One transaction.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Txn {
@@ -133,6 +159,7 @@ impl Txn {
         let ops = match &self.action {
             Action::Write(op) => op.weight(),
             Action::Multi(ops) => ops.iter().map(Op::weight).sum(),
+            Action::Amend { wish, .. } => wish.weight() + 64,
             Action::Reap { paths } => paths.iter().map(|path| path.as_str().len() + 32).sum(),
             _ => 64,
         };
@@ -156,6 +183,9 @@ pub enum Outcome {
     EpochOpened,
     /// The members are others from here on.
     Reconfigured,
+    /// The members are others from here on, as a client wished: the text of the configuration and
+    /// its znode's Stat; or the wish was refused, and nothing has changed.
+    Amended(Result<(Option<Data>, Stat), Code>),
     /// A connection is attached to a session, newly opened or found again.
     Attached {
         /// The session.

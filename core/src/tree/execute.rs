@@ -10,7 +10,7 @@ use crate::tree::digest::PathDigest;
 use crate::tree::op::{ANY_VERSION, Change, ChangeKind, Create, Done, Naming, Op};
 use crate::tree::path::Path;
 use crate::tree::slab::{SLAB_MAX, Slot};
-use crate::tree::tree::{Context, RESERVED, Tree};
+use crate::tree::tree::{CONFIG, Context, RESERVED, Tree};
 use crate::tree::undo::Undo;
 use crate::tree::znode::{Content, Past, Znode};
 
@@ -274,6 +274,9 @@ impl Tree {
         check_size(context, data)?;
         let slot = self.find(path.as_str()).ok_or(Code::NoNode)?;
         self.check_permitted(context, slot, Perms::WRITE)?;
+        if path.as_str() == CONFIG && self.is_kept(slot) {
+            return Err(Code::BadArguments);
+        }
         check_version(version, self.znodes[slot].version)?;
         let digest = PathDigest::of(path.as_str());
         let before = self.digest_at(slot, digest);

@@ -7,6 +7,7 @@ mod digest;
 mod ephemerals;
 mod execute;
 mod index;
+mod kept;
 pub mod op;
 pub mod owner;
 mod pages;

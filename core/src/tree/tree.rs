@@ -26,7 +26,10 @@ use crate::tree::stat::Stat;
 use crate::tree::znode::{Content, Family, Past, Znode};
 
 /// What is always there and cannot be deleted, parents first.
-pub const RESERVED: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+pub const RESERVED: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", CONFIG];
+
+/// The znode with the configuration of the ensemble.
+pub const CONFIG: &str = "/zookeeper/config";
 
 /// The key of the index of a tree that was given none: good enough where no stranger names znodes.
 const KEY_DEFAULT: u64 = 0x5eed_a17b_1d60_2026;

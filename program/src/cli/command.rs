@@ -38,6 +38,12 @@ pub enum Command {
     /// Replace the access control list of a znode
     #[command(name = "setAcl")]
     SetAcl(SetAcl),
+    /// Show the configuration of the ensemble
+    #[command(name = "config")]
+    Config(Config),
+    /// Change the members of the ensemble
+    #[command(name = "reconfig")]
+    Reconfig(Reconfig),
     /// Wait until the server knows everything that was written before
     #[command(name = "sync")]
     Sync {
@@ -210,6 +216,62 @@ pub struct SetAcl {
     pub acl: String,
 }
 
+/// `config`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct Config {
+    /// Only the version, and where clients are served
+    #[arg(short = 'c')]
+    pub for_clients: bool,
+    /// Show the Stat, too
+    #[arg(short)]
+    pub stat: bool,
+    /// Wait until it changes
+    #[arg(short)]
+    pub watch: bool,
+}
+
+/// `reconfig`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[command(group = clap::ArgGroup::new("wanted").required(true).multiple(true))]
+pub struct Reconfig {
+    /// Show the Stat, too
+    #[arg(short)]
+    pub stat: bool,
+    /// Only from this version of the configuration, in hexadecimal digits
+    #[arg(short, value_name = "VERSION", value_parser = hexadecimal)]
+    pub version: Option<u64>,
+    /// A file with all servers
+    #[arg(long, value_name = "FILE", group = "wanted", conflicts_with_all = ["members", "add", "remove"])]
+    pub file: Option<std::path::PathBuf>,
+    /// All servers: server.1=host:port:port[:role];port, several separated by commas
+    #[arg(long, group = "wanted", conflicts_with_all = ["add", "remove"])]
+    pub members: Option<String>,
+    /// Servers that join, or have another address or role from here on
+    #[arg(long, value_name = "SERVERS", group = "wanted")]
+    pub add: Vec<String>,
+    /// Numbers of servers that leave
+    #[arg(long, value_name = "NUMBERS", group = "wanted")]
+    pub remove: Vec<String>,
+}
+
+fn hexadecimal(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    u64::from_str_radix(digits, 16).map_err(|error| error.to_string())
+}
+
+/// Reads a command from its words. Options that zkCli writes with one dash may be written so.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read(words: &[String]) -> Result<Command, clap::Error> {
+    let is_reconfig = words.first().is_some_and(|word| word == "reconfig");
+    let as_clap_reads = |word: &String| match word.as_str() {
+        "-file" | "-members" | "-add" | "-remove" if is_reconfig => format!("-{word}"),
+        _ => word.clone(),
+    };
+    Command::try_parse_from(words.iter().map(as_clap_reads))
+}
+
 /// The names of all commands.
 pub fn names() -> Vec<String> {
     use clap::CommandFactory as _;
@@ -249,7 +311,7 @@ mod tests {
     use crate::cli::words;
 
     fn parse(line: &str) -> Result<Command, clap::Error> {
-        Command::try_parse_from(words::split(line).expect("words"))
+        read(&words::split(line).expect("words"))
     }
 
     #[test]
@@ -276,7 +338,28 @@ mod tests {
             })
         ));
         assert!(parse("exit").is_ok() && parse("rmr /a").is_ok());
-        for line in ["get", "set /a", "lss /", "ls -w -R /", "delete -v x /a"] {
+        let read = parse("reconfig -v 1000000ab -add server.4=d:1:2;5 -remove 1,2");
+        let Ok(Command::Reconfig(reconfig)) = read else {
+            panic!("{read:?}")
+        };
+        assert_eq!(reconfig.version, Some(0x1_0000_00ab));
+        assert_eq!(
+            (&*reconfig.add, &*reconfig.remove),
+            (
+                &["server.4=d:1:2;5".to_owned()][..],
+                &["1,2".to_owned()][..]
+            )
+        );
+        assert!(parse("reconfig -members server.1=a:1:2").is_ok() && parse("config -c").is_ok());
+        for line in [
+            "get",
+            "set /a",
+            "lss /",
+            "ls -w -R /",
+            "delete -v x /a",
+            "reconfig",
+            "reconfig -members a -add b",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -1,13 +1,17 @@
 //! Does what a command says, through the client.
 
 use althing_client::client::Client;
+use althing_client::members::Reconfiguration;
 use althing_client::runtime::Tokio;
 use althing_client::watcher::Watcher;
 use althing_client::znode::{CreateMode, Version};
+use althing_core::ids::Zxid;
+use althing_core::tree::data::Data;
 use althing_core::tree::path::Path;
+use althing_core::tree::tree::CONFIG;
 
 use crate::cli::answer::Answer;
-use crate::cli::command::{Command, Create, Get, GetAcl, Ls, Set, SetAcl, Stat};
+use crate::cli::command::{Command, Config, Create, Get, GetAcl, Ls, Reconfig, Set, SetAcl, Stat};
 use crate::cli::connection::Connection;
 use crate::cli::error::CliError;
 use crate::cli::{notation, subtree};
@@ -71,6 +75,8 @@ async fn with_session(command: Command, client: &Client<Tokio>) -> Result<Done, 
         Command::Stat(flags) => stat(client, flags).await,
         Command::GetAcl(flags) => get_acl(client, flags).await,
         Command::SetAcl(flags) => set_acl(client, flags).await,
+        Command::Config(flags) => config(client, flags).await,
+        Command::Reconfig(flags) => reconfig(client, flags).await,
         Command::Sync { path } => {
             let synced = client.sync(&path).await;
             synced.map_err(CliError::about(&path))?;
@@ -201,6 +207,67 @@ async fn stat(client: &Client<Tokio>, flags: Stat) -> Result<Done, CliError> {
         }
     };
     Ok(Done { answer, watcher })
+}
+
+async fn config(client: &Client<Tokio>, flags: Config) -> Result<Done, CliError> {
+    let (znode, watcher) = match flags.watch {
+        true => {
+            let read = client.watch_config().await;
+            let (znode, watcher) = read.map_err(CliError::about(CONFIG))?;
+            (znode, Some(watcher))
+        }
+        false => {
+            let read = client.config().await;
+            (read.map_err(CliError::about(CONFIG))?, None)
+        }
+    };
+    let data = match flags.for_clients {
+        true => Data::from(for_clients(&String::from_utf8_lossy(&znode.data)).as_str()),
+        false => znode.data,
+    };
+    let answer = Answer::Data {
+        path: CONFIG.to_owned(),
+        data,
+        stat: flags.stat.then_some(znode.stat),
+    };
+    Ok(Done { answer, watcher })
+}
+
+/// The version of a configuration, and where its servers serve clients.
+fn for_clients(text: &str) -> String {
+    let lines = || text.lines().filter_map(|line| line.split_once('='));
+    let version = lines().find(|(key, _)| *key == "version");
+    let version = version.map_or("", |(_, version)| version);
+    let clients: Vec<&str> = lines()
+        .filter_map(|(_, server)| Some(server.split_once(';')?.1))
+        .collect();
+    format!("{version} {}", clients.join(","))
+}
+
+async fn reconfig(client: &Client<Tokio>, flags: Reconfig) -> Result<Done, CliError> {
+    let members = match &flags.file {
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))?,
+        ),
+        None => flags.members,
+    };
+    let mut wanted = match &members {
+        Some(members) => Reconfiguration::to(members),
+        None => Reconfiguration::changing(&flags.add.join(","), &flags.remove.join(",")),
+    };
+    if let Some(version) = flags.version {
+        wanted = wanted.only_from(Zxid(version));
+    }
+    let changed = client.reconfigure(wanted).await;
+    let znode = changed.map_err(CliError::about(CONFIG))?;
+    let text = String::from_utf8_lossy(&znode.data);
+    Ok(Answer::Data {
+        path: CONFIG.to_owned(),
+        data: Data::from(format!("Committed new configuration:\n{text}").as_str()),
+        stat: flags.stat.then_some(znode.stat),
+    }
+    .into())
 }
 
 async fn get_acl(client: &Client<Tokio>, flags: GetAcl) -> Result<Done, CliError> {

@@ -5,7 +5,6 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use althing_client::watcher::Watcher;
-use clap::Parser;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor, ExternalPrinter as _};
@@ -148,7 +147,7 @@ impl Conversation<'_> {
             self.help(words.get(1).map(String::as_str))?;
             return Ok(Next::Line);
         }
-        let command = match Command::try_parse_from(&words) {
+        let command = match command::read(&words) {
             Ok(command) => command,
             Err(error) => {
                 self.complain(&CliError::Usage(error.to_string().trim_end().to_owned()));

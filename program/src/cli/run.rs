@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::Runtime;
 
 use crate::cli::answer::{self, Answer};
@@ -68,7 +67,7 @@ fn once(
         io::stdout().lock().write_all(text.as_bytes())?;
         return Ok(());
     }
-    let command = Command::try_parse_from(words)
+    let command = command::read(words)
         .map_err(|error| CliError::Usage(error.to_string().trim_end().to_owned()))?;
     if command == Command::Quit {
         return Ok(());

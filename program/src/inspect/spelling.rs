@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use althing_core::ids::{ServerId, Zxid};
 use althing_core::membership::Membership;
 use althing_core::quorum::log::Record;
+use althing_core::store::roster::Decision;
 use althing_core::store::txn::{Action, Entry};
 use althing_core::time::WallTime;
 use althing_core::tree::acl::Acl;
@@ -70,6 +71,14 @@ fn action(action: &Action, showing: Showing) -> String {
             format!("open epoch: leader {leader}, feature level {level}, {members}")
         }
         Action::Reconfigure { membership } => format!("reconfigure: {}", members(membership)),
+        Action::Amend { wish, decision } => {
+            let decision = match decision {
+                Decision::Granted(membership) => members(membership),
+                Decision::Refused(code) => format!("refused, {}", code.name()),
+                Decision::Open => "undecided".to_owned(),
+            };
+            format!("reconfigure as wished: {decision}; {wish:?}")
+        }
         Action::OpenSession { timeout_ms, .. } => format!("open session: {timeout_ms} ms"),
         Action::Attach {
             session,
@@ -213,6 +222,22 @@ fn action_json(action: &Action, showing: Showing) -> Value {
         Action::Reconfigure { membership } => json!({
             "name": "reconfigure", "members": members_json(membership),
         }),
+        Action::Amend { wish, decision } => {
+            let (members, refused) = match decision {
+                Decision::Granted(membership) => (members_json(membership), None),
+                Decision::Refused(code) => (Value::Null, Some(code.name())),
+                Decision::Open => (Value::Null, None),
+            };
+            json!({
+                "name": "reconfigure_as_wished",
+                "members": members,
+                "refused": refused,
+                "joining": wish.joining.as_deref(),
+                "leaving": wish.leaving.as_deref(),
+                "new_members": wish.members.as_deref(),
+                "version": wish.version,
+            })
+        }
         Action::OpenSession { timeout_ms, .. } => json!({
             "name": "open_session", "timeout_ms": timeout_ms,
         }),

@@ -61,7 +61,7 @@ impl ClientPorts {
     /// # Errors
     /// If it contradicts the list of servers, or something that TLS needs is missing.
     pub fn settle(draft: &Draft, ensemble: &Ensemble) -> Result<ClientPorts, ConfigError> {
-        let listed = ensemble.own().and_then(|own| own.client);
+        let listed = ensemble.own().and_then(|own| own.at.client);
         if let (Some(given), Some(listed)) = (&draft.listen_port, listed)
             && given.value != listed.port
         {

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use althing_core::ids::ServerId;
+use althing_core::listed::{self, ListedServer, PeerRole};
 use thiserror::Error;
 
 use crate::config::client_certificates::ClientCertificates;
-use crate::config::servers::{self, ListedServer, PeerRole};
 use crate::words::Whitelist;
 
 /// Where something stands.
@@ -143,6 +143,7 @@ pub struct Draft {
     pub election_timeout_ms: Option<Given<u32>>,
     pub beat_ms: Option<Given<u32>>,
     pub isolation_timeout_ms: Option<Given<u32>>,
+    pub reconfig: Option<Given<bool>>,
     pub admin: Wanted,
     pub metrics: Wanted,
     pub four_letter_words: Option<Given<Whitelist>>,
@@ -267,7 +268,7 @@ impl Entry {
     /// # Errors
     /// If it is none.
     pub fn server_id(&self) -> Result<Option<Given<ServerId>>, ConfigError> {
-        let id = servers::id(&self.text).map_err(|what| self.wrong(what))?;
+        let id = listed::id(&self.text).map_err(|what| self.wrong(what))?;
         Ok(Some(self.given(id)))
     }
 

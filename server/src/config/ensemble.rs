@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use althing_core::ids::ServerId;
+use althing_core::listed::{self, HostPort, ListedServer, PeerRole};
 
 use crate::config::draft::{ConfigError, Draft, Given, Place};
-use crate::config::servers::{self, HostPort, ListedServer, PeerRole};
 
 /// The file in the data directory that says which server it belongs to.
 pub const MYID: &str = "myid";
@@ -47,7 +47,7 @@ impl Identity {
             column: None,
             key: MYID.to_owned(),
         };
-        let value = servers::id(text.trim()).map_err(|what| ConfigError::At {
+        let value = listed::id(text.trim()).map_err(|what| ConfigError::At {
             place: place.clone(),
             what,
         })?;
@@ -153,7 +153,7 @@ impl Ensemble {
     pub fn others(&self) -> BTreeMap<ServerId, &HostPort> {
         let all = self.servers.iter();
         all.filter(|(id, _)| **id != self.id)
-            .map(|(id, server)| (*id, &server.peer))
+            .map(|(id, server)| (*id, &server.at.peer))
             .collect()
     }
 }
@@ -203,7 +203,7 @@ fn refuse_doubles(servers: &BTreeMap<ServerId, Given<ListedServer>>) -> Result<(
     let mut listed: Vec<_> = servers.iter().collect();
     listed.sort_by_key(|(_, given)| given.place.line);
     for (id, given) in listed {
-        let peer = &given.value.peer;
+        let peer = &given.value.at.peer;
         if let Some((other, _)) = seen.iter().find(|(_, seen)| seen.is_same(peer)) {
             return Err(given.wrong(format!("{peer} is the address of server {other} too")));
         }

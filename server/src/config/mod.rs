@@ -7,7 +7,6 @@ pub mod ensemble;
 pub mod file;
 pub mod gossip_secret;
 pub mod operators;
-pub mod servers;
 pub mod settings;
 pub mod toml_file;
 pub mod zoo_cfg;

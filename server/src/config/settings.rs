@@ -31,6 +31,7 @@
 //! | `election_timeout_ms` | `althing.electionTimeout` | 250 |
 //! | `beat_ms` | `althing.beat` | 50, or a fifth of the election time-out if that is given |
 //! | `isolation_timeout_ms` | `althing.isolationTimeout` | 2 ticks |
+//! | `reconfig` | `reconfigEnabled` | false: clients cannot change the members |
 //! | `admin_listen` | `admin.enableServer`, `admin.serverAddress`, `admin.serverPort` | none: no admin interface |
 //! | `metrics_listen` | `metricsProvider.className`, `.httpHost`, `.httpPort` | none, beside the admin interface's |
 //! | `four_letter_words` | `4lw.commands.whitelist` | those that are cheap and tell no znodes |
@@ -44,7 +45,7 @@
 
 use std::path::PathBuf;
 
-use althing_core::config::{Config, DATA_BYTES_MAX_DEFAULT};
+use althing_core::config::{Config, DATA_BYTES_MAX_DEFAULT, Reconfiguring};
 use althing_core::time::Duration;
 
 use crate::config::client_ports::ClientPorts;
@@ -129,6 +130,14 @@ impl Settings {
 fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError> {
     let mut config = Config::standalone(ensemble.id);
     config.voters = ensemble.voters();
+    let listed = ensemble.servers.iter();
+    config.addresses = listed
+        .map(|(id, server)| (*id, server.at.clone()))
+        .collect();
+    config.reconfiguring = match &draft.reconfig {
+        Some(given) if given.value => Reconfiguring::On,
+        _ => Reconfiguring::Off,
+    };
     if let Some(tick) = &draft.tick_ms {
         config.tick = Duration::from_millis(tick.value.into());
         config.session_timeout_min = config.tick * 2;

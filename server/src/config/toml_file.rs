@@ -3,16 +3,16 @@
 
 use std::net::SocketAddr;
 
+use althing_core::listed::{self, Address, HostPort, ListedServer, PeerRole};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::config::draft::{ConfigError, Draft, Entry, Given, LogFormat, Place};
-use crate::config::servers::{self, HostPort, ListedServer, PeerRole};
 use crate::config::settings::range;
 use crate::words::Whitelist;
 
 /// All keys.
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 35] = [
     "listen",
     "data_dir",
     "tick_ms",
@@ -42,6 +42,7 @@ const KEYS: [&str; 34] = [
     "election_timeout_ms",
     "beat_ms",
     "isolation_timeout_ms",
+    "reconfig",
     "admin_listen",
     "metrics_listen",
     "four_letter_words",
@@ -101,13 +102,12 @@ impl Source<'_> {
                 place: place.clone(),
                 what,
             };
-            let id = servers::id(key.get_ref()).map_err(wrong)?;
+            let id = listed::id(key.get_ref()).map_err(wrong)?;
             let server = match value.get_ref() {
                 DeValue::Table(table) => self.server(table, &place)?,
                 _ => {
                     let entry = entry(place.clone(), value)?;
-                    let (server, _) = ListedServer::parse(&entry.text).map_err(wrong)?;
-                    server
+                    ListedServer::parse(&entry.text).map_err(wrong)?
                 }
             };
             let value = server;
@@ -124,8 +124,8 @@ impl Source<'_> {
             let wrong = |what: String| entry.wrong(what);
             match key.get_ref().as_ref() {
                 "address" => peer = Some(HostPort::parse(&entry.text).map_err(wrong)?),
-                "role" => role = servers::role(&entry.text).map_err(wrong)?,
-                "client" => client = Some(servers::client_address(&entry.text).map_err(wrong)?),
+                "role" => role = listed::role(&entry.text).map_err(wrong)?,
+                "client" => client = Some(listed::client_address(&entry.text).map_err(wrong)?),
                 _ => {
                     let known = SERVER_KEYS.join(", ");
                     return Err(entry.wrong(format!("is not a key; the keys are {known}")));
@@ -133,7 +133,14 @@ impl Source<'_> {
             }
         }
         match peer {
-            Some(peer) => Ok(ListedServer { peer, role, client }),
+            Some(peer) => {
+                let at = Address {
+                    peer,
+                    election_port: None,
+                    client,
+                };
+                Ok(ListedServer { at, role })
+            }
             None => Err(ConfigError::At {
                 place: server.clone(),
                 what: "has no address".to_owned(),
@@ -211,6 +218,7 @@ fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
         "isolation_timeout_ms" => {
             draft.isolation_timeout_ms = entry.number(range::ISOLATION_TIMEOUT_MS)?;
         }
+        "reconfig" => draft.reconfig = entry.truth()?,
         "admin_listen" => entry.endpoint(&mut draft.admin)?,
         "metrics_listen" => entry.endpoint(&mut draft.metrics)?,
         "four_letter_words" => draft.four_letter_words = Some(four_letter_words(entry)?),

@@ -4,8 +4,9 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use althing_core::listed::{self, ListedServer};
+
 use crate::config::draft::{ConfigError, Draft, Entry, Given, Place};
-use crate::config::servers::{self, ElectionPort, ListedServer};
 use crate::config::settings::range;
 use crate::words::Whitelist;
 
@@ -73,8 +74,8 @@ pub fn read(file: &str, text: &str) -> Result<Read, ConfigError> {
             },
         };
         if let Some(id) = entry.place.key.strip_prefix("server.") {
-            let election = listed(&mut read.draft, id, &entry)?;
-            if election == ElectionPort::Given && elections.is_none() {
+            let has_election_port = listed(&mut read.draft, id, &entry)?;
+            if has_election_port && elections.is_none() {
                 elections = Some(entry.place);
             }
             continue;
@@ -137,7 +138,7 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
             draft.max_connections_per_address = entry.number(range::CONNECTIONS)?;
         }
         "peerType" => {
-            let role = servers::role(&entry.text).map_err(|what| entry.wrong(what))?;
+            let role = listed::role(&entry.text).map_err(|what| entry.wrong(what))?;
             draft.peer_type = Some(entry.given(role));
         }
         "quorumListenOnAllIPs" if entry.text == "true" => {
@@ -168,6 +169,7 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         }
         "metricsProvider.httpHost" => draft.metrics.address = entry.address()?,
         "metricsProvider.httpPort" => draft.metrics.port = entry.number(0..=u16::MAX)?,
+        "reconfigEnabled" => draft.reconfig = entry.truth()?,
         "4lw.commands.whitelist" => four_letter_words(read, entry),
         key if NEEDLESS.contains(&key) => {}
         _ => return secured(read, entry),
@@ -220,12 +222,13 @@ fn store(entry: &Entry) -> Result<Option<Given<PathBuf>>, ConfigError> {
     }
 }
 
-/// A line `server.ID=...`.
-fn listed(draft: &mut Draft, id: &str, entry: &Entry) -> Result<ElectionPort, ConfigError> {
-    let id = servers::id(id).map_err(|what| entry.wrong(what))?;
-    let (server, election) = ListedServer::parse(&entry.text).map_err(|what| entry.wrong(what))?;
+/// A line `server.ID=...`. Does it give a port for elections?
+fn listed(draft: &mut Draft, id: &str, entry: &Entry) -> Result<bool, ConfigError> {
+    let id = listed::id(id).map_err(|what| entry.wrong(what))?;
+    let server = ListedServer::parse(&entry.text).map_err(|what| entry.wrong(what))?;
+    let has_election_port = server.at.election_port.is_some();
     match draft.servers.insert(id, entry.given(server)) {
-        None => Ok(election),
+        None => Ok(has_election_port),
         Some(earlier) => Err(entry.wrong(format!(
             "server {id} is listed already, at {}",
             earlier.place
@@ -263,6 +266,7 @@ mod tests {
     use super::*;
     use crate::config::ensemble::Identity;
     use crate::config::settings::Settings;
+    use althing_core::config::Reconfiguring;
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
     use std::collections::BTreeSet;
@@ -310,6 +314,8 @@ clientPort=2181
             autopurge.snapRetainCount=4\n\
             autopurge.purgeInterval=1\n\
             4lw.commands.whitelist=*\n\
+            reconfigEnabled=true\n\
+            DigestAuthenticationProvider.superDigest=super:xQJmxLMiHGwaqBvst5y6rkB6HQs=\n\
             admin.enableServer=true\n\
             admin.serverPort=8081\n\
             metricsProvider.className=org.apache.zookeeper.metrics.prometheus.\
@@ -324,6 +330,11 @@ clientPort=2181
         assert_eq!(settings.limits.connections_per_address_max, 60);
         assert_eq!(settings.limits.connections_max, 500);
         assert_eq!(settings.config.snapshot_every, 1000);
+        assert_eq!(settings.config.reconfiguring, Reconfiguring::On);
+        assert_eq!(
+            settings.config.supers.digest.as_deref(),
+            Some("super:xQJmxLMiHGwaqBvst5y6rkB6HQs=")
+        );
         assert_eq!(settings.storage.snapshots_kept, 4);
         let operators = settings.operators;
         let ports = [operators.admin, operators.metrics].map(|port| port.expect("wanted"));

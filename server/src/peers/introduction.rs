@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use althing_core::codec::handshake::{
     HANDSHAKE_BYTES, Handshake, Stranger, decode_handshake, encode_handshake,
@@ -52,29 +53,56 @@ pub enum Refusal {
     WrongWay(ServerId),
 }
 
+/// Whom does a server let in?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strangers {
+    /// Those that it knows: by its configuration, or as members.
+    Refused,
+    /// Everybody: who is to become a member is heard before.
+    Welcome,
+}
+
 /// Who this server is, and whom it knows.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Acquaintance {
     /// This server, as it introduces itself.
     pub own: Handshake,
     /// The other servers.
-    pub others: BTreeSet<ServerId>,
+    others: Mutex<BTreeSet<ServerId>>,
+    strangers: Strangers,
 }
 
 impl Acquaintance {
-    /// The server `server` with the data directory `directory`, which knows `others`.
+    /// The server `server` with the data directory `directory`, which knows `others`, and lets
+    /// `strangers` in or not.
     pub fn new(
         server: ServerId,
         directory: DirectoryId,
         others: BTreeSet<ServerId>,
+        strangers: Strangers,
     ) -> Acquaintance {
         let own = Handshake { server, directory };
-        Acquaintance { own, others }
+        let others = Mutex::new(others);
+        Acquaintance {
+            own,
+            others,
+            strangers,
+        }
     }
 
     /// The servers that this one dials.
-    pub fn dialled(&self) -> impl Iterator<Item = ServerId> {
-        self.others.range(..self.own.server).copied()
+    pub fn dialled(&self) -> BTreeSet<ServerId> {
+        self.others().range(..self.own.server).copied().collect()
+    }
+
+    /// Gets to know a server; tells if it is to be dialled from here on.
+    pub fn meet(&self, server: ServerId) -> bool {
+        server != self.own.server && self.others().insert(server) && server < self.own.server
+    }
+
+    fn others(&self) -> MutexGuard<'_, BTreeSet<ServerId>> {
+        // Nothing here can panic between two halves of a change.
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Judges whoever answered at the address of `expected`.
@@ -102,7 +130,7 @@ impl Acquaintance {
         if other.server == self.own.server {
             return Err(Refusal::SameServer(other.server));
         }
-        if !self.others.contains(&other.server) {
+        if self.strangers == Strangers::Refused && !self.others().contains(&other.server) {
             return Err(Refusal::Unknown(other.server));
         }
         match other.directory == self.own.directory {

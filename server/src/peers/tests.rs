@@ -17,11 +17,11 @@ use crate::limits::{
     LINK_HANDSHAKE_MAX, LINK_HANDSHAKES_MAX, LINK_SILENCE_MAX, LINK_UNSTEPPED_BYTES_MAX,
 };
 use crate::mail::{self, LinkNews, Mailbox};
-use crate::peers::introduction::Acquaintance;
+use crate::peers::introduction::{Acquaintance, Strangers};
 use crate::peers::links::{Links, Loss};
+use crate::peers::neighbours::Neighbours;
 use crate::peers::outgoing::Outgoing;
 use crate::rig::{Rig, soon};
-use crate::server::link;
 use crate::shell::Shell;
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -55,9 +55,14 @@ impl Side {
     fn start(rig: &Rig, id: u8, servers: u8) -> Side {
         let others = (1..=servers).filter(|other| *other != id).map(ServerId);
         let own = handshake(id);
-        let acquaintance = Acquaintance::new(own.server, own.directory, others.collect());
+        let acquaintance = Acquaintance::new(
+            own.server,
+            own.directory,
+            others.collect(),
+            Strangers::Refused,
+        );
         let (sender, inbox) = unbounded_channel();
-        link(rig, &Mailbox::new(sender), acquaintance);
+        Neighbours::link(rig, &Mailbox::new(sender), acquaintance);
         Side {
             links: Links::default(),
             inbox,

@@ -11,18 +11,13 @@ use crate::check::findings::Findings;
 use crate::check::reigns::Reigns;
 use crate::check::timely::Timely;
 use crate::history::History;
-use crate::plan::{FaultKind, Plan};
+use crate::plan::{Fault, FaultKind, Plan};
 
 /// Could a quorum of old members answer while a quorum of new ones has elected another? Who is
 /// changing the members, or comes back without a memory, has a rule of its own.
 fn changes_members(plan: &Plan) -> bool {
-    let changes = |fault: &FaultKind| {
-        matches!(
-            fault,
-            FaultKind::Reconfigure { .. } | FaultKind::LostDisk { .. }
-        )
-    };
-    !plan.learners.is_empty() || plan.faults.iter().any(|fault| changes(&fault.what))
+    let loses = |fault: &Fault| matches!(fault.what, FaultKind::LostDisk { .. });
+    !plan.learners.is_empty() || plan.changes_voters() || plan.faults.iter().any(loses)
 }
 
 /// Checks every leader against the one that replaced it.

@@ -151,7 +151,7 @@ pub fn differing(
             "T1 sequence"
         }
         Request::Multi(_) => "W4 atomic",
-        Request::Write(_) | Request::CloseSession => "W2 result",
+        Request::Write(_) | Request::Reconfigure(_) | Request::CloseSession => "W2 result",
         _ => "R1 read",
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use althing_core::config::ELECTION_TIMEOUT_DEFAULT;
 use althing_core::ids::{ServerId, Zxid};
 use althing_core::node::event::Event;
-use althing_core::store::txn::Action;
 
 use crate::check::findings::Findings;
 use crate::check::log::Log;
@@ -108,12 +107,9 @@ pub fn is_fair(weather: &Weather) -> bool {
 
 /// Who has the log at the end of the run, if anybody says.
 fn members(log: &Log) -> Option<BTreeSet<ServerId>> {
-    let mut actions = log.agreed.iter().rev().map(|agreed| &agreed.txn.action);
-    let members = actions.find_map(|action| match action {
-        Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } => {
-            Some(membership.members())
-        }
-        _ => None,
-    })?;
+    let mut newest = log.agreed.iter().rev();
+    let members = newest
+        .find_map(|agreed| agreed.txn.action.membership())?
+        .members();
     (!members.is_empty()).then_some(members)
 }

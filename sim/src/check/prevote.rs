@@ -10,7 +10,7 @@ use althing_core::node::event::Event;
 
 use crate::check::findings::Findings;
 use crate::history::{History, What};
-use crate::plan::{FaultKind, Plan};
+use crate::plan::Plan;
 
 /// What is known of a server.
 #[derive(Default)]
@@ -42,8 +42,7 @@ struct Walk<'a, 'f> {
 
 /// Judges runs in which the voters stay the same.
 pub fn check(plan: &Plan, history: &History, findings: &mut Findings) {
-    let changes = |fault: &FaultKind| matches!(fault, FaultKind::Reconfigure { .. });
-    if plan.faults.iter().any(|fault| changes(&fault.what)) {
+    if plan.changes_voters() {
         return;
     }
     let servers = (1..=plan.servers).map(|number| (ServerId(number), Server::default()));

@@ -70,6 +70,7 @@ pub fn becomes(request: &Request, action: &Action, session: Option<SessionId>) -
     match (request, action) {
         (Request::Write(op), Action::Write(done)) => op == done,
         (Request::Multi(ops), Action::Multi(done)) => ops == done,
+        (Request::Reconfigure(asked), Action::Amend { wish, .. }) => asked == wish,
         (
             Request::CloseSession,
             Action::CloseSession {
@@ -369,6 +370,11 @@ fn answer_of(outcome: &Outcome, request: &Request) -> Option<Result<Response, Co
                 code: *code,
             })
         }
+        Outcome::Amended(Ok((data, stat))) => Ok(Response::Data {
+            data: data.clone(),
+            stat: *stat,
+        }),
+        Outcome::Amended(Err(code)) => Err(*code),
         Outcome::SessionClosed { .. } => Ok(Response::Empty),
         _ => return None,
     })

@@ -11,7 +11,7 @@ use crate::check::findings::Findings;
 use crate::check::health::{FELT, Health};
 use crate::check::liveness::is_fair;
 use crate::history::{History, What};
-use crate::plan::{FaultKind, Plan};
+use crate::plan::Plan;
 
 /// A leader that has no reason to go.
 struct Reign {
@@ -32,8 +32,7 @@ struct Walk<'a, 'f> {
 
 /// Judges runs in which messages come in time and the voters stay the same.
 pub fn check(plan: &Plan, history: &History, findings: &mut Findings) {
-    let changes = |fault: &FaultKind| matches!(fault, FaultKind::Reconfigure { .. });
-    if !is_fair(&plan.network) || plan.faults.iter().any(|fault| changes(&fault.what)) {
+    if !is_fair(&plan.network) || plan.changes_voters() {
         return;
     }
     let mut walk = Walk {
@@ -141,6 +140,7 @@ mod tests {
     use crate::check::tests::{plan_with, recovered};
     use crate::cue::Cue;
     use crate::history::Moment;
+    use crate::plan::FaultKind;
     use crate::plan::{Direction, Fault, Which, Who};
     use crate::span::Span;
 

@@ -47,7 +47,7 @@ impl Asked<'_> {
     pub fn is_write(&self) -> bool {
         matches!(
             self.request,
-            Request::Write(_) | Request::Multi(_) | Request::CloseSession
+            Request::Write(_) | Request::Multi(_) | Request::Reconfigure(_) | Request::CloseSession
         )
     }
 }
@@ -111,11 +111,13 @@ impl<'a> Link<'a> {
             Request::Auth { scheme, credential } if scheme == "digest" => {
                 let refused = asked.answer.is_some_and(|answer| answer.result.is_err());
                 let who = access::digest_identity(credential).filter(|_| !refused)?;
-                Some((index, who))
+                let is_super = &**credential == access::SUPER_CREDENTIAL;
+                let proven = is_super.then(access::super_identity).into_iter();
+                Some(proven.chain([who]).map(move |who| (index, who)))
             }
             _ => None,
         };
-        asked.filter_map(proof).collect()
+        asked.filter_map(proof).flatten().collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use althing_core::code::Code;
 use althing_core::node::reply::{Response, WatchEvent};
 use althing_core::quorum::log::Ballot;
+use althing_core::store::roster::Decision;
 use althing_core::store::txn::{Action, Txn};
 use althing_core::tree::acl::Identity;
 use althing_core::tree::op::Done;
@@ -212,6 +213,11 @@ pub fn event(event: &WatchEvent) -> String {
 pub fn action(action: &Action) -> String {
     let text = match action {
         Action::OpenEpoch { leader, .. } => format!("the epoch of server {leader}"),
+        Action::Amend { decision, .. } => match decision {
+            Decision::Granted(_) => "a change of the members, as wished".to_owned(),
+            Decision::Refused(code) => format!("a wish for other members, {}", code.name()),
+            Decision::Open => "a wish for other members".to_owned(),
+        },
         Action::Reconfigure { .. } => "a change of the members".to_owned(),
         Action::OpenSession { timeout_ms, .. } => format!("a session of {timeout_ms} ms"),
         Action::Attach {

@@ -97,6 +97,7 @@ fn txn_text(txn: &Txn) -> String {
             leader, membership, ..
         } => format!("open-epoch by {leader} of {}", members(membership)),
         Action::Reconfigure { membership } => format!("reconfigure to {}", members(membership)),
+        Action::Amend { decision, .. } => format!("reconfigure as wished: {decision:?}"),
         Action::Reap { paths } => format!("reap {paths:?}"),
         Action::OpenSession { .. } => "open-session".to_owned(),
         Action::Attach { session, .. } => format!("attach {session}"),

@@ -2,5 +2,6 @@
 //! guarantees and not from the core: they share values (`Txn`, `Op`, `Stat`) and no logic.
 
 pub mod access;
+pub mod config;
 pub mod reference;
 pub mod tree;

@@ -9,12 +9,16 @@ use althing_core::membership::Membership;
 use althing_core::node::reading::SEVERAL_BYTES_MAX;
 use althing_core::node::reply::{EventKind, PartRead, Response};
 use althing_core::node::request::{Listing, Read, ReadPart, SetWatches, Watching};
+use althing_core::store::roster::{Decision, Wish};
 use althing_core::store::txn::{Action, Attachment, Origin, Outcome, Txn};
 use althing_core::tree::acl::{Identity, Perms};
+use althing_core::tree::data::Data;
 use althing_core::tree::path::Path;
+use althing_core::tree::stat::Stat;
 use althing_core::watch::WatchMode;
 
 use crate::reference::access;
+use crate::reference::config;
 use crate::reference::tree::{Actor, RefTree, RefZnode, Table, Telling};
 
 /// A session that is open.
@@ -52,6 +56,13 @@ pub enum Rearmed {
     Left(Table, Path),
     /// The watch stays, whatever it has missed.
     Stays(WatchMode, Path),
+}
+
+/// Is a configuration shown that is the same as before?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Always,
+    IfNew,
 }
 
 /// The state after some transaction.
@@ -132,11 +143,16 @@ impl Reference {
             } => {
                 self.settings = *settings;
                 self.membership = membership.clone();
+                self.show_config(&actor, Shown::IfNew, told);
                 Outcome::EpochOpened
             }
             Action::Reconfigure { membership } => {
                 self.membership = membership.clone();
+                self.show_config(&actor, Shown::IfNew, told);
                 Outcome::Reconfigured
+            }
+            Action::Amend { wish, decision } => {
+                Outcome::Amended(self.amend(&actor, wish, decision, told))
             }
             Action::OpenSession {
                 password,
@@ -179,6 +195,40 @@ impl Reference {
                 Ok(done) => Outcome::AllWritten(done),
                 Err((index, code)) => Outcome::NoneWritten { index, code },
             },
+        }
+    }
+
+    fn amend(
+        &mut self,
+        actor: &Actor<'_>,
+        wish: &Wish,
+        decision: &Decision,
+        told: &mut Vec<Telling>,
+    ) -> Result<(Option<Data>, Stat), Code> {
+        let znode = self.tree.get(config::CONFIG).ok_or(Code::NoNode)?;
+        let may_write = access::permits(&znode.acl, Perms::WRITE, actor.identities);
+        let version = znode.mzxid;
+        self.membership = config::judged(wish, decision, &self.membership, version, may_write)?;
+        self.show_config(actor, Shown::Always, told);
+        let znode = self.tree.get(config::CONFIG).ok_or(Code::NoNode)?;
+        Ok((znode.data.clone(), znode.stat()))
+    }
+
+    /// The znode of the configuration tells who the members are, and since which transaction.
+    fn show_config(&mut self, actor: &Actor<'_>, shown: Shown, told: &mut Vec<Telling>) {
+        if self.settings.feature_level < config::LEVEL || self.membership.voters.is_empty() {
+            return;
+        }
+        let servers = config::text_of(&self.membership);
+        let known = self.tree.get(config::CONFIG).and_then(|znode| {
+            let text = znode.data.as_ref()?.to_vec();
+            let text = String::from_utf8(text).ok()?;
+            let (servers, _version) = text.rsplit_once("version=")?;
+            Some(servers.to_owned())
+        });
+        if shown == Shown::Always || known != Some(servers.clone()) {
+            let text = format!("{servers}version={:x}", actor.zxid.0);
+            self.tree.set_config(actor, &text, told);
         }
     }
 

@@ -14,6 +14,7 @@ use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
 
 use crate::reference::access;
+use crate::reference::config::CONFIG;
 
 /// The znodes that are always there.
 pub const RESERVED: [&str; 4] = ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];
@@ -351,6 +352,9 @@ impl RefTree {
                 actor.bounded(data)?;
                 let mut znode = self.znode(path.as_str())?.clone();
                 actor.need(&znode.acl, Perms::WRITE)?;
+                if path.as_str() == CONFIG && znode.version == -1 {
+                    return Err(Code::BadArguments);
+                }
                 at_version(*version, znode.version)?;
                 znode.data = data.clone();
                 znode.version = znode.version.wrapping_add(1);
@@ -386,6 +390,26 @@ impl RefTree {
                 Ok(Done::Checked(znode.stat()))
             }
         }
+    }
+
+    /// The servers' own change of the configuration's znode: nobody else's from then on.
+    pub fn set_config(&mut self, actor: &Actor<'_>, text: &str, told: &mut Vec<Telling>) {
+        let mut znode = self.get(CONFIG).expect("it is always there").clone();
+        if znode.version != -1 {
+            znode.acl = Acl::of(Perms::READ, "world", "anyone");
+            (znode.version, znode.aversion) = (-1, -1);
+        }
+        znode.data = Some(Data::from(text));
+        znode.mzxid = actor.zxid;
+        znode.mtime = actor.wall;
+        told.push(Telling {
+            table: Table::Data,
+            path: Path::parse(CONFIG).expect("a path"),
+            kind: EventKind::NodeDataChanged,
+            acl: znode.acl.clone(),
+        });
+        self.set(CONFIG, Some(znode));
+        self.before.clear();
     }
 
     fn create(

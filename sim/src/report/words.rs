@@ -2,6 +2,7 @@
 
 use althing_core::node::input::Timer;
 use althing_core::quorum::message::Message;
+use althing_core::store::roster::Decision;
 use althing_core::store::txn::{Action, Entry, Txn};
 use althing_core::tree::path::Path;
 
@@ -51,6 +52,13 @@ pub fn transaction(txn: &Txn) -> String {
         Action::Reconfigure { membership } => {
             format!("reconfigure to {}", telling::members(membership))
         }
+        Action::Amend { decision, .. } => match decision {
+            Decision::Granted(members) => {
+                format!("reconfigure as wished to {}", telling::members(members))
+            }
+            Decision::Refused(code) => format!("reconfigure, refused: {}", code.name()),
+            Decision::Open => "reconfigure, undecided".to_owned(),
+        },
         Action::Reap { paths } => format!(
             "reap [{}]",
             listed(

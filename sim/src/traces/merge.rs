@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use althing::trace::line::{Did, Header as ServerHeader, Line as ServerLine};
 use althing_core::ids::{ServerId, Zxid};
-use althing_core::store::txn::{Action, Txn};
+use althing_core::store::txn::Txn;
 use thiserror::Error;
 
 use crate::history::{History, LinkId, Moment, Violation, What};
@@ -266,9 +266,7 @@ fn founders(
 ) -> Result<BTreeSet<ServerId>, Unmergeable> {
     let mut founders = None;
     let mut look = |txn: &Txn| {
-        let (Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership }) =
-            &txn.action
-        else {
+        let Some(membership) = txn.action.membership() else {
             return Ok(());
         };
         let incoming = membership.incoming.iter().flatten();

@@ -15,6 +15,7 @@ use althing_client::znode::Version;
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::deeds::{DIRECTORY, Dice, Memory, how_many_together, lay_out, together};
+use crate::workload::governor::Governed;
 use crate::workload::persistence::{persevere, sessions};
 use crate::world::operation::Operation;
 use crate::world::runtime::SimRuntime;
@@ -30,6 +31,8 @@ pub struct Figures {
     pub session: Duration,
     /// How many of a hundred requests are of the rarer kinds.
     pub rare: u32,
+    /// How often a governor wishes for other members, if there is one.
+    pub wishes: Option<Duration>,
 }
 
 /// Who has written and read after the faults.
@@ -40,6 +43,7 @@ pub async fn play(bed: &Bed, clients: u32, figures: Figures) {
     let names = numbered("client", clients);
     let owed = debts(bed, &names, "writes and reads it back");
     let served = Served::new(BTreeSet::new());
+    let governed = figures.wishes.map(|every| Governed::begin(bed, every));
     for name in &names {
         let served = served.clone();
         bed.process(name, move |process| mix(process, figures, served.clone()));
@@ -48,6 +52,9 @@ pub async fn play(bed: &Bed, clients: u32, figures: Figures) {
     served
         .until_paid(bed, owed, |served, name| served.contains(name))
         .await;
+    if let Some(governed) = governed {
+        governed.end(bed).await;
+    }
 }
 
 async fn mix(process: Process, figures: Figures, served: Served) {

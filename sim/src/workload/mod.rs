@@ -5,6 +5,7 @@ use crate::testbed::bed::Bed;
 
 pub mod board;
 pub mod deeds;
+mod governor;
 mod lock;
 mod mix;
 pub mod persistence;
@@ -45,12 +46,14 @@ pub async fn perform(bed: Bed) {
             znodes,
             session,
             rare,
+            wishes,
         } => {
             let figures = mix::Figures {
                 rare,
                 rest: rest.0,
                 znodes: u64::from(znodes),
                 session: session.0,
+                wishes: wishes.map(|every| every.0),
             };
             mix::play(bed, clients, figures).await;
         }

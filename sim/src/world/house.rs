@@ -1,7 +1,7 @@
 //! The servers of a run: their machines, disks and clocks, which stay, and their processes, which
 //! come and go.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,9 +13,10 @@ use althing::server::{Attendance, Setup, serve};
 use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
 use althing::witness::Witness;
-use althing_core::config::Config;
+use althing_core::config::{Config, Reconfiguring};
 use althing_core::gossip::key::Key;
 use althing_core::ids::ServerId;
+use althing_core::listed::{Address, ClientAddress, HostPort};
 use althing_core::time::Instant;
 use madsim::runtime::{Handle, NodeHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 
 use crate::history::What;
 use crate::plan::{Plan, RotPlace, ServerSettings};
+use crate::reference::access;
 use crate::testbed::bed::CLIENT_PORT;
 use crate::world::clock::Clock;
 use crate::world::connection::MachineId;
@@ -36,6 +38,10 @@ use crate::world::world::World;
 
 /// How often leaders look for znodes whose time is over: runs are too short for a minute.
 const REAP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What the servers say of the ports for other servers, and for elections.
+pub const PEER_PORT: u16 = 2888;
+pub const ELECTION_PORT: u16 = 3888;
 
 /// How long after a server has stopped itself it is started again, as by a supervisor.
 const RESTART_AFTER: Duration = Duration::from_secs(5);
@@ -82,6 +88,7 @@ struct Shared {
     count: u8,
     voters: BTreeSet<ServerId>,
     learners: BTreeSet<ServerId>,
+    reconfiguring: Reconfiguring,
     servers: Mutex<Vec<Server>>,
     ended: UnboundedSender<(ServerId, u32, End)>,
 }
@@ -119,6 +126,10 @@ impl House {
             settings: plan.server.clone(),
             count: plan.servers,
             learners: plan.learners.iter().copied().map(ServerId).collect(),
+            reconfiguring: match plan.workload.wishes() {
+                true => Reconfiguring::On,
+                false => Reconfiguring::Off,
+            },
             voters: plan.voters().into_iter().map(ServerId).collect(),
             servers: Mutex::new(servers.collect()),
             ended,
@@ -394,6 +405,24 @@ impl House {
         }
     }
 
+    /// Where the servers say that they are; links are made by their numbers.
+    fn addresses(&self) -> BTreeMap<ServerId, Address> {
+        let address = |number: u8| Address {
+            peer: HostPort {
+                host: format!("server-{number}"),
+                port: PEER_PORT,
+            },
+            election_port: Some(ELECTION_PORT),
+            client: Some(ClientAddress {
+                address: None,
+                port: CLIENT_PORT,
+            }),
+        };
+        let all = 1..=self.0.count;
+        all.map(|number| (ServerId(number), address(number)))
+            .collect()
+    }
+
     fn setup(&self, id: ServerId) -> Setup {
         let all = (1..=self.0.count).map(ServerId);
         let described = |server: ServerId| (server, format!("server-{server}"));
@@ -401,6 +430,10 @@ impl House {
         let mut config = Config::standalone(id);
         config.reap_interval = REAP_INTERVAL;
         config.voters = self.0.voters.clone();
+        config.reconfiguring = self.0.reconfiguring;
+        let super_user = access::digest_identity(access::SUPER_CREDENTIAL);
+        config.supers.digest = super_user.map(|who| who.id.as_ref().to_owned());
+        config.addresses = self.addresses();
         if let Some(tick) = settings.tick_time {
             config.tick = tick.0;
             config.isolation_timeout = tick.0 * 2;

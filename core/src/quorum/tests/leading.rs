@@ -257,11 +257,13 @@ fn members_change_in_two_steps_and_one_change_at_a_time() {
     assert_eq!(joint.incoming, Some(voters.clone()));
     assert_eq!(joint.learners, [THREE].into());
     assert!(joint.knows(THREE, directory(THREE)));
-    // Nobody knows which directory speaks for a fourth.
-    let unknown = stage
-        .replica
-        .reconfigured(&[ME, TWO, ServerId(4)].into(), &none);
-    assert_eq!(unknown, None);
+    // Nobody knows yet which directory speaks for a fourth: it does not count before it has one.
+    let four = ServerId(4);
+    let unknown = stage.replica.reconfigured(&[ME, TWO, four].into(), &none);
+    let unknown = unknown.expect("two of three are there");
+    assert!(!unknown.directories.contains_key(&four));
+    let strangers = stage.replica.reconfigured(&[ME, four].into(), &none);
+    assert_eq!(strangers, None, "one of two is no quorum");
     assert_eq!(stage.replica.reconfigured(&none, &voters), None);
     assert_eq!(stage.replica.settled(), None);
     stage.change(joint);

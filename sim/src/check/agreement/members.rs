@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use althing_core::ids::{DirectoryId, ServerId, Zxid};
 use althing_core::membership::Membership;
-use althing_core::store::txn::{Action, Txn};
+use althing_core::store::txn::Txn;
 
 use crate::check::agreement::entries::Chain;
 
@@ -31,8 +31,7 @@ impl Members {
 
     /// A server was asked to save this.
     pub fn saved(&mut self, zxid: Zxid, txn: &Txn) {
-        if let Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } =
-            &txn.action
+        if let Some(membership) = txn.action.membership()
             && !membership.is_empty()
         {
             self.known.insert(zxid, membership.clone());
@@ -96,6 +95,8 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use althing_core::store::txn::Action;
+
     use super::*;
     use std::sync::Arc;
 

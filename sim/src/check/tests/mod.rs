@@ -37,6 +37,7 @@ fn plan(servers: u8) -> Plan {
             znodes: 30,
             session: Span::secs(4),
             rare: 0,
+            wishes: None,
         },
         network: Default::default(),
         disk: Default::default(),

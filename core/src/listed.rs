@@ -1,11 +1,14 @@
 //! The servers of an ensemble, as an operator lists them: `host:peerPort` and what follows it in
 //! ZooKeeper's notation.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::ops::RangeInclusive;
 
-use althing_core::ids::ServerId;
+use crate::ids::ServerId;
 
 /// A server's number: ZooKeeper's `myid`.
 pub const ID: RangeInclusive<u8> = 1..=255;
@@ -20,7 +23,7 @@ pub enum PeerRole {
 }
 
 /// A host, by name or address, and a port.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HostPort {
     /// Without brackets.
     pub host: String,
@@ -58,7 +61,7 @@ impl HostPort {
 }
 
 /// Where a server serves clients, as far as the list says it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ClientAddress {
     /// `None` if only the port is given.
     pub address: Option<IpAddr>,
@@ -66,46 +69,69 @@ pub struct ClientAddress {
     pub port: u16,
 }
 
-/// One server of the list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ListedServer {
+impl fmt::Display for ClientAddress {
+    /// As ZooKeeper shows it: without an address, all are meant.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        write!(f, "{}", SocketAddr::new(address, self.port))
+    }
+}
+
+/// Where a server is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Address {
     /// Where the other servers find it.
     pub peer: HostPort,
-    /// Does it vote?
-    pub role: PeerRole,
+    /// ZooKeeper's port for elections, which nobody needs here, and which is only shown again.
+    pub election_port: Option<u16>,
     /// Where it serves clients.
     pub client: Option<ClientAddress>,
 }
 
+impl Address {
+    /// Do both name a port of the other servers, or of the clients, that only one server can have?
+    pub fn collides(&self, other: &Address) -> bool {
+        let same_client = match (&self.client, &other.client) {
+            (Some(one), Some(other)) => one == other && one.address.is_some_and(is_one_host),
+            _ => false,
+        };
+        self.peer.is_same(&other.peer) || same_client
+    }
+}
+
+/// Does the address stand for one machine, and not for whichever it is on?
+fn is_one_host(address: IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_loopback()
+}
+
+/// One server of the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedServer {
+    /// Where it is.
+    pub at: Address,
+    /// Does it vote?
+    pub role: PeerRole,
+}
+
 impl fmt::Display for ListedServer {
-    /// In ZooKeeper's notation.
+    /// In ZooKeeper's notation, which has a port for elections in any case.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let role = match self.role {
             PeerRole::Voter => "participant",
             PeerRole::Observer => "observer",
         };
-        write!(f, "{}:{role}", self.peer)?;
-        match self.client {
+        let Address {
+            peer,
+            election_port,
+            client,
+        } = &self.at;
+        let election_port = election_port.unwrap_or_else(|| beside(peer.port));
+        write!(f, "{peer}:{election_port}:{role}")?;
+        match client {
             None => Ok(()),
-            Some(ClientAddress {
-                address: None,
-                port,
-            }) => write!(f, ";{port}"),
-            Some(ClientAddress {
-                address: Some(address),
-                port,
-            }) => write!(f, ";{}", SocketAddr::new(address, port)),
+            Some(client) => write!(f, ";{client}"),
         }
     }
-}
-
-/// Does a line of ZooKeeper's give a port for elections, which nobody needs here?
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ElectionPort {
-    /// Yes.
-    Given,
-    /// No.
-    Absent,
 }
 
 impl ListedServer {
@@ -114,7 +140,7 @@ impl ListedServer {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(text: &str) -> Result<(ListedServer, ElectionPort), String> {
+    pub fn parse(text: &str) -> Result<ListedServer, String> {
         if text.contains('|') {
             let what = "several addresses of one server are not supported";
             return Err(what.to_owned());
@@ -129,12 +155,11 @@ impl ListedServer {
             .split(':');
         let port = port_of(fields.next().unwrap_or_default())?;
         let mut next = fields.next();
-        let mut election = ElectionPort::Absent;
+        let mut election_port = None;
         if let Some(field) = next
             && field.starts_with(|c: char| c.is_ascii_digit())
         {
-            port_of(field)?;
-            election = ElectionPort::Given;
+            election_port = Some(port_of(field)?);
             next = fields.next();
         }
         let role = match next {
@@ -148,8 +173,20 @@ impl ListedServer {
             host: host.to_owned(),
             port,
         };
-        Ok((ListedServer { peer, role, client }, election))
+        let at = Address {
+            peer,
+            election_port,
+            client,
+        };
+        Ok(ListedServer { at, role })
     }
+}
+
+/// A port for elections where none was given. ZooKeeper's tools read no line in which it is missing
+/// or the peer port; theirs are a thousand apart as a rule.
+fn beside(port: u16) -> u16 {
+    const APART: u16 = 1000;
+    port.checked_add(APART).unwrap_or(port - APART)
 }
 
 /// Reads a server's role.
@@ -236,45 +273,61 @@ fn port_of(text: &str) -> Result<u16, String> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     fn shown(text: &str) -> String {
         match ListedServer::parse(text) {
-            Ok((server, election)) => {
-                let again = ListedServer::parse(&server.to_string());
-                assert_eq!(again, Ok((server.clone(), ElectionPort::Absent)));
-                format!("{server} {election:?}")
+            Ok(server) => {
+                let shown = server.to_string();
+                let again = ListedServer::parse(&shown).expect("what is shown is read");
+                assert_eq!(again.to_string(), shown);
+                shown
             }
             Err(what) => what,
         }
     }
 
     #[test]
-    fn the_notation_of_zookeeper_is_read() {
+    fn the_notation_of_zookeeper_is_read_and_shown_as_zookeeper_shows_it() {
         for (text, expected) in [
-            ("zk1:2888:3888", "zk1:2888:participant Given"),
-            ("zk1:2888", "zk1:2888:participant Absent"),
+            ("zk1:2888:3888", "zk1:2888:3888:participant"),
+            ("zk1:2888", "zk1:2888:3888:participant"),
+            ("10.0.0.1:2888:3888:observer", "10.0.0.1:2888:3888:observer"),
+            ("zk1:2888:PARTICIPANT", "zk1:2888:3888:participant"),
             (
-                "10.0.0.1:2888:3888:observer",
-                "10.0.0.1:2888:observer Given",
+                "zk1:2888:3888;2181",
+                "zk1:2888:3888:participant;0.0.0.0:2181",
             ),
-            ("zk1:2888:PARTICIPANT", "zk1:2888:participant Absent"),
-            ("zk1:2888:3888;2181", "zk1:2888:participant;2181 Given"),
             (
                 "zk1:2888:3888:participant;0.0.0.0:2181",
-                "zk1:2888:participant;0.0.0.0:2181 Given",
+                "zk1:2888:3888:participant;0.0.0.0:2181",
             ),
             (
                 "[2001:db8::1]:2888:3888;[::1]:2181",
-                "[2001:db8::1]:2888:participant;[::1]:2181 Given",
+                "[2001:db8::1]:2888:3888:participant;[::1]:2181",
             ),
             (
                 "zk1:2888:3888;localhost:7",
-                "zk1:2888:participant;127.0.0.1:7 Given",
+                "zk1:2888:3888:participant;127.0.0.1:7",
             ),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn two_servers_cannot_have_one_port() {
+        let collide = |one: &str, other: &str| {
+            let at = |text| ListedServer::parse(text).expect("a server").at;
+            at(one).collides(&at(other))
+        };
+        assert!(collide("zk1:1:2", "ZK1:1:3:observer;5"));
+        assert!(collide("zk1:1:2;10.0.0.1:5", "zk2:1:2;10.0.0.1:5"));
+        assert!(!collide("zk1:1:2;5", "zk2:1:2;5"));
+        assert!(!collide("zk1:1:2;127.0.0.1:5", "zk2:1:2;127.0.0.1:5"));
+        assert!(!collide("zk1:1:2", "zk1:2:2"));
     }
 
     #[test]
