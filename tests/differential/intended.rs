@@ -146,12 +146,6 @@ fn operations() -> Vec<Intended> {
             "0, 0, 0",
             "ZooKeeper's is `Unimplemented`",
         ),
-        case(
-            vec![set_data(exactly("/zookeeper/config"), Payload::Text("x"))],
-            "-102",
-            "0",
-            "`/zookeeper/config` is a znode like others",
-        ),
     ]
 }
 
