@@ -61,11 +61,7 @@ impl Walk<'_, '_> {
         match what {
             What::Saving { server, zxid, .. } => self.ends(*server, *zxid),
             What::Cut { server, after } => self.ends(*server, *after),
-            What::Refused { server, .. } => {
-                if let Some(known) = self.servers.get_mut(server) {
-                    known.was_full = true;
-                }
-            }
+            What::Refused { server, .. } => self.refused(*server),
             What::Recovered {
                 server,
                 snapshot,
@@ -90,6 +86,18 @@ impl Walk<'_, '_> {
                 _ => {}
             },
             _ => {}
+        }
+    }
+
+    /// A server's disk had no space: its log may end anywhere from now on, also for those who have
+    /// asked already.
+    fn refused(&mut self, server: ServerId) {
+        for (other, known) in &mut self.servers {
+            known.was_full |= *other == server;
+            let canvass = known.canvass.as_mut();
+            if let Some(nearest) = canvass.and_then(|asked| asked.others.get_mut(&server)) {
+                *nearest = Zxid::ZERO;
+            }
         }
     }
 
@@ -237,5 +245,10 @@ mod tests {
         assert_eq!(found("s15 s25 s37 a1 s27 e1"), 0, "they had when it asked");
         assert_eq!(found("s15 s27 s37 h1 e1"), 0, "it was told to");
         assert_eq!(found("s15 s27 s37 f1 a1 e1"), 0, "nobody knows its log");
+        assert_eq!(
+            found("s15 s27 s37 a1 f2 e1"),
+            0,
+            "nor what another has left"
+        );
     }
 }
