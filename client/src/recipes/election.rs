@@ -51,16 +51,33 @@ impl<R: Runtime> Election<R> {
     /// # Errors
     /// [`ClientError`]; then this client does not lead.
     pub async fn lead(&self, address: impl Into<Data>) -> Result<Hold<R>, ClientError> {
+        self.stand(address.into(), Patience::Endless).await
+    }
+
+    async fn stand(&self, address: Data, patience: Patience) -> Result<Hold<R>, ClientError> {
         let (granted, grant) = oneshot::channel();
         let candidate = Candidate {
             client: self.client.clone(),
             file: self.file.clone(),
-            address: address.into(),
+            address,
+            patience,
         };
         // A task of its own, because it must see its create through: a caller that gives up in the
         // middle of it would leave a master that does not know of it.
         self.client.runtime().spawn(candidate.campaign(granted));
         grant.await.unwrap_or(Err(ClientError::Closed))
+    }
+
+    /// Wins now, or not at all: `None` if somebody else leads.
+    ///
+    /// # Errors
+    /// [`ClientError`]; then this client does not lead.
+    pub async fn try_lead(&self, address: impl Into<Data>) -> Result<Option<Hold<R>>, ClientError> {
+        match self.stand(address.into(), Patience::None).await {
+            Ok(hold) => Ok(Some(hold)),
+            Err(ClientError::Server(Code::NodeExists)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Who leads at this moment; `None` if nobody does.
@@ -83,6 +100,14 @@ struct Candidate<R: Runtime> {
     client: Client<R>,
     file: Path,
     address: Data,
+    patience: Patience,
+}
+
+/// How long a candidate waits for others who lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Patience {
+    None,
+    Endless,
 }
 
 /// What came of one try to create the file.
@@ -134,6 +159,9 @@ impl<R: Runtime> Candidate<R> {
                     path: self.file.clone(),
                     token: stat.czxid,
                 }));
+            }
+            if self.patience == Patience::None {
+                return Err(ClientError::Server(Code::NodeExists));
             }
             tokio::select! {
                 biased;
