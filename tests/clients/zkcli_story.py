@@ -56,9 +56,9 @@ EXPECTED = [
     "PersistentWatchRemoved",
     "No such watch",
     "Created /zkcli/box",
-    "ephemeralOwner = 0x8000000000000000",
+    "ephemeralOwner = 0x0",
     "Created /zkcli/brief",
-    "ephemeralOwner = 0xff0000000000ea60",
+    "ephemeralOwner = 0x0",
     "Created /zkcli/brief-00000000",
 ]
 
