@@ -246,17 +246,7 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
         Action::Amend { wish, decision } => {
             out.push(AMEND);
             put_wish(out, wish);
-            match decision {
-                Decision::Open => out.push(OPEN),
-                Decision::Refused(code) => {
-                    out.push(REFUSED);
-                    compact::put_signed(out, code.number().into());
-                }
-                Decision::Granted(membership) => {
-                    out.push(GRANTED);
-                    put_membership(out, membership);
-                }
-            }
+            put_decision(out, decision);
         }
         Action::OpenSession {
             password,
@@ -394,6 +384,20 @@ fn wish(input: &mut Cursor<'_>) -> Result<Wish, Malformed> {
         members,
         version: compact::signed(input, "version of the configuration")?,
     })
+}
+
+fn put_decision(out: &mut Vec<u8>, decision: &Decision) {
+    match decision {
+        Decision::Open => out.push(OPEN),
+        Decision::Refused(code) => {
+            out.push(REFUSED);
+            compact::put_signed(out, code.number().into());
+        }
+        Decision::Granted(membership) => {
+            out.push(GRANTED);
+            put_membership(out, membership);
+        }
+    }
 }
 
 fn decision(input: &mut Cursor<'_>) -> Result<Decision, Malformed> {
