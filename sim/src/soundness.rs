@@ -213,7 +213,7 @@ fn check_governed(plan: &Plan) -> Result<(), Unsound> {
     }
     let message = if plan.servers < 3 {
         "wants at least three servers"
-    } else if plan.heals == Heals::Quorum || plan.faults.iter().any(|fault| loses(fault)) {
+    } else if plan.heals == Heals::Quorum || plan.faults.iter().any(loses) {
         "does not go together with `heals = \"quorum\"` and with lost disks: of which members is \
          not known"
     } else {
