@@ -178,6 +178,8 @@ fn result(out: &mut Pieces, input: &mut Reader<'_>, opcode: i32) -> Option<()> {
             let mut acl = input.list(entry)?;
             // Rule: as whom somebody is known has no order in ZooKeeper, nor what `auth` becomes.
             acl.iter_mut().for_each(|acl| acl.sort());
+            // Rule: what `auth` becomes stands once in our list, maybe twice in theirs.
+            acl.iter_mut().for_each(Vec::dedup);
             out.same(format!("{acl:?}"));
             stat(out, input)?;
         }
