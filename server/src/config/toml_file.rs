@@ -264,6 +264,7 @@ mod tests {
     use crate::config::settings::Settings;
     use crate::limits::FRAME_SLACK_BYTES;
     use crate::words::Word;
+    use althing_core::config::Reconfiguring;
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
     use std::collections::BTreeSet;
@@ -300,6 +301,7 @@ mod tests {
         client_certificates = "want"
         super_digest = "super:hash"
         super_subject = "CN=root"
+        reconfig = true
         gossip_secret_file = "secret"
         election_timeout_ms = 1000
         beat_ms = 100
@@ -451,7 +453,8 @@ mod tests {
         let supers = [&config.supers.digest, &config.supers.subject];
         let supers = supers.map(|given| given.as_deref().expect("given"));
         assert_eq!(supers, ["super:hash", "CN=root"]);
-        assert_eq!(KEYS.len(), 34, "and these are all");
+        assert_eq!(config.reconfiguring, Reconfiguring::On);
+        assert_eq!(KEYS.len(), 35, "and these are all");
     }
 
     #[test]
