@@ -174,8 +174,14 @@ impl<R: Runtime> Client<R> {
     /// [`ClientError`].
     pub async fn ensure(&self, path: &str) -> Result<(), ClientError> {
         let path = parse_path(path)?;
-        if path.is_root() || self.exists(path.as_str()).await?.is_some() {
+        if path.is_root() {
             return Ok(());
+        }
+        match self.exists(path.as_str()).await {
+            Ok(None) => {}
+            // Who may not read it is told that, so it is there.
+            Ok(Some(_)) | Err(ClientError::Server(Code::NoAuth)) => return Ok(()),
+            Err(error) => return Err(error),
         }
         let mut ends: Vec<usize> = path.as_str().match_indices('/').map(|(at, _)| at).collect();
         ends.push(path.as_str().len());

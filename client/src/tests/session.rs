@@ -252,6 +252,19 @@ async fn how_it_reads_after_a_reconnect_is_what_it_asked_for_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_is_there() {
+    let mut servers = Servers::new();
+    let (client, mut peer) = servers.client().await;
+    let serving = async {
+        let (xid, request) = peer.asked().await;
+        assert_eq!(request.name(), "exists");
+        peer.answer(xid, 5, Err(Code::NoAuth)).await;
+    };
+    let (ensured, ()) = tokio::join!(client.ensure("/a/b"), serving);
+    assert_eq!(ensured, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn identities_and_watches_are_set_again() {
     let mut servers = Servers::new();
     let (client, mut peer) = servers.client().await;
