@@ -108,6 +108,23 @@ async fn in_the_end(bed: &Bed, what: &str, there: impl Fn() -> bool) {
     goal.reached();
 }
 
+/// Waits until each of five has held again, after the faults.
+async fn all_hold_again(bed: &Bed, what: &str, held: &Ledger<Held>) {
+    bed.faults_over().await;
+    let healed = bed.now();
+    let holders = |held: &[Entry<Held>]| {
+        let late = held.iter().filter(|entry| entry.at > healed);
+        late.map(|entry| entry.who.clone()).collect::<BTreeSet<_>>()
+    };
+    in_the_end(bed, what, || held.read(holders).len() == 5).await;
+}
+
+/// Did so many hold at the same time?
+fn held_together(held: &Ledger<Held>, count: usize) -> bool {
+    held.read(|held| judge_overlaps(held, |hows| hows.len() < count))
+        .is_err()
+}
+
 #[althing_sim::test(servers = 3, seeds = "0..8", lasts = "30s", settles = "40s")]
 async fn a_semaphore_has_three_leases(bed: Bed) {
     let held = bed.ledger::<Held>("leased");
@@ -131,20 +148,8 @@ async fn a_semaphore_has_three_leases(bed: Bed) {
             })
         });
     }
-    bed.faults_over().await;
-    let healed = bed.now();
-    let users = |held: &[Entry<Held>]| {
-        let late = held.iter().filter(|entry| entry.at > healed);
-        late.map(|entry| entry.who.clone()).collect::<BTreeSet<_>>()
-    };
-    in_the_end(&bed, "everybody has a lease again", || {
-        held.read(users).len() == 5
-    })
-    .await;
-    if held
-        .read(|held| judge_overlaps(held, |hows| hows.len() < 3))
-        .is_err()
-    {
+    all_hold_again(&bed, "everybody has a lease again", &held).await;
+    if held_together(&held, 3) {
         full.seen("three at once");
     }
 }
@@ -181,20 +186,8 @@ async fn readers_share_and_writers_do_not(bed: Bed) {
             })
         });
     }
-    bed.faults_over().await;
-    let healed = bed.now();
-    let users = |held: &[Entry<Held>]| {
-        let late = held.iter().filter(|entry| entry.at > healed);
-        late.map(|entry| entry.who.clone()).collect::<BTreeSet<_>>()
-    };
-    in_the_end(&bed, "everybody reads or writes again", || {
-        held.read(users).len() == 5
-    })
-    .await;
-    if held
-        .read(|held| judge_overlaps(held, |hows| hows.len() < 2))
-        .is_err()
-    {
+    all_hold_again(&bed, "everybody reads or writes again", &held).await;
+    if held_together(&held, 2) {
         shared.seen("several at once");
     }
 }
