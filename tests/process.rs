@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A server process. Its data and its port outlive its deaths.
 pub struct Server {
     binary: &'static str,
-    directory: TempDir,
+    directory: PathBuf,
+    /// Goes with the server, if nobody else has it.
+    _temporary: Option<TempDir>,
     arguments: Vec<String>,
     address: SocketAddr,
     child: Child,
@@ -31,14 +33,22 @@ impl Server {
 
     /// The same, with further arguments.
     pub fn start_with(binary: &'static str, arguments: &[&str]) -> Server {
-        let directory = TempDir::new().expect("a temporary directory");
+        let temporary = TempDir::new().expect("a temporary directory");
+        let mut server = Server::start_in(binary, temporary.path(), arguments);
+        server._temporary = Some(temporary);
+        server
+    }
+
+    /// The same, with data that is there already.
+    pub fn start_in(binary: &'static str, directory: &Path, arguments: &[&str]) -> Server {
         let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
         let any = "127.0.0.1:0".parse().expect("an address");
-        let mut child = spawn(binary, directory.path(), any, &arguments);
+        let mut child = spawn(binary, directory, any, &arguments);
         let address = await_listening(&mut child).expect("the server starts");
         Server {
             binary,
-            directory,
+            directory: directory.to_owned(),
+            _temporary: None,
             arguments,
             address,
             child,
@@ -52,7 +62,7 @@ impl Server {
 
     /// Where its data lies.
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     /// The process's number.
@@ -71,12 +81,7 @@ impl Server {
     /// # Errors
     /// What it printed, if it refuses to start.
     pub fn restart(&mut self) -> Result<(), String> {
-        self.child = spawn(
-            self.binary,
-            self.directory.path(),
-            self.address,
-            &self.arguments,
-        );
+        self.child = spawn(self.binary, &self.directory, self.address, &self.arguments);
         self.address = await_listening(&mut self.child)?;
         Ok(())
     }
@@ -102,7 +107,7 @@ impl Server {
     /// Runs a second server on the same directory and gives what it printed to stderr.
     pub fn second_on_same_directory(&self) -> String {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let mut child = spawn(self.binary, self.directory.path(), any, &[]);
+        let mut child = spawn(self.binary, &self.directory, any, &[]);
         await_listening(&mut child).expect_err("a second server must not start")
     }
 

@@ -535,6 +535,7 @@ fn response_line(response: &Response) -> String {
             });
             shown.collect::<Vec<_>>().join("; ")
         }
+        Response::Sasl(token) => format!("sasl {token:?}"),
         Response::Added => "added".to_owned(),
         Response::Empty => "ok".to_owned(),
     }

@@ -1,30 +1,29 @@
 //! Measures a server's binary under load: throughput, latency, processor time, memory, start-up.
 //!
 //! The binary is built beforehand and started as an operator would, on a free port and in an empty
-//! directory. The only generator is one thread of this process, so that server and generator share
-//! a small machine in a way that can be told apart.
+//! directory. The only generator is one thread of this process, that of `althing bench`, so that
+//! server and generator share a small machine in a way that can be told apart.
 
-mod connection;
-mod figures;
-mod generator;
+pub mod figures;
 pub mod machine;
-mod population;
-mod report;
+pub mod population;
+pub mod report;
 mod server;
-mod throughput;
+pub mod throughput;
 
 use std::env;
-use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use althing_program::bench::connection::Trouble;
 use clap::value_parser;
 
+use machine::Alone;
 use report::{About, Run};
 use server::Server;
-use throughput::{CELLS, Targets};
+use throughput::{CELLS, Loaded, Targets};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -49,7 +48,7 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+pub fn run(args: &Args) -> Result<(), Trouble> {
     let about = About {
         machine: machine::describe()?,
         server: version(&args.binary)?,
@@ -70,7 +69,7 @@ pub fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn version(binary: &Path) -> Result<String, Box<dyn Error>> {
+fn version(binary: &Path) -> Result<String, Trouble> {
     let output = Command::new(binary)
         .arg("--version")
         .output()
@@ -78,18 +77,21 @@ fn version(binary: &Path) -> Result<String, Box<dyn Error>> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-fn run_once(binary: &Path, above: &Path, about: &About) -> Result<Run, Box<dyn Error>> {
+fn run_once(binary: &Path, above: &Path, about: &About) -> Result<Run, Trouble> {
     let directory = tempfile::tempdir_in(above)?;
     let directory = directory.path();
     eprintln!("  the machine alone");
-    let syncs = machine::sync_rate(directory, about.cell_lasts)?;
-    let loopback = machine::loopback(about.cell_lasts)?;
+    let alone = Alone::measure(directory, about.cell_lasts)?;
 
     let server = Server::start(binary, &directory.join("load"))?;
     let targets = Targets::create(server.address())?;
     let mut cells = Vec::new();
+    let loaded = Loaded {
+        addresses: vec![server.address()],
+        processes: vec![server.process()],
+    };
     for cell in CELLS {
-        let sample = throughput::measure(&server, &targets, cell, about.cell_lasts)?;
+        let sample = throughput::measure(&loaded, &targets, cell, about.cell_lasts)?;
         eprintln!("  {cell:?}: {:.0} requests/s", sample.per_second);
         cells.push(sample);
     }
@@ -98,8 +100,7 @@ fn run_once(binary: &Path, above: &Path, about: &About) -> Result<Run, Box<dyn E
     eprintln!("  {} znodes", about.znodes);
     let population = population::measure(binary, &directory.join("large"), about.znodes)?;
     Ok(Run {
-        syncs,
-        loopback,
+        alone,
         cells,
         population,
     })

@@ -6,6 +6,12 @@
 mod failover;
 #[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod loopback;
+#[cfg(target_os = "linux")]
+mod peers;
+#[cfg(target_os = "linux")]
+mod process;
 mod tree;
 mod watches;
 
@@ -23,6 +29,9 @@ enum Command {
     /// A server's binary under load: throughput, latency, processor time, memory, start-up.
     #[cfg(target_os = "linux")]
     Load(load::Args),
+    /// Althing beside Apache ZooKeeper and etcd: the same load on each, in turns.
+    #[cfg(target_os = "linux")]
+    Peers(peers::Args),
     /// An ensemble's binary: how long it acknowledges nothing when its leader dies.
     #[cfg(target_os = "linux")]
     Failover(failover::Args),
@@ -33,7 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         Command::Tree(args) => tree::run(&args),
         Command::Watches => watches::run(),
         #[cfg(target_os = "linux")]
-        Command::Load(args) => load::run(&args),
+        Command::Load(args) => load::run(&args).map_err(|trouble| -> Box<dyn Error> { trouble }),
+        #[cfg(target_os = "linux")]
+        Command::Peers(args) => peers::run(&args).map_err(|trouble| -> Box<dyn Error> { trouble }),
         #[cfg(target_os = "linux")]
         Command::Failover(args) => failover::run(&args),
     }

@@ -30,6 +30,9 @@ use crate::znode::{Children, CreateMode, Created, Version, Znode, parse_path};
 /// - Requests are sent in the order in which they are asked for and answered in that order.
 /// - No request waits for ever. While no server is connected, requests wait for the next one; when
 ///   none is found while the session can last, they fail with [`ClientError::SessionExpired`].
+/// - A request that the server refuses with `ThrottledOp`, since clients ask too often, is asked
+///   again after a pause, behind what was asked meanwhile: nothing of it was executed. After some
+///   refusals it fails with that code.
 /// - A request that was sent when the connection broke fails with [`ClientError::ConnectionLoss`]:
 ///   nobody knows whether it was executed. The session goes on, as a rule on another server.
 /// - The end of the session is final. For another session there is another client (see
@@ -39,7 +42,6 @@ use crate::znode::{Children, CreateMode, Created, Version, Znode, parse_path};
 #[derive(Clone, Debug)]
 pub struct Client<R: Runtime> {
     runtime: R,
-    session: SessionId,
     handle: Arc<Handle>,
 }
 
@@ -80,12 +82,10 @@ impl<R: Runtime> Client<R> {
             }
             () = runtime.sleep(patience) => return Err(ClientError::NoServer),
         }
-        let session = handle.shared.session();
-        Ok(Client {
-            session: session.ok_or_else(|| handle.shared.end_reason())?,
-            runtime,
-            handle,
-        })
+        match handle.shared.session() {
+            Some(_) => Ok(Client { runtime, handle }),
+            None => Err(handle.shared.end_reason()),
+        }
     }
 
     /// The world that this client lives in.
@@ -93,9 +93,12 @@ impl<R: Runtime> Client<R> {
         &self.runtime
     }
 
-    /// The session. The `ephemeral_owner` of its ephemeral znodes is this number.
+    /// The session. The `ephemeral_owner` of its ephemeral znodes is this number. It stays the
+    /// same, unless the client began with a server that only lets it read
+    /// ([`SessionState::ReadOnly`]): the first one that has a leader gives the client its own.
     pub fn session(&self) -> SessionId {
-        self.session
+        let session = self.handle.shared.session();
+        session.expect("a client is handed out when it has one")
     }
 
     /// The session time-out that the server granted.

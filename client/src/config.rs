@@ -41,11 +41,36 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// See [`BACKOFF_MIN`].
 pub const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
+/// How often a request is asked again that the server refuses with `ThrottledOp`; the pauses are
+/// those of [`BACKOFF_MIN`] and [`BACKOFF_MAX`], about ten seconds in all. Who is told of it after
+/// that asks far too often, or has neighbours who do.
+pub const THROTTLED_MAX: u32 = 9;
+
+/// The pauses between two attempts to find a server that has a leader, while one without lets the
+/// client read: they double from the shortest to the longest, as those of ZooKeeper's client do. A
+/// server that has a leader again sends its readers away by itself, so the search is for others.
+pub const SEARCH_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// See [`SEARCH_PAUSE_MIN`].
+pub const SEARCH_PAUSE_MAX: Duration = Duration::from_secs(60);
+
 /// The longest silence before a heartbeat, however long the session's time-out is.
 pub const PING_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// The longest session time-out that can be asked for: a day, far above any that is granted.
 pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What becomes of a server that has no leader, and only lets its clients read?
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReadOnlyServers {
+    /// It is not taken.
+    #[default]
+    Refused,
+    /// It is taken, and meanwhile one that has a leader is looked for. What it tells may be old,
+    /// but never older than what the client has seen; every write is refused with `NotReadOnly`.
+    /// Such servers serve who has no session; a session of the ensemble is over before the next
+    /// one may be for reading.
+    Accepted,
+}
 
 /// What a client is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +84,8 @@ pub struct ClientConfig {
     /// The newest transaction whose effects were seen in an earlier session: no server that is
     /// behind it is taken, so that time never goes back.
     pub last_zxid_seen: Zxid,
+    /// Does a server do that only lets the client read?
+    pub read_only_servers: ReadOnlyServers,
 }
 
 impl ClientConfig {
@@ -69,6 +96,7 @@ impl ClientConfig {
             session_timeout: Duration::from_secs(10),
             connect_patience: Duration::from_secs(60),
             last_zxid_seen: Zxid::ZERO,
+            read_only_servers: ReadOnlyServers::Refused,
         }
     }
 
@@ -86,6 +114,15 @@ impl ClientConfig {
     pub fn connect_patience(self, connect_patience: Duration) -> ClientConfig {
         ClientConfig {
             connect_patience,
+            ..self
+        }
+    }
+
+    /// The same with another word on servers that only let their clients read.
+    #[must_use]
+    pub fn read_only_servers(self, read_only_servers: ReadOnlyServers) -> ClientConfig {
+        ClientConfig {
+            read_only_servers,
             ..self
         }
     }

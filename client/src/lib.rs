@@ -36,8 +36,11 @@ pub mod error;
 mod inquiry;
 pub mod members;
 pub mod persistent;
+pub mod quotas;
 pub mod recipes;
 pub mod runtime;
+#[cfg(feature = "tls")]
+pub mod secured;
 mod session;
 pub mod sessions;
 pub mod state;

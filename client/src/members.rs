@@ -77,8 +77,8 @@ impl<R: Runtime> Client<R> {
     ///
     /// # Errors
     /// [`ClientError`]; of the server's codes for example `ReconfigDisabled`, `NoAuth` unless the
-    /// super user asks, `BadVersion`, `BadArguments`, and `NewConfigNoQuorum` if more than half of
-    /// the wanted voters are not up and up to date.
+    /// super user asks, `BadVersion`, `BadArguments`, and `NewConfigNoQuorum` unless a quorum of
+    /// the wanted voters is up and up to date.
     pub async fn reconfigure(&self, wanted: Reconfiguration) -> Result<Znode, ClientError> {
         match self.ask(Request::Reconfigure(wanted.wish), None).await? {
             Response::Data { data, stat } => Ok(Znode {

@@ -11,6 +11,9 @@ pub enum SessionState {
     Connecting,
     /// A server serves the session.
     Connected,
+    /// A server without a leader lets the client read what it has, if the configuration allows
+    /// that (see [`crate::config::ReadOnlyServers`]); one with a leader is looked for.
+    ReadOnly,
     /// The connection was lost; the session may live on, and the client tries to get back to it.
     Disconnected {
         /// When, on the clock of the client's runtime.

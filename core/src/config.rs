@@ -2,14 +2,23 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use core::fmt;
+use core::num::NonZeroU32;
+
+use md5::{Digest as _, Md5};
 
 use crate::ids::ServerId;
 use crate::listed::Address;
 use crate::time::Duration;
+use crate::voters::Voters;
 
-/// Largest number of bytes in a znode's data unless configured otherwise: 1 MiB, with ZooKeeper's
-/// default of `jute.maxbuffer` rounded up to the whole MiB that its documentation promises.
-pub const DATA_BYTES_MAX_DEFAULT: u32 = 1024 * 1024;
+/// The largest frame that clients are sent unless configured otherwise: what ZooKeeper's client for
+/// Java takes unless its `jute.maxbuffer` says otherwise.
+pub const REPLY_BYTES_MAX_DEFAULT: usize = 0xfffff;
+
+/// Largest number of bytes in a znode's data unless configured otherwise: the most that `getData`
+/// can answer within [`REPLY_BYTES_MAX_DEFAULT`], so that whatever can be written can be read.
+pub const DATA_BYTES_MAX_DEFAULT: u32 = 0xfffff - 88;
 
 /// The least time without a sign of life from the leader before an election unless configured
 /// otherwise: many times a round trip within a data centre and a sync of a busy disk.
@@ -23,16 +32,37 @@ pub const BEAT_DEFAULT: Duration = Duration::from_millis(50);
 /// minute.
 pub const REAP_INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 
+/// How long a server of ZooKeeper with this tick looks for a leader before it serves clients which
+/// only read: an election that is won at once shall not be noticed.
+pub fn read_only_after(tick: Duration) -> Duration {
+    tick.max(Duration::from_secs(2))
+}
+
 /// The level of the semantics of transactions. A server refuses to execute under a level that it
 /// does not know, so servers of two versions never diverge.
 ///
 /// | level | what is new |
 /// |---|---|
 /// | 2 | the configuration is the data of `/zookeeper/config` |
-pub const FEATURE_LEVEL: u32 = 2;
+/// | 3 | the servers keep the stats of quotas, and may enforce hard limits |
+pub const FEATURE_LEVEL: u32 = 3;
 
 /// From this level on, the configuration is the data of `/zookeeper/config`.
 pub const LEVEL_CONFIG: u32 = 2;
+
+/// From this level on, there are quotas.
+pub const LEVEL_QUOTAS: u32 = 3;
+
+/// What becomes of a change that exceeds the hard limit of a quota? ZooKeeper's `enforceQuota`,
+/// which is off by default, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum HardLimits {
+    /// It is told of, as if the limit were soft.
+    #[default]
+    Advised,
+    /// It is refused with `QuotaExceeded`.
+    Enforced,
+}
 
 /// Settings that change what a transaction does. They are part of the replicated state: a leader
 /// writes them into the transaction that opens its epoch, and execution reads them from there.
@@ -42,6 +72,8 @@ pub struct Settings {
     pub feature_level: u32,
     /// Largest number of bytes in one znode's data.
     pub data_bytes_max: u32,
+    /// Are hard limits of quotas enforced? Below [`LEVEL_QUOTAS`] they never are.
+    pub hard_limits: HardLimits,
 }
 
 impl Default for Settings {
@@ -49,6 +81,7 @@ impl Default for Settings {
         Settings {
             feature_level: FEATURE_LEVEL,
             data_bytes_max: DATA_BYTES_MAX_DEFAULT,
+            hard_limits: HardLimits::default(),
         }
     }
 }
@@ -62,6 +95,62 @@ pub struct Supers {
     /// Whose certificate has this subject, as RFC 4514 writes it: ZooKeeper's `superUser` of the
     /// scheme `x509`.
     pub subject: Option<String>,
+    /// Who authenticates by SASL as this user: ZooKeeper's `superUser`.
+    pub sasl: Option<String>,
+}
+
+/// The realm of SASL: ZooKeeper's clients know no other.
+pub const SASL_REALM: &str = "zk-sasl-md5";
+
+/// Users and what stands for their passwords: the hash of user, realm and password (RFC 2831).
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Users(BTreeMap<String, [u8; 16]>);
+
+impl Users {
+    /// Adds a user, or changes the password of one.
+    pub fn add(&mut self, user: &str, password: &str) {
+        let mut hash = Md5::new();
+        for text in [user, ":", SASL_REALM, ":", password] {
+            hash.update(text);
+        }
+        self.0.insert(String::from(user), hash.finalize().into());
+    }
+
+    /// What stands for a user's password, if there is such a user.
+    pub fn secret(&self, user: &str) -> Option<[u8; 16]> {
+        self.0.get(user).copied()
+    }
+
+    /// Is there nobody?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Users {
+    /// What stands for a password is as good as one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What becomes of a connection whose client fails to authenticate by SASL?
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FailedSasl {
+    /// It is told so, and closed.
+    #[default]
+    Closed,
+    /// It goes on as whoever it was: ZooKeeper's `allowSaslFailedClients`.
+    Kept,
+}
+
+/// Authentication by SASL.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sasl {
+    /// Who there is; with nobody, there is no SASL.
+    pub users: Users,
+    /// What becomes of those who fail.
+    pub failed: FailedSasl,
 }
 
 /// May clients change the members? ZooKeeper's `reconfigEnabled`, which is off by default, too.
@@ -74,6 +163,27 @@ pub enum Reconfiguring {
     On,
 }
 
+/// How often something may be asked for: a bucket of tokens, one for each request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// So many tokens come each second.
+    pub per_second: NonZeroU32,
+    /// So many the bucket holds: as many requests may come at once.
+    pub burst: NonZeroU32,
+}
+
+/// How often clients may ask, in each of three respects; `None` is no limit. ZooKeeper has nothing
+/// of the kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rates {
+    /// One session.
+    pub session: Option<Rate>,
+    /// All sessions of one address together.
+    pub address: Option<Rate>,
+    /// All sessions of one identity together: of who has authenticated, by whatever scheme.
+    pub identity: Option<Rate>,
+}
+
 /// What one server is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -81,7 +191,7 @@ pub struct Config {
     pub server: ServerId,
     /// The servers that vote in an ensemble that is not founded yet; afterwards the membership in
     /// the replicated state decides. One server is an ensemble of one.
-    pub voters: BTreeSet<ServerId>,
+    pub voters: Voters,
     /// The least time without a sign of life from the leader after which a follower stands for
     /// election; each draws its own between this and twice this. A leader that no quorum has
     /// answered for so long gives up.
@@ -91,6 +201,10 @@ pub struct Config {
     /// A server that has had no leader for so long sends its clients away, to servers that may
     /// have one.
     pub isolation_timeout: Duration,
+    /// A server that has had no leader for so long serves clients which only read, and say so;
+    /// `None` if it never does. ZooKeeper's `readonlymode.enabled`, which is off by default, too,
+    /// and fixes the time: see [`read_only_after`].
+    pub read_only_after: Option<Duration>,
     /// ZooKeeper's `tickTime`: the grain of heartbeats and of the detection of pauses.
     pub tick: Duration,
     /// The shortest session time-out that a client can negotiate; ZooKeeper's default is 2 ticks.
@@ -106,8 +220,18 @@ pub struct Config {
     /// The last position of an epoch; a leader that needs another one wins the next epoch first.
     /// Everything that a position can hold, except where that is tested.
     pub counter_max: u32,
+    /// The largest frame that this server's clients are sent, without its length. What does not fit
+    /// is answered with an error.
+    pub reply_bytes_max: usize,
+    /// How often this server's clients may ask.
+    pub rates: Rates,
     /// Who may do everything.
     pub supers: Supers,
+    /// Who there is for SASL.
+    pub sasl: Sasl,
+    /// The schemes of which a client must have authenticated by one before it is answered anything
+    /// else; none of it if this is empty. ZooKeeper's `enforce.auth.schemes`.
+    pub enforced_schemes: BTreeSet<String>,
     /// Where the servers of the configuration are: what the members' addresses are as long as
     /// nobody has agreed on others.
     pub addresses: BTreeMap<ServerId, Address>,
@@ -151,17 +275,22 @@ impl Config {
         let tick = Duration::from_secs(2);
         Config {
             server,
-            voters: BTreeSet::from([server]),
+            voters: Voters::from([server]),
             election_timeout: ELECTION_TIMEOUT_DEFAULT,
             beat: BEAT_DEFAULT,
             isolation_timeout: tick * 2,
+            read_only_after: None,
             tick,
             session_timeout_min: tick * 2,
             session_timeout_max: tick * 20,
             snapshot_every: 100_000,
             reap_interval: REAP_INTERVAL_DEFAULT,
             counter_max: u32::MAX,
+            reply_bytes_max: REPLY_BYTES_MAX_DEFAULT,
+            rates: Rates::default(),
             supers: Supers::default(),
+            sasl: Sasl::default(),
+            enforced_schemes: BTreeSet::new(),
             addresses: BTreeMap::new(),
             reconfiguring: Reconfiguring::Off,
             settings: Settings::default(),

@@ -30,6 +30,7 @@ use crate::tree::acl::{Acl, AclEntry, Identity, Perms};
 use crate::tree::data::Data;
 use crate::tree::op::{Create, Lifetime, Naming, Op, Telling};
 use crate::tree::path::Place;
+use crate::voters::{Share, Voters};
 
 /// What one server has on its disk.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +68,7 @@ struct Cluster {
     now: u64,
     random: Prng,
     servers: BTreeMap<ServerId, Server>,
-    voters: BTreeSet<ServerId>,
+    voters: Voters,
     /// In the order of sending, by pair.
     wires: BTreeMap<(ServerId, ServerId), VecDeque<(DirectoryId, Message)>>,
     digests: BTreeMap<Zxid, u128>,
@@ -95,9 +96,13 @@ fn tell(story: &mut Option<Vec<alloc::string::String>>, now: u64, what: core::fm
 
 impl Cluster {
     fn new(seed: u64, count: u8, snapshot_every: u32, counter_max: u32) -> Cluster {
+        let voters = (1..=count).map(ServerId).collect();
+        Cluster::of(seed, voters, snapshot_every, counter_max)
+    }
+
+    fn of(seed: u64, voters: Voters, snapshot_every: u32, counter_max: u32) -> Cluster {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let voters: BTreeSet<ServerId> = (1..=count).map(ServerId).collect();
         let mut cluster = Cluster {
             now: 0,
             random: Prng::new(Seed(bytes)),
@@ -115,7 +120,7 @@ impl Cluster {
             refused: BTreeSet::new(),
             story: std::env::var_os("STORY").map(|_| Vec::new()),
         };
-        for id in voters {
+        for id in voters.servers().iter().copied() {
             let disk = Disk {
                 directory: DirectoryId(cluster.random.bits().into()),
                 ..Disk::default()
@@ -168,6 +173,7 @@ impl Cluster {
             supers: Supers {
                 digest: Some(digest_id("super:admin")),
                 subject: None,
+                sasl: None,
             },
             ..Config::standalone(id)
         };
@@ -631,12 +637,8 @@ fn members_change_as_clients_wish() {
 fn three_servers_elect_one_and_serve() {
     let mut cluster = Cluster::new(1, 3, 100_000, u32::MAX);
     cluster.assert_service();
-    assert_eq!(
-        cluster.notes.get("elected"),
-        Some(&1),
-        "{:?}",
-        cluster.notes
-    );
+    let notes = &cluster.notes;
+    assert_eq!(notes.get("elected"), Some(&1), "{notes:?}");
 }
 
 /// What an epoch's counter cannot count goes into the next epoch, under the same leader.
@@ -649,6 +651,20 @@ fn a_leader_whose_counter_is_exhausted_goes_on_in_the_next_epoch() {
     assert!(cluster.leaders.len() > 10, "{:?}", cluster.leaders);
     let beyond = |zxid: &&Zxid| zxid.counter() > 20;
     assert_eq!(cluster.acknowledged.keys().find(beyond), None);
+}
+
+#[test]
+fn in_groups_they_agree_and_come_back() {
+    for seed in 0..6 {
+        let share = |id: u8| Share {
+            group: (id / 3).into(),
+            weight: (id % 4).into(),
+        };
+        let shares = (1..=6).map(|id| (ServerId(id), share(id)));
+        let mut cluster = Cluster::of(seed, Voters::in_groups(shares.collect()), 20, u32::MAX);
+        (0..3_000).for_each(|_| cluster.hazard());
+        cluster.assert_service();
+    }
 }
 
 /// `SEED` is the first seed, `SEEDS` is how many; with `STORY` a failure tells all that happened.

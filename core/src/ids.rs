@@ -109,14 +109,35 @@ impl fmt::Display for Zxid {
 }
 
 /// A client's session. Never zero, never used twice: it is the [`Zxid`] of the transaction that
-/// opened the session, so no two servers and no two lives of a server can draw the same one.
+/// opened the session, so no two servers and no two lives of a server can draw the same one. Only a
+/// session of one server alone is opened by no transaction (see [`SessionId::local`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SessionId(pub i64);
+
+/// The bit that no position has.
+const LOCAL: u64 = 1 << 63;
+
+/// What is left of it for the number, beside eight for the server.
+const LOCAL_NUMBER_BITS: u32 = 54;
 
 impl SessionId {
     /// The session that the transaction at `zxid` opens.
     pub const fn opened_at(zxid: Zxid) -> SessionId {
         SessionId(zxid.to_wire())
+    }
+
+    /// The session with this number that a server opens for itself alone. It is negative, so no
+    /// position is like it: no session of the ensemble ever has its id. Of the number the lower 54
+    /// bits count, which no life of a server exhausts.
+    pub const fn local(server: ServerId, number: u64) -> SessionId {
+        let number = number & ((1 << LOCAL_NUMBER_BITS) - 1);
+        let server = (server.0 as u64) << LOCAL_NUMBER_BITS;
+        SessionId((LOCAL | server | number).cast_signed())
+    }
+
+    /// Is it a session of one server alone?
+    pub const fn is_local(self) -> bool {
+        self.0 < 0
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`quorum`] | agreement on one sequence of transactions |
 //! | [`store`], [`watch`], [`session`] | what all servers agree on; what this server's clients wait for; who is alive |
 //! | [`tree`] | the znodes |
-//! | [`membership`], [`config`], [`listed`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
+//! | [`membership`], [`config`], [`voters`], [`listed`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -35,10 +35,13 @@ pub mod membership;
 pub mod node;
 pub mod prng;
 pub mod quorum;
+#[cfg(test)]
+mod read_only_tests;
 pub mod session;
 pub mod store;
 #[cfg(test)]
 mod strategies;
 pub mod time;
 pub mod tree;
+pub mod voters;
 pub mod watch;

@@ -186,7 +186,7 @@ impl ListedServer {
 /// or the peer port; theirs are a thousand apart as a rule.
 fn beside(port: u16) -> u16 {
     const APART: u16 = 1000;
-    port.checked_add(APART).unwrap_or(port - APART)
+    port.checked_add(APART).unwrap_or_else(|| port - APART)
 }
 
 /// Reads a server's role.
@@ -315,6 +315,14 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_port_for_elections_is_beside_every_port() {
+        assert_eq!(beside(0), 1000);
+        assert_eq!(beside(999), 1999);
+        assert_eq!(beside(u16::MAX - 1000), u16::MAX);
+        assert_eq!(beside(u16::MAX - 999), u16::MAX - 1999);
     }
 
     #[test]

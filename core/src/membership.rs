@@ -5,15 +5,16 @@ use alloc::string::ToString;
 
 use crate::ids::{DirectoryId, ServerId};
 use crate::listed::{Address, ListedServer, PeerRole};
+use crate::voters::Voters;
 
 /// The servers of an ensemble. While it changes, both the old and the new voters must agree
 /// (Raft's joint consensus).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Membership {
     /// The servers that vote.
-    pub voters: BTreeSet<ServerId>,
+    pub voters: Voters,
     /// While the voters change: those that will vote. A quorum is then one of each.
-    pub incoming: Option<BTreeSet<ServerId>>,
+    pub incoming: Option<Voters>,
     /// The servers that have the log and do not vote; ZooKeeper's observers.
     pub learners: BTreeSet<ServerId>,
     /// The data directory that speaks for each server. One that is not named here has no vote, and
@@ -38,7 +39,7 @@ impl Membership {
     /// Those that are members when a change that has begun is done and whose address is known, as
     /// ZooKeeper lists them.
     pub fn listed(&self) -> BTreeMap<ServerId, ListedServer> {
-        let voters = self.incoming.as_ref().unwrap_or(&self.voters);
+        let voters = self.wanted_voters();
         let role = |server: &ServerId| match voters.contains(server) {
             true => Some(PeerRole::Voter),
             false => self.learners.contains(server).then_some(PeerRole::Observer),
@@ -50,13 +51,23 @@ impl Membership {
         listed.collect()
     }
 
+    /// Those that vote when a change that has begun is done.
+    pub fn wanted_voters(&self) -> &Voters {
+        self.incoming.as_ref().unwrap_or(&self.voters)
+    }
+
     /// Do those for whom `has` is true make a quorum? A predicate over sets of servers, never a
     /// count.
     pub fn is_quorum(&self, has: impl Fn(ServerId) -> bool) -> bool {
-        let majority = |voters: &BTreeSet<ServerId>| {
-            voters.iter().filter(|server| has(**server)).count() * 2 > voters.len()
-        };
-        majority(&self.voters) && self.incoming.as_ref().is_none_or(majority)
+        let decides = |voters: &Voters| voters.is_quorum(&has);
+        decides(&self.voters) && self.incoming.as_ref().is_none_or(decides)
+    }
+
+    /// Does what this server says count, now or when the change is done? A voter without weight has
+    /// a vote in name only: it is not asked, and does not lead.
+    pub fn has_vote(&self, server: ServerId) -> bool {
+        let incoming = self.incoming.as_ref();
+        self.voters.counts(server) || incoming.is_some_and(|incoming| incoming.counts(server))
     }
 
     /// Does this server vote, now or when the change is done?
@@ -70,7 +81,7 @@ impl Membership {
 
     /// Everybody who has the log, in the order of their ids.
     pub fn members(&self) -> BTreeSet<ServerId> {
-        let incoming = self.incoming.iter().flatten();
+        let incoming = self.incoming.iter().flat_map(Voters::iter);
         self.voters
             .iter()
             .chain(incoming)
@@ -91,11 +102,19 @@ impl Membership {
             servers.iter().for_each(|server| take(&[server.0]));
             take(&[0]);
         };
-        servers(1, &self.voters);
+        servers(1, self.voters.servers());
         if let Some(incoming) = &self.incoming {
-            servers(2, incoming);
+            servers(2, incoming.servers());
         }
         servers(3, &self.learners);
+        let in_groups = [(4, Some(&self.voters)), (5, self.incoming.as_ref())];
+        for (kind, voters) in in_groups {
+            for (server, share) in voters.iter().flat_map(|voters| voters.shares()) {
+                take(&[kind, server.0]);
+                take(&share.group.to_le_bytes());
+                take(&share.weight.to_le_bytes());
+            }
+        }
         for (server, directory) in &self.directories {
             take(&[server.0]);
             take(&directory.0.to_le_bytes());

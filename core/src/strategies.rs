@@ -15,7 +15,7 @@ use proptest::sample::select;
 
 use crate::code::Code;
 use crate::codec::handshake::Handshake;
-use crate::config::Settings;
+use crate::config::{HardLimits, LEVEL_QUOTAS, Settings};
 use crate::ids::{
     ConnectionId, DirectoryId, Epoch, Password, ServerId, SessionId, Token, Xid, Zxid,
 };
@@ -234,6 +234,9 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         1 => ("[a-z]{0,9}", many(any::<u8>(), 0..30)).prop_map(|(scheme, credential)| {
             Request::Auth { scheme, credential: Data::from(credential) }
         }),
+        1 => many(any::<u8>(), 0..30).prop_map(|token| {
+            Request::Sasl { token: Data::from(token) }
+        }),
         1 => set_watches().prop_map(Request::SetWatches),
         1 => watch_request(),
         1 => Just(Request::CloseSession),
@@ -366,6 +369,7 @@ fn response(request: &Request) -> BoxedStrategy<Response> {
             .prop_map(|(data, stat)| Response::Data { data, stat })
             .boxed(),
         Request::AddWatch { .. } => Just(Response::Added).boxed(),
+        Request::Sasl { .. } => data().prop_map(Response::Sasl).boxed(),
         _ => Just(Response::Empty).boxed(),
     }
 }
@@ -453,15 +457,25 @@ fn token() -> impl Strategy<Value = Token> {
     })
 }
 
+/// Below the level that brought them there are no hard limits.
+fn settings() -> impl Strategy<Value = Settings> {
+    let level = prop_oneof![3 => 0..=LEVEL_QUOTAS + 1, 1 => any::<u32>()];
+    let hard_limits = select(vec![HardLimits::Advised, HardLimits::Enforced]);
+    let settings = (level, any::<u32>(), hard_limits);
+    settings.prop_map(|(feature_level, data_bytes_max, hard_limits)| Settings {
+        feature_level,
+        data_bytes_max,
+        hard_limits: match feature_level >= LEVEL_QUOTAS {
+            true => hard_limits,
+            false => HardLimits::Advised,
+        },
+    })
+}
+
 fn action() -> impl Strategy<Value = Action> {
-    let settings =
-        (any::<u32>(), any::<u32>()).prop_map(|(feature_level, data_bytes_max)| Settings {
-            feature_level,
-            data_bytes_max,
-        });
     let ending = select(vec![Ending::Closed, Ending::Expired]);
     prop_oneof![
-        1 => (server(), settings, membership()).prop_map(|(leader, settings, membership)| {
+        1 => (server(), settings(), membership()).prop_map(|(leader, settings, membership)| {
             Action::OpenEpoch { leader, settings, membership }
         }),
         1 => membership().prop_map(|membership| Action::Reconfigure { membership }),

@@ -3,8 +3,12 @@
 use althing::arguments;
 use clap::{Parser, Subcommand};
 
+use crate::bench::arguments::Bench;
 use crate::cli::arguments::Cli;
+use crate::export::arguments::Export;
+use crate::import::arguments::Import;
 use crate::inspect::arguments::Inspect;
+use crate::restore::Restore;
 
 /// A coordination service that speaks ZooKeeper's client protocol.
 #[derive(Clone, Debug, Parser)]
@@ -25,6 +29,14 @@ pub enum Command {
     Cli(Cli),
     /// Show, check or compare files of a data directory; writes nothing
     Inspect(Inspect),
+    /// Take over the data of another service into a new data directory
+    Import(Import),
+    /// Make a data directory for another service of a snapshot
+    Export(Export),
+    /// Make new data directories of a snapshot
+    Restore(Restore),
+    /// Load servers for a while, and tell what they answered and how fast
+    Bench(Bench),
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use althing::program;
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
-use crate::{admin, cli, inspect};
+use crate::{admin, bench, cli, export, import, inspect, restore};
 
 /// Runs the program. For a binary that is nothing but this call.
 pub fn main() -> ExitCode {
@@ -14,5 +14,9 @@ pub fn main() -> ExitCode {
         Command::Servers(command) => program::run(command, Some(admin::office::attend)),
         Command::Cli(flags) => cli::run::run(&flags),
         Command::Inspect(flags) => inspect::run::run(&flags),
+        Command::Import(flags) => import::run::run(&flags),
+        Command::Export(flags) => export::run::run(&flags),
+        Command::Restore(flags) => restore::run(&flags),
+        Command::Bench(flags) => bench::run::run(&flags),
     }
 }

@@ -7,8 +7,12 @@ use std::process::{Child, Command, Stdio};
 
 use althing_client::client::Client;
 use althing_client::config::ClientConfig;
+use althing_client::error::ClientError;
 use althing_client::runtime::Tokio;
-use althing_client::znode::CreateMode;
+use althing_client::znode::{CreateMode, Version};
+use althing_core::code::Code;
+use althing_core::tree::acl::{Acl, AclEntry, Identity, Perms};
+use althing_core::tree::quota::Limits;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -19,6 +23,10 @@ use process::{PATIENCE, wait_for};
 mod process;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_althing");
+
+/// The digests of two users whose password is `secret`.
+const ADA: &str = "ada:VTFFY3p38X0IKhZgzUit6nGpbgY=";
+const EVE: &str = "eve:vcGMCUlWFMiXiG/KAGnEJMiG2ww=";
 
 /// A server with ports for operators.
 struct Attended {
@@ -174,9 +182,9 @@ fn the_commands_tell_what_is_so() {
 #[test]
 fn every_command_is_listed_and_answers_and_nothing_else_does() {
     let server = Attended::start("");
-    let (status, body) = http(server.admin, "GET", "/commands/restore");
+    let (status, body) = http(server.admin, "GET", "/commands/nonsense");
     assert!(
-        status == 404 && body.contains("Unknown command: restore"),
+        status == 404 && body.contains("Unknown command: nonsense"),
         "{body}"
     );
     let (status, list) = http(server.admin, "GET", "/commands");
@@ -188,8 +196,13 @@ fn every_command_is_listed_and_answers_and_nothing_else_does() {
     assert_eq!(http(server.admin, "DELETE", "/commands/ruok").0, 405);
     for line in list.lines() {
         let name = line.split('"').nth(1).expect("a link");
-        let (status, body) = http(server.admin, "POST", name);
-        assert_eq!(status, 200, "{name}: {body}");
+        let (method, expected) = match name {
+            "/commands/snapshot" => ("GET", 401),
+            "/commands/restore" => ("POST", 401),
+            _ => ("POST", 200),
+        };
+        let (status, body) = http(server.admin, method, name);
+        assert_eq!(status, expected, "{name}: {body}");
         let told: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(
             name,
@@ -296,4 +309,159 @@ fn dear_words_are_answered_only_where_they_are_listed() {
     assert!(!server.word("srvr").contains("Received: 0\n"));
     assert_eq!(server.word("srst"), "Server stats reset.\n");
     assert!(server.word("srvr").contains("Received: 0\n"));
+}
+
+/// One request with these further lines in its head: status, head and body.
+fn http_with(address: SocketAddr, line: &str, head: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let request = format!("{line} HTTP/1.0\r\nHost: x\r\n{head}\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).expect("an answer");
+    let end = told.windows(4).position(|four| four == b"\r\n\r\n");
+    let body = told.split_off(end.expect("a head and a body") + 4);
+    let head = String::from_utf8(told).expect("text");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    (status.expect("a status"), head, body)
+}
+
+#[test]
+fn a_snapshot_is_for_who_may_do_everything() {
+    let server = Attended::start(
+        "DigestAuthenticationProvider.superDigest=super:lK75jTNcA+U9vtVEw5vB51mj/w4=",
+    );
+    block_on(async {
+        let config = ClientConfig::new([server.clients.to_string()]);
+        let client = Client::connect(Tokio, config).await.expect("a session");
+        let made = client.create("/kept", "x", CreateMode::Persistent).await;
+        made.expect("created");
+        client.close().await.expect("closed");
+    });
+    let line = "GET /commands/snapshot?streaming=true";
+    for (head, expected) in [
+        ("", 401),
+        ("Authorization: digest super\r\n", 401),
+        ("Authorization: Basic c3VwZXI6c2VjcmV0\r\n", 401),
+        ("Authorization: digest super:wrong\r\n", 403),
+    ] {
+        let (status, _, _) = http_with(server.admin, line, head);
+        assert_eq!(status, expected, "{head}");
+        let (status, _, _) = http_with(server.admin, "POST /commands/restore", head);
+        assert_eq!(status, expected, "{head}");
+    }
+    let secret = "Authorization: digest super:secret\r\n";
+    let (status, _, body) = http_with(server.admin, "POST /commands/restore", secret);
+    let told: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!((status, &told["command"]), (501, &json!("restore")));
+    assert!(
+        told["error"]
+            .as_str()
+            .expect("why")
+            .contains("althing restore")
+    );
+    let (status, _, _) = http_with(server.admin, "GET /commands/snap?streaming=false", secret);
+    assert_eq!(status, 400);
+
+    let (status, head, body) = http_with(server.admin, line, secret);
+    assert_eq!(status, 200, "{head}");
+    let told = |name: &str| -> String {
+        let line = head.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("a line of the head").trim().to_owned()
+    };
+    assert_eq!(told("snapshot_size:"), body.len().to_string());
+    let zxid = told("last_zxid:");
+    let zxid = zxid.strip_prefix("0x").expect("hexadecimal");
+    let zxid = u64::from_str_radix(zxid, 16).expect("a position");
+    let directory = TempDir::new().expect("a directory");
+    let file = directory.path().join(format!("snapshot.{zxid:016x}"));
+    std::fs::write(&file, body).expect("written");
+    let inspected = Command::new(BINARY)
+        .args(["inspect", "snapshot", "--path", "/kept"])
+        .arg(&file)
+        .output()
+        .expect("the binary");
+    let said = String::from_utf8(inspected.stdout).expect("text");
+    assert!(
+        inspected.status.success() && said.contains("/kept: 1 bytes \"x\""),
+        "{said}"
+    );
+    let (status, _, _) = http_with(server.admin, line, secret);
+    assert_eq!(status, 429, "one in five minutes");
+    let data = server._directory.path().join("data");
+    let left = std::fs::read_dir(data).expect("a directory");
+    let mut left = left.map(|entry| entry.expect("an entry").file_name());
+    assert!(!left.any(|name| name.to_string_lossy().contains("operator")));
+}
+
+#[test]
+fn who_is_named_at_the_root_may_have_a_snapshot() {
+    let server = Attended::start("");
+    block_on(async {
+        let config = ClientConfig::new([server.clients.to_string()]);
+        let client = Client::connect(Tokio, config).await.expect("a session");
+        let entry = |perms: Perms, scheme: &str, id: &str| AclEntry {
+            perms,
+            who: Identity::new(scheme, id),
+        };
+        let acl = Acl([
+            entry(Perms::ALL, "world", "anyone"),
+            entry(Perms::ALL, "digest", ADA),
+            entry(Perms::READ, "digest", EVE),
+        ]
+        .into());
+        let set = client.set_acl("/", acl, Version::Any).await;
+        set.expect("a list");
+        client.close().await.expect("closed");
+    });
+    for (user, expected) in [("bob", 403), ("eve", 403), ("ada", 200)] {
+        let head = format!("Authorization: digest {user}:secret\r\n");
+        let (status, head, _) = http_with(server.admin, "GET /commands/snapshot", &head);
+        assert_eq!(status, expected, "{user}: {head}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_given_to_nobody_where_that_is_said() {
+    let server = Attended::start(
+        "DigestAuthenticationProvider.superDigest=super:lK75jTNcA+U9vtVEw5vB51mj/w4=\n\
+         admin.snapshot.enabled=false",
+    );
+    let secret = "Authorization: digest super:secret\r\n";
+    let (status, _, _) = http_with(server.admin, "GET /commands/snapshot", secret);
+    assert_eq!(status, 503);
+}
+
+#[test]
+fn quotas_are_told_by_namespace() {
+    let server = Attended::start("enforceQuota=true");
+    block_on(async {
+        let config = ClientConfig::new([server.clients.to_string()]);
+        let client = Client::connect(Tokio, config).await.expect("a session");
+        let made = client.create("/app", "xyz", CreateMode::Persistent).await;
+        made.expect("created");
+        let limits = Limits {
+            count_hard: Some(1),
+            ..Limits::default()
+        };
+        client.set_quota("/app", limits).await.expect("a quota");
+        let beyond = client.create("/app/a", "x", CreateMode::Persistent).await;
+        let refused = Err(ClientError::Server(Code::QuotaExceeded));
+        assert_eq!(beyond.map(drop), refused);
+        client.close().await.expect("closed");
+    });
+    let (_, text) = http(server.metrics, "GET", "/metrics");
+    for line in [
+        "quota_count_limit_per_namespace{key=\"app\"} 1",
+        "quota_bytes_limit_per_namespace{key=\"app\"} -1",
+        "quota_count_usage_per_namespace{key=\"app\"} 1",
+        "quota_bytes_usage_per_namespace{key=\"app\"} 3",
+        "quota_exceeded_error_per_namespace{key=\"app\"} 1",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}:\n{text}");
+    }
+    let (_, body) = http(server.admin, "GET", "/commands/monitor");
+    let told: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(told["app_quota_count_limit_per_namespace"], json!(1));
+    assert_eq!(told["app_quota_bytes_limit_per_namespace"], json!(-1));
 }

@@ -1,7 +1,7 @@
 //! `althing cli` as a process against a real server: one-shot, as a script, in JSON, on a terminal,
 //! and what its exit codes tell.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
@@ -61,6 +61,9 @@ fn one_command_does_one_thing() {
         (&["setAcl", "/b/c/d", "world:anyone:r"], 0, "", ""),
         (&["getAcl", "/b/c/d"], 0, "'world,'anyone\n: r\n", ""),
         (&["sync", "/a"], 0, "Sync is OK\n", ""),
+        (&["getAllChildrenNumber", "/b"], 0, "2\n", ""),
+        (&["getEphemerals"], 0, "\n", ""),
+        (&["whoami"], 0, "Auth scheme: User\nip: 127.0.0.1\n", ""),
         (
             &["delete", "-v", "7", "/a/n-0000000000"],
             1,
@@ -101,6 +104,70 @@ fn one_command_does_one_thing() {
     assert_eq!(code, 0);
     for line in ["dataVersion = 1", "dataLength = 2", "numChildren = 1"] {
         assert!(said.contains(line), "{line} is missing:\n{said}");
+    }
+}
+
+#[test]
+fn quotas_are_set_shown_and_removed_as_by_zkcli() {
+    let server = Server::start(BINARY);
+    let limits = "count=-1,bytes=20=;byteHardLimit=-1;countHardLimit=2";
+    let shown = format!("Output quota for /a {limits}\nOutput stat for /a count=2,bytes=6\n");
+    let json = "{\"limits\":{\"bytes\":null,\"bytes_hard\":null,\"count\":null,\"count_hard\":2},\
+                \"path\":\"/a\",\"usage\":{\"bytes\":6,\"count\":3}}\n";
+    let warning = "[Warning]: the count quota you create is less than the existing count:2\n";
+    for (words, code, said, complained) in [
+        (&["create", "/a", "hello"][..], 0, "Created /a\n", ""),
+        (
+            &["listquota", "/a"],
+            0,
+            "quota for /a does not exist.\n",
+            "",
+        ),
+        (&["delquota", "/a"], 0, "Quota does not exist for /a\n", ""),
+        (&["setquota", "-N", "2", "/a"], 0, "", ""),
+        (&["create", "/a/b", "1"], 0, "Created /a/b\n", ""),
+        (&["setquota", "-n", "1", "/a"], 0, warning, ""),
+        (&["delquota", "-n", "/a"], 0, "", ""),
+        (&["setquota", "-b", "20", "/a"], 0, "", ""),
+        (&["listquota", "/a"], 0, &*shown, ""),
+        // This server does not enforce them.
+        (&["create", "/a/c"], 0, "Created /a/c\n", ""),
+        (&["delquota", "-b", "/a"], 0, "", ""),
+        (&["--json", "listquota", "/a"], 0, json, ""),
+        (
+            &["setquota", "-n", "1", "/a/b"],
+            2,
+            "",
+            "/a/b has a quota on /a already\n",
+        ),
+        (
+            &["setquota", "-n", "1", "/none"],
+            1,
+            "",
+            "Node does not exist: /none\n",
+        ),
+        (
+            &["setquota", "-n", "1", "/zookeeper"],
+            2,
+            "",
+            "cannot set a quota on /zookeeper\n",
+        ),
+        (&["delquota", "/a"], 0, "", ""),
+        (&["ls", "/zookeeper/quota"], 0, "[]\n", ""),
+        (&["setquota", "-n", "1", "/a/b"], 0, "", ""),
+        (
+            &["setquota", "-n", "1", "/a"],
+            2,
+            "",
+            "/a has a quota on /a/b already\n",
+        ),
+    ] {
+        let told = once(&server, words);
+        assert_eq!(
+            told,
+            (code, said.to_owned(), complained.to_owned()),
+            "{words:?}"
+        );
     }
 }
 
@@ -191,6 +258,57 @@ fn a_watch_is_waited_for() {
     std::io::Read::read_to_string(&mut out, &mut rest).expect("text");
     assert!(rest.contains("type:NodeDataChanged path:/a"), "{rest}");
     assert!(waiting.wait().expect("its end").success());
+}
+
+#[test]
+fn a_watch_that_stays_tells_all_until_it_is_removed() {
+    let server = Server::start(BINARY);
+    let mut shell = shell(&server)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    let mut stdin = shell.stdin.take().expect("a pipe");
+    let mut out = BufReader::new(shell.stdout.take().expect("a pipe"));
+    let mut until = |words: &[&str]| {
+        for word in words {
+            let mut line = String::new();
+            while !line.contains(word) {
+                line.clear();
+                let read = out.read_line(&mut line).expect("text");
+                assert!(read > 0, "the shell never said {word}");
+            }
+        }
+    };
+    let mut say = |lines: &str| stdin.write_all(lines.as_bytes()).expect("it reads");
+    say("addWatch /w\naddWatch -m persistent /w\nversion\n");
+    until(&["althing"]);
+    for words in [
+        &["create", "/w"][..],
+        &["create", "/w/a", "1"],
+        &["set", "/w/a", "2"],
+        &["delete", "/w/a"],
+    ] {
+        assert_eq!(once(&server, words).0, 0);
+    }
+    until(&["type:NodeDeleted path:/w/a"]);
+    say("removewatches -r /w\nremovewatches -r /w\nversion\n");
+    until(&["althing"]);
+    assert_eq!(once(&server, &["create", "/w/b", "1"]).0, 0);
+    // The other watch is there still, and was told of nothing below its znode.
+    until(&["type:NodeChildrenChanged path:/w"]);
+    say("removewatches /w\nremovewatches -x /w\nquit\n");
+    let end = shell.wait_with_output().expect("its end");
+    let complained = text(end.stderr);
+    assert!(
+        complained.starts_with("No such watch: /w\n"),
+        "{complained}"
+    );
+    assert!(
+        complained.contains("unexpected argument '-x'"),
+        "{complained}"
+    );
 }
 
 #[test]

@@ -173,3 +173,55 @@ fn a_server_joins_votes_and_another_leaves() {
         .into();
     assert!(said.trim_end().ends_with(&clients.join(",")), "{said}");
 }
+
+/// Servers 1 and 3 decide: 1 outweighs 2 in a group, and 3 is another. What they agree on then is
+/// that all are alike again.
+#[test]
+fn groups_and_weights_decide_until_they_are_changed() {
+    let directory = TempDir::new().expect("a directory");
+    let mut members: Vec<Member> = [1, 2, 3].map(Member::new).into();
+    let plain: Vec<String> = members
+        .iter()
+        .map(|member| member.line("participant"))
+        .collect();
+    let groups = [
+        "group.1=1:2",
+        "group.2=3",
+        "weight.1=2",
+        "weight.2=1",
+        "weight.3=1",
+    ];
+    let grouped = [plain.clone(), groups.map(str::to_owned).into()].concat();
+    let list = directory.path().join("zoo.cfg.dynamic");
+    std::fs::write(&list, grouped.join("\n")).expect("written");
+    let named = [format!("dynamicConfigFile={}", list.display())];
+    for member in &mut members {
+        member.start(directory.path(), &named);
+    }
+    members[0].await_lines(&grouped);
+    let (code, said) = members[0].govern(&["reconfig", "-remove", "2"]);
+    assert!(code == Some(1) && said.contains("BadArguments"), "{said}");
+
+    // Server 2 is not missed.
+    members[1].child.take().map(|mut child| child.kill());
+    let created = wait_for("a write", || {
+        let (code, said) = members[2].shell(&[], &["create", "/written", "by-two"]);
+        (code == Some(0)).then_some(said)
+    });
+    assert_eq!(created, "Created /written\n");
+    let all = plain.join(",");
+    wait_for("a plain majority", || {
+        let (code, said) = members[0].govern(&["reconfig", "-members", &all]);
+        (code == Some(0)).then_some(said)
+    });
+    members[2].await_lines(&plain);
+
+    // And now server 1 is not missed.
+    members[1].start(directory.path(), &named);
+    members[1].await_lines(&plain);
+    members[0].child.take().map(|mut child| child.kill());
+    wait_for("a write", || {
+        let (code, _) = members[1].shell(&[], &["set", "/written", "by-others"]);
+        (code == Some(0)).then_some(())
+    });
+}

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use althing_core::codec::client::encode_reply;
 use althing_core::ids::{ConnectionId, Xid, Zxid};
+use althing_core::node::event::Reached;
 use althing_core::node::reply::Reply;
 use althing_core::node::request::Request;
 use althing_core::time::Instant;
 
+use crate::audit::{Audited, Who};
 use crate::limits::Limits;
 use crate::outbound::{Answered, Cut, Outbound};
+use crate::refusals::Refusals;
 use crate::statistics::Statistics;
 
 /// A client's request, with what the drive must know about it.
@@ -29,11 +32,13 @@ pub struct Asked {
 }
 
 /// A request that was stepped and is not yet answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Waiting {
     name: &'static str,
     bytes: usize,
     received: Instant,
+    /// For the audit log.
+    audited: Option<Box<(Who, Audited)>>,
 }
 
 /// One client.
@@ -76,6 +81,7 @@ pub struct Clients {
     all: BTreeMap<ConnectionId, Client>,
     /// Those that have something to be handed over.
     touched: Vec<ConnectionId>,
+    refusals: Refusals,
 }
 
 /// What becomes of a request that came in.
@@ -96,6 +102,7 @@ impl Clients {
             limits,
             all: BTreeMap::new(),
             touched: Vec::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -157,6 +164,11 @@ impl Clients {
         };
         server.received += 1;
         client.statistics.received += 1;
+        if asked.bytes > self.limits.frame_bytes_max {
+            server.large_requests += 1;
+            self.refusals
+                .tell(client.address, "the bytes of a request", asked.received);
+        }
         if client.closing {
             return Fate::Drop;
         }
@@ -182,6 +194,43 @@ impl Clients {
         let asked = client.deferred.pop_front()?;
         client.expect(asked.request.name(), asked.bytes, asked.received);
         Some(asked)
+    }
+
+    /// Counts that a client was refused something since it has reached a limit.
+    pub fn refused(
+        &mut self,
+        connection: ConnectionId,
+        limit: Reached,
+        now: Instant,
+        server: &mut Statistics,
+    ) {
+        let what = match limit {
+            Reached::ReplyBytes => "the bytes of a reply",
+            Reached::SessionRate => "the requests of a session",
+            Reached::AddressRate => "the requests of an address",
+            Reached::IdentityRate => "the requests of an identity",
+        };
+        match limit {
+            Reached::ReplyBytes => server.large_replies += 1,
+            _ => server.throttled += 1,
+        }
+        if let Some(client) = self.all.get(&connection) {
+            self.refusals.tell(client.address, what, now);
+        }
+    }
+
+    /// Of the request that was taken last: what the audit log is to tell when it is answered.
+    pub fn audit(&mut self, connection: ConnectionId, who: Who, audited: Audited) {
+        let client = self.all.get_mut(&connection);
+        if let Some(waiting) = client.and_then(|client| client.waiting.back_mut()) {
+            waiting.audited = Some(Box::new((who, audited)));
+        }
+    }
+
+    /// What the audit log is to tell of the request that is about to be answered, if anything.
+    pub fn audited(&self, connection: ConnectionId) -> Option<&(Who, Audited)> {
+        let waiting = self.all.get(&connection)?.waiting.front()?;
+        waiting.audited.as_deref()
     }
 
     /// Encodes a reply for its client.
@@ -291,6 +340,7 @@ impl Client {
             name,
             bytes,
             received,
+            audited: None,
         });
     }
 

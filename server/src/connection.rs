@@ -9,10 +9,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use althing_core::code::Code;
 use althing_core::codec::client::{decode_connect, decode_request};
 use althing_core::codec::malformed::Malformed;
-use althing_core::ids::ConnectionId;
-use althing_core::node::request::ConnectRequest;
+use althing_core::ids::{ConnectionId, Xid};
+use althing_core::node::request::{ConnectRequest, Request};
 use althing_core::time::{Duration, Instant};
 use althing_core::tree::acl::Identity;
 use thiserror::Error;
@@ -21,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use crate::admission::Admitted;
 use crate::clients::Asked;
 use crate::four_letter::FourLetters;
-use crate::frames::{BadLength, FrameBuffer};
+use crate::frames::{BadLength, FrameBuffer, Incoming};
 use crate::limits::{BUFFER_KEPT_BYTES_MAX, CONNECT_FRAME_BYTES_MAX, LINGER_MAX, Limits};
 use crate::mail::{Mailbox, Message};
 use crate::outbound::{Answered, Cut, DriveWaits, Outbound, Taken};
@@ -255,9 +256,17 @@ impl<S: Shell> Serving<S> {
         let mut answered = Answered::default();
         let limits = &self.limits;
         loop {
-            while let Some(frame) = frames.next_frame(limits.frame_bytes_max)? {
-                let bytes = frame.len();
-                let (xid, request) = decode_request(frame)?;
+            while let Some(incoming) = frames.next_request(limits.frame_bytes_max)? {
+                let (xid, request, bytes) = match incoming {
+                    Incoming::Frame(frame) => {
+                        let (xid, request) = decode_request(frame)?;
+                        (xid, request, frame.len())
+                    }
+                    Incoming::TooLarge { head, bytes } => {
+                        let xid = Xid(i32::from_be_bytes(head));
+                        (xid, Request::Refused(Code::BadArguments), bytes)
+                    }
+                };
                 let may_ask = |answered: Answered| {
                     asked.requests - answered.requests < limits.unanswered_max as u64
                         && asked.bytes - answered.bytes < limits.unanswered_bytes_max as u64

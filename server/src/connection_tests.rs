@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use althing_core::code::Code;
 use althing_core::config::Config;
 use althing_core::ids::{ConnectionId, ServerId, Xid};
 use althing_core::node::request::Request;
@@ -14,7 +15,7 @@ use crate::admission::Admission;
 use crate::connection::Connection;
 use crate::desk::Desk;
 use crate::four_letter::FourLetters;
-use crate::limits::Limits;
+use crate::limits::{Limits, SKIPPED_BYTES_MAX};
 use crate::mail::{Mailbox, Message};
 use crate::outbound::{Answered, Cut, Outbound};
 use crate::reports::Described;
@@ -131,7 +132,7 @@ fn what_is_no_frame_ends_the_connection() {
     run(async {
         for bytes in [
             (-1_i32).to_be_bytes().to_vec(),
-            101_i32.to_be_bytes().to_vec(),
+            (SKIPPED_BYTES_MAX as i32 + 1).to_be_bytes().to_vec(),
             vec![0, 0, 0, 2, 1, 2],
         ] {
             let mut scene = scene(limits());
@@ -140,6 +141,38 @@ fn what_is_no_frame_ends_the_connection() {
             assert_eq!(scene.client.rest().await, b"");
             scene.ends(true).await;
         }
+    });
+}
+
+#[test]
+fn a_frame_that_is_too_large_is_refused_and_those_after_it_are_not() {
+    run(async {
+        let mut scene = scene(limits());
+        let _outbound = scene.opened().await;
+        let (nothing, _) = tokio::io::duplex(1);
+        let stream = std::mem::replace(&mut scene.client.stream, nothing);
+        let bytes_max = limits().frame_bytes_max;
+        let writer = tokio::spawn(async move {
+            let mut client = TestClient::new(stream);
+            for (xid, bytes) in [(1, bytes_max + 1), (3, 100_000)] {
+                let mut large = vec![0xff; 4 + bytes];
+                large[..4].copy_from_slice(&(bytes as i32).to_be_bytes());
+                large[4..8].copy_from_slice(&i32::to_be_bytes(xid));
+                client.send(&large).await;
+                client.ask(xid + 1, &Request::Ping).await;
+            }
+            client
+        });
+        for (xid, bytes) in [(1, bytes_max + 1), (2, 8), (3, 100_000), (4, 8)] {
+            let Some(Message::Asked { asked, .. }) = scene.next().await else {
+                panic!("nothing was asked")
+            };
+            let refused = Request::Refused(Code::BadArguments);
+            let request = if xid % 2 == 1 { refused } else { Request::Ping };
+            assert_eq!((asked.xid, asked.bytes), (Xid(xid), bytes));
+            assert_eq!(asked.request, request);
+        }
+        soon(writer).await.expect("all was sent");
     });
 }
 

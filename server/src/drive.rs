@@ -13,18 +13,22 @@ use std::pin::pin;
 use althing_core::config::Reconfiguring;
 use althing_core::ids::{ConnectionId, ServerId};
 use althing_core::node::effect::{Effect, Outbox};
+use althing_core::node::event::Event;
 use althing_core::node::input::{Input, Timer};
 use althing_core::node::node::Node;
+use althing_core::node::reply::Reply;
 use althing_core::store::store::Store;
 use althing_core::time::{Instant, Now};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 
 use crate::alarm::Alarm;
+use crate::audit::{AuditLog, Audited, Who};
 use crate::clients::{Asked, Clients, Fate};
 use crate::ending::{Left, Phase};
 use crate::limits::{BATCH_MAX, TIMERS_MAX};
 use crate::mail::{Counters, LinkNews, Mailbox, Message, View};
+use crate::namespaces::Namespaces;
 use crate::observers::Observers;
 use crate::peers::links::{Links, Loss};
 use crate::peers::neighbours::Neighbours;
@@ -48,6 +52,7 @@ pub struct Drive<S: Shell> {
     /// `None` for a server on its own.
     neighbours: Option<Neighbours<S>>,
     statistics: Statistics,
+    namespaces: Namespaces,
     started: Instant,
     log: UnboundedSender<LogJob>,
     snapshots: UnboundedSender<Store>,
@@ -57,6 +62,7 @@ pub struct Drive<S: Shell> {
     phase: Phase,
     /// As long as this is held, clients are accepted.
     accepting: Option<watch::Sender<()>>,
+    audit: Option<AuditLog>,
 }
 
 /// The channels between the drive and the tasks around it, and whom it looks after.
@@ -79,6 +85,8 @@ pub struct Channels<S: Shell> {
     pub neighbours: Option<Neighbours<S>>,
     /// Held as long as clients are accepted.
     pub accepting: watch::Sender<()>,
+    /// The audit log, if there is one.
+    pub audit: Option<AuditLog>,
 }
 
 /// Why the drive woke.
@@ -103,6 +111,7 @@ impl<S: Shell> Drive<S> {
             observers: Observers::new(channels.observers, channels.reconfiguring),
             neighbours: channels.neighbours,
             statistics: Statistics::default(),
+            namespaces: Namespaces::default(),
             started,
             log: channels.log,
             snapshots: channels.snapshots,
@@ -110,6 +119,7 @@ impl<S: Shell> Drive<S> {
             saving: 0,
             phase: Phase::Serving,
             accepting: Some(channels.accepting),
+            audit: channels.audit,
         }
     }
 
@@ -244,8 +254,10 @@ impl<S: Shell> Drive<S> {
                 started: self.started,
                 node: &self.node,
                 clients: &self.clients,
+                audit: self.audit.as_ref(),
                 links: &self.links,
                 statistics: &self.statistics,
+                namespaces: &self.namespaces,
             }),
         }
         Ok(())
@@ -281,6 +293,16 @@ impl<S: Shell> Drive<S> {
     }
 
     fn ask(&mut self, now: Now, connection: ConnectionId, asked: Asked) {
+        if self.audit.is_some()
+            && let Some(audited) = Audited::of(&asked.request)
+        {
+            let (session, identities) = self.node.asker(connection);
+            let who = Who {
+                session,
+                identities,
+            };
+            self.clients.audit(connection, who, audited);
+        }
         let asked = Input::Asked {
             connection,
             xid: asked.xid,
@@ -321,6 +343,7 @@ impl<S: Shell> Drive<S> {
             self.shell.observe_effect(now, &effect);
             match effect {
                 Effect::Reply { connection, reply } => {
+                    self.audit_answer(now, connection, &reply);
                     let statistics = &mut self.statistics;
                     self.clients
                         .reply(connection, &reply, now.clock, statistics);
@@ -349,6 +372,9 @@ impl<S: Shell> Drive<S> {
                     extent,
                 })),
                 Effect::Note(event) => {
+                    self.statistics.observe(&event);
+                    self.namespaces.observe(&event);
+                    self.note(now, &event);
                     self.observers.observe(&event);
                     if let Some(neighbours) = &mut self.neighbours {
                         neighbours.observe(&event);
@@ -358,6 +384,39 @@ impl<S: Shell> Drive<S> {
         }
         // Its allocation serves the next step.
         self.outbox.effects = effects;
+    }
+
+    /// Tells the audit log of an answer to a change.
+    fn audit_answer(&self, now: Now, connection: ConnectionId, reply: &Reply) {
+        if let Some(audit) = &self.audit
+            && let Reply::Answer { result, .. } = reply
+            && let Some((who, audited)) = self.clients.audited(connection)
+        {
+            let mut who = who.clone();
+            // It may have asked before it was told its session.
+            who.session = who.session.or_else(|| self.node.asker(connection).0);
+            audit.answered(now.wall, &who, audited, result);
+        }
+    }
+
+    /// Takes note of what the node lets know.
+    fn note(&mut self, now: Now, event: &Event) {
+        match (event, &self.audit) {
+            (Event::LimitReached { connection, limit }, _) => {
+                let statistics = &mut self.statistics;
+                self.clients
+                    .refused(*connection, *limit, now.clock, statistics);
+            }
+            (
+                Event::SessionClosed {
+                    session,
+                    ephemerals: 1..,
+                    ..
+                },
+                Some(audit),
+            ) => audit.session_ended(now.wall, *session),
+            _ => {}
+        }
     }
 
     fn append(&self, job: LogJob) {

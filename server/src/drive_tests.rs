@@ -141,6 +141,7 @@ fn stage() -> Stage {
         reconfiguring: Reconfiguring::Off,
         neighbours: None,
         accepting,
+        audit: None,
     };
     let drive = Drive::new(
         shell.clone(),

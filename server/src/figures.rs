@@ -20,6 +20,10 @@ pub enum Figure {
     Count(u64),
     /// A mean.
     Mean(f64),
+    /// How much there may be of something; `None` is no limit, which is told as -1.
+    Limit(Option<u64>),
+    /// Several of one name, each by its key.
+    ByKey(Vec<(String, Figure)>),
 }
 
 impl fmt::Display for Figure {
@@ -28,12 +32,31 @@ impl fmt::Display for Figure {
             Figure::Text(text) => f.write_str(text),
             Figure::Level(number) | Figure::Count(number) => write!(f, "{number}"),
             Figure::Mean(mean) => write!(f, "{mean:.4}"),
+            Figure::Limit(Some(limit)) => write!(f, "{limit}"),
+            Figure::Limit(None) => f.write_str("-1"),
+            Figure::ByKey(all) => {
+                let mut all = all.iter();
+                all.try_for_each(|(key, figure)| write!(f, "{key}={figure};"))
+            }
         }
     }
 }
 
 /// Names and values, in the order in which they are shown.
 pub type Figures = Vec<(String, Figure)>;
+
+/// Each with a name of its own, as where there are no labels: the key stands before the name, as in
+/// ZooKeeper's `mntr`.
+pub fn flat(all: &Figures) -> impl Iterator<Item = (String, &Figure)> {
+    all.iter().flat_map(|(name, figure)| match figure {
+        Figure::ByKey(parts) => {
+            let parts = parts.iter();
+            let named = parts.map(|(key, figure)| (format!("{key}_{name}"), figure));
+            named.collect::<Vec<_>>()
+        }
+        figure => Vec::from([(name.clone(), figure)]),
+    })
+}
 
 /// Collects figures.
 #[derive(Default)]
@@ -82,9 +105,16 @@ pub fn of_server(view: &View<'_>, version: &str, connections: usize) -> Figures 
     all.level("ephemerals_count", status.ephemerals);
     all.level("approximate_data_size", status.tree_bytes);
     all.level("global_sessions", status.sessions);
-    all.level("local_sessions", 0_u64);
+    all.level("local_sessions", status.local_sessions);
     all.count("connections_opened", counted.opened);
     all.count("connections_cut", counted.cut);
+    all.count("large_requests_rejected", counted.large_requests);
+    all.count("large_replies_rejected", counted.large_replies);
+    all.count("quota_exceeded_errors", counted.quotas_exceeded);
+    all.count("throttled_ops", counted.throttled);
+    if let Some(audit) = view.audit {
+        all.count("audit_lines_lost", audit.lost());
+    }
     all.level("epoch", status.epoch.0);
     all.level("applied_zxid", status.applied.0);
     all.level("committed_zxid", status.committed.0);
@@ -114,6 +144,7 @@ pub fn role_name(role: Role) -> &'static str {
         Role::Leader => "leader",
         Role::Follower => "follower",
         Role::Observer => "observer",
+        Role::ReadOnly => "read-only",
     }
 }
 

@@ -9,6 +9,7 @@ use crate::desk::Desk;
 use crate::figures::{self, Figures};
 use crate::gossip_reports;
 use crate::mail::{Counters, View};
+use crate::quota_reports;
 use crate::reports;
 use crate::shell::Shell;
 use crate::words::{Whitelist, Word};
@@ -104,7 +105,10 @@ pub async fn figures(desk: &Desk, shell: &impl Shell) -> Option<Figures> {
     let usage = shell.usage(&desk.described.data_dir);
     let survey = desk.survey(shell).await;
     let looked = desk.look(shell, move |view| {
-        figures::of_server(view, VERSION, connections)
+        let mut all = figures::of_server(view, VERSION, connections);
+        let tree = view.node.store().tree();
+        all.extend(quota_reports::figures(tree, view.namespaces));
+        all
     });
     let mut all = looked.await?;
     all.extend(gossip_reports::figures(survey.as_ref(), own));

@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::limits::BUFFER_KEPT_BYTES_MAX;
+use crate::limits::{BUFFER_KEPT_BYTES_MAX, SKIPPED_BYTES_MAX};
 
 /// The least room that is offered to a read; most clients' requests fit many times.
 const READ_BYTES_MIN: usize = 4 * 1024;
@@ -18,11 +18,30 @@ pub struct BadLength {
     bytes_max: usize,
 }
 
+/// The first bytes of a frame that is too large: the number of the request.
+pub const HEAD_BYTES: usize = 4;
+
+/// What a client sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Incoming<'a> {
+    /// A frame, without its length.
+    Frame(&'a [u8]),
+    /// A frame that is too large, of which nothing else is kept.
+    TooLarge {
+        /// Its first bytes.
+        head: [u8; HEAD_BYTES],
+        /// How many it has.
+        bytes: usize,
+    },
+}
+
 /// What was read and is not yet taken.
 #[derive(Debug)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
     taken: usize,
+    /// Bytes of a frame that is too large which are still to come, and to be thrown away.
+    skipping: usize,
     kept_bytes_max: usize,
 }
 
@@ -39,6 +58,7 @@ impl FrameBuffer {
         FrameBuffer {
             bytes: Vec::new(),
             taken: 0,
+            skipping: 0,
             kept_bytes_max,
         }
     }
@@ -67,6 +87,33 @@ impl FrameBuffer {
         let from = self.taken + 4;
         self.taken = from + bytes;
         Ok(Some(&self.bytes[from..from + bytes]))
+    }
+
+    /// Takes the next frame. Of one that has more than `bytes_max` only the head is taken, and the
+    /// rest is thrown away as it comes; `None` if there is neither.
+    ///
+    /// # Errors
+    /// If its length is negative, or so large that it is no frame's.
+    pub fn next_request(&mut self, bytes_max: usize) -> Result<Option<Incoming<'_>>, BadLength> {
+        let thrown_away = self.skipping.min(self.waiting().len());
+        self.taken += thrown_away;
+        self.skipping -= thrown_away;
+        let Some((length, rest)) = self.waiting().split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length <= bytes_max || length > SKIPPED_BYTES_MAX {
+            return Ok(self.next_frame(bytes_max)?.map(Incoming::Frame));
+        }
+        let Some(head) = rest.first_chunk::<HEAD_BYTES>().copied() else {
+            return Ok(None);
+        };
+        self.taken += 4 + HEAD_BYTES;
+        self.skipping = length.saturating_sub(HEAD_BYTES);
+        Ok(Some(Incoming::TooLarge {
+            head,
+            bytes: length,
+        }))
     }
 
     /// Reads once, as much as there is room for; 0 at the end of the stream.
@@ -158,6 +205,41 @@ mod tests {
                 bytes.extend_from_slice(frame);
             }
             prop_assert_eq!(run(all_frames(Pieces { bytes, sizes: cuts })), Ok(frames));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_too_large_is_skipped_and_nothing_else_is(
+            sizes in proptest::collection::vec(prop_oneof![4usize..40, 90usize..110, 5_000usize..9_000], 0..12),
+            cuts in proptest::collection::vec(1usize..300, 0..50),
+        ) {
+            let mut bytes = Vec::new();
+            for (index, size) in sizes.iter().enumerate() {
+                bytes.extend_from_slice(&(*size as i32).to_be_bytes());
+                bytes.extend(vec![index as u8; *size]);
+            }
+            let mut stream = Pieces { bytes, sizes: cuts };
+            let mut buffer = FrameBuffer::default();
+            let mut found = Vec::new();
+            run(async {
+                loop {
+                    while let Some(incoming) = buffer.next_request(100).expect("lengths") {
+                        found.push(match incoming {
+                            Incoming::Frame(frame) => (false, frame[0], frame.len()),
+                            Incoming::TooLarge { head, bytes } => (true, head[3], bytes),
+                        });
+                    }
+                    if buffer.fill(&mut stream).await.expect("no errors here") == 0 {
+                        break;
+                    }
+                }
+            });
+            let sent = sizes.iter().enumerate();
+            let sent: Vec<_> = sent.map(|(index, size)| (*size > 100, index as u8, *size)).collect();
+            prop_assert_eq!(found, sent);
+            prop_assert!(buffer.waiting().is_empty());
+            prop_assert!(buffer.bytes.capacity() <= 4 * READ_BYTES_MIN, "what is skipped is not kept");
         }
     }
 

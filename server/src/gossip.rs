@@ -244,7 +244,7 @@ fn seen(view: &View<'_>, card: Card) -> Look {
     let agreed = view.node.store().membership();
     let report = Report {
         role: match status.role {
-            status::Role::Looking => Role::Looking,
+            status::Role::Looking | status::Role::ReadOnly => Role::Looking,
             status::Role::Standalone | status::Role::Leader => Role::Leader,
             status::Role::Follower => Role::Follower,
             status::Role::Observer => Role::Learner,

@@ -32,6 +32,8 @@ pub mod accept;
 pub mod admission;
 pub mod alarm;
 pub mod arguments;
+pub mod audit;
+pub mod audit_file;
 pub mod clients;
 pub mod config;
 pub mod connection;
@@ -53,19 +55,25 @@ pub mod gossip;
 pub mod gossip_reports;
 #[cfg(test)]
 mod gossip_tests;
+#[cfg(test)]
+mod limit_tests;
 pub mod limits;
 pub mod local_ensemble;
 pub mod logging;
 pub mod mail;
+pub mod namespaces;
 pub mod observers;
 pub mod office;
 pub mod os_disk;
 pub mod outbound;
 pub mod peers;
 pub mod program;
+pub mod quota_reports;
+pub mod refusals;
 pub mod reports;
 #[cfg(test)]
 mod rig;
+pub mod seldom;
 pub mod server;
 #[cfg(test)]
 mod server_tests;

@@ -37,6 +37,14 @@ pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
 /// `multi`.
 pub const FRAME_SLACK_BYTES: usize = 64 * 1024;
 
+/// A request that is too large is answered as long as it has no more than this; its rest is thrown
+/// away as it comes, which costs no memory. A length beyond it is no length: what speaks another
+/// protocol looks like a frame of a GiB or two.
+pub const SKIPPED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Clients that reach their limits are told of in the log so often at most.
+pub const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// The first frame has 45 bytes from all known clients; later ones may add to it.
 pub const CONNECT_FRAME_BYTES_MAX: usize = 1024;
 

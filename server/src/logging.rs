@@ -5,10 +5,12 @@ use std::io::{self, IsTerminal};
 
 use althing_core::ids::ServerId;
 use althing_core::node::event::{Event, Refusal};
+use althing_core::time::Instant;
 use tracing::{Level, debug, enabled, error, info, trace, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::draft::LogFormat;
+use crate::seldom::Seldom;
 
 /// The environment variable with the levels, in the notation of `RUST_LOG`.
 pub const LEVEL_VARIABLE: &str = "ALTHING_LOG";
@@ -34,8 +36,8 @@ pub fn start(format: LogFormat, directives: &str) -> Result<(), String> {
     started.map_err(|error| format!("the log cannot be started: {error}"))
 }
 
-/// Writes an event of the node to the log.
-pub fn note(event: &Event) {
+/// Writes an event of the node to the log; what clients can cause without end, only so often.
+pub fn note(now: Instant, event: &Event, seldom: &Seldom) {
     let name = event.name();
     match event {
         // The hot path: nothing is formatted unless somebody reads it.
@@ -50,6 +52,19 @@ pub fn note(event: &Event) {
             kind,
         } => trace!(%connection, %path, ?kind, "{name}"),
         Event::MultiRefused { zxid } => debug!(%zxid, "{name}"),
+        // Whoever hits a limit hits it often.
+        Event::QuotaExceeded { excess } => {
+            if let Some(silenced) = seldom.admits(now) {
+                let (path, measure) = (&excess.path, excess.measure);
+                let (limit, used) = (excess.limit, excess.used);
+                warn!(%path, ?measure, limit, used, silenced, "{name}");
+            }
+        }
+        Event::QuotaRefused { path } => {
+            if let Some(silenced) = seldom.admits(now) {
+                warn!(%path, silenced, "{name}");
+            }
+        }
         Event::ConnectionRefused {
             connection,
             refusal,
@@ -90,12 +105,22 @@ fn milestone(event: &Event) {
         Event::TransferBegun { to, zxid, offset } => info!(%to, %zxid, offset, "{name}"),
         Event::Installed { zxid, digest: _ } => info!(%zxid, "{name}"),
         Event::Reconfigured { zxid, membership } => {
-            let (voters, learners) = (ids(&membership.voters), ids(&membership.learners));
-            let incoming = membership.incoming.as_ref().map(ids);
-            info!(%zxid, voters, incoming, learners, "{name}");
+            let (voters, learners) = (&membership.voters, ids(&membership.learners));
+            let incoming = membership.incoming.as_ref().map(ToString::to_string);
+            info!(%zxid, %voters, incoming, learners, "{name}");
         }
         Event::Reaped { count } => debug!(count, "{name}"),
         Event::Isolated { connections } => info!(connections, "{name}"),
+        Event::ReadOnlyBegun => {
+            // ZooKeeper's words, for which people look.
+            warn!("{name}: Read-only server started: there is no leader, clients can only read");
+        }
+        Event::ReadOnlyServed {
+            connection,
+            session,
+        } => info!(%connection, %session, "{name}"),
+        Event::ReadOnlyEnded { connections } => info!(connections, "{name}"),
+        Event::LocalExpired { session } => info!(%session, "{name}"),
         Event::SessionOpened { session, timeout } => info!(%session, ?timeout, "{name}"),
         Event::Attached {
             connection,

@@ -14,7 +14,9 @@ use althing_core::tree::acl::Identity;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::audit::AuditLog;
 use crate::clients::{Asked, Clients};
+use crate::namespaces::Namespaces;
 use crate::outbound::Outbound;
 use crate::peers::links::Links;
 use crate::peers::outgoing::Outgoing;
@@ -33,10 +35,14 @@ pub struct View<'a> {
     pub node: &'a Node,
     /// This server's clients.
     pub clients: &'a Clients,
+    /// The audit log, if there is one.
+    pub audit: Option<&'a AuditLog>,
     /// The links to other servers.
     pub links: &'a Links,
     /// Counters since the start.
     pub statistics: &'a Statistics,
+    /// What quotas have refused.
+    pub namespaces: &'a Namespaces,
 }
 
 /// What is counted, and may be counted anew.

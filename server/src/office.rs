@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use thiserror::Error;
 use tokio::net::TcpListener;
 
-use crate::config::operators::Operators;
+use crate::config::operators::{Operators, Snapshots};
 use crate::desk::Desk;
 use crate::tokio_shell::TokioShell;
 
@@ -25,6 +25,8 @@ pub struct Office {
     pub admin: Option<TcpListener>,
     /// Where the metrics are wanted.
     pub metrics: Option<TcpListener>,
+    /// Whether snapshots are given away.
+    pub snapshots: Snapshots,
 }
 
 /// Why there is no such port.
@@ -50,6 +52,8 @@ pub struct Ports {
     pub admin: Option<TcpListener>,
     /// The metrics'.
     pub metrics: Option<TcpListener>,
+    /// Whether snapshots are given away at the former.
+    pub snapshots: Snapshots,
 }
 
 impl Ports {
@@ -64,6 +68,7 @@ impl Ports {
         Ok(Ports {
             admin: bind(wanted.admin).await?,
             metrics: bind(wanted.metrics).await?,
+            snapshots: wanted.snapshots,
         })
     }
 

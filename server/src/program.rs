@@ -9,6 +9,7 @@ use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::{env, fs, panic, thread};
 
+use althing_core::config::Config;
 use althing_core::ids::ServerId;
 use althing_core::listed::HostPort;
 use clap::Parser;
@@ -17,12 +18,18 @@ use thiserror::Error;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::rolling::InitError;
 
 use crate::arguments::{Arguments, Command, Serve};
+use crate::audit::AuditLog;
+use crate::audit_file;
 use crate::config::draft::ConfigError;
 use crate::config::ensemble::{Ensemble, Identity};
 use crate::config::file;
 use crate::config::gossip_secret::{self, Secret};
+use crate::config::operators::AuditFiles;
+use crate::config::sasl_users::{self, SaslUsers};
 use crate::config::settings::{DATA_DIR_DEFAULT, LOG_LEVEL_DEFAULT, Settings};
 use crate::config::zoo_cfg::Read;
 use crate::desk::Desk;
@@ -74,6 +81,8 @@ enum Failure {
     Tls(#[from] TlsError),
     #[error("the trace {file}: {source}")]
     Trace { file: PathBuf, source: io::Error },
+    #[error("the audit log {file}: {source}")]
+    Audit { file: PathBuf, source: InitError },
     #[error(transparent)]
     Server(#[from] Fatal),
     #[error(transparent)]
@@ -112,10 +121,7 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     }
     end_with_the_first_panic();
     let disk = OsDisk::lock(&settings.data_dir)?;
-    let data_dir = fs::canonicalize(disk.path()).map_err(|source| Failure::Resolve {
-        directory: settings.data_dir.clone(),
-        source,
-    })?;
+    let data_dir = resolved(&settings, &disk)?;
     let runtime = runtime()?;
     let stop = runtime.block_on(async { stop() })?;
     let clients = runtime.block_on(TokioClients::bind(&settings.ports))?;
@@ -123,6 +129,9 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     let listen = addresses[0];
     let peers = runtime.block_on(peers(&settings.ensemble))?;
     let gossip = gossip(&settings, listen)?;
+    let config = with_users(&settings)?;
+    // As long as this is held, lines are written.
+    let (audit, _writes) = audit(&settings)?.unzip();
     let ports = runtime.block_on(Ports::bind(&settings.operators, attend))?;
     let greeting = format!(
         "althing listens on {}, data in {}{}",
@@ -133,7 +142,7 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     let (desk, desks) = mpsc::unbounded_channel();
     let ensemble = &settings.ensemble;
     let setup = Setup {
-        config: settings.config.clone(),
+        config: config.clone(),
         peers: ensemble.others().into_keys().collect(),
         observers: ensemble.learners(),
         gossip,
@@ -142,12 +151,13 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
         described: Described {
             listen,
             data_dir: data_dir.display().to_string(),
-            config: settings.config,
+            config,
             servers: shown(ensemble),
         },
         attendance: Attendance {
             words: settings.operators.words,
             desk: attend.map(|_| desk),
+            audit: audit.clone(),
         },
     };
     let traced = trace(&flags, &setup)?;
@@ -157,8 +167,9 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     if let Some(attend) = attend {
         shell.spawn(Task::Operator, open(attend, ports, desks, shell.clone()));
     }
+    let (clock, serving) = (shell.clone(), server::serve(setup, shell, disk, stop));
     // This thread is the node's: it steps it and nothing else.
-    runtime.block_on(server::serve(setup, shell, disk, stop))?;
+    audited(audit.as_ref(), &clock, || runtime.block_on(serving))?;
     if let (Some(trace), Some(file)) = (traced, flags.trace) {
         trace
             .end()
@@ -166,6 +177,60 @@ fn serve(flags: Serve, attend: Option<Attend>) -> Result<(), Failure> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How the node is configured, with the users of SASL, if there are any.
+fn with_users(settings: &Settings) -> Result<Config, Failure> {
+    let mut config = settings.config.clone();
+    if let Some(path) = &settings.sasl_users_file {
+        let SaslUsers { users, warning } = sasl_users::read(path)?;
+        if let Some(warning) = warning {
+            tracing::warn!("{warning}");
+        }
+        config.sasl.users = users;
+    }
+    Ok(config)
+}
+
+/// Where the data lies, whatever the working directory is.
+fn resolved(settings: &Settings, disk: &OsDisk) -> Result<PathBuf, Failure> {
+    fs::canonicalize(disk.path()).map_err(|source| Failure::Resolve {
+        directory: settings.data_dir.clone(),
+        source,
+    })
+}
+
+/// Does what a server does, and tells the audit log of its beginning and its end.
+fn audited(
+    audit: Option<&AuditLog>,
+    clock: &TokioShell,
+    serve: impl FnOnce() -> Result<(), Fatal>,
+) -> Result<(), Fatal> {
+    let told = |operation, result| {
+        if let Some(audit) = audit {
+            audit.server(clock.now().wall, operation, result);
+        }
+    };
+    told("serverStart", "success");
+    let ended = serve();
+    let how = match ended {
+        Ok(()) => "success",
+        Err(_) => "failure",
+    };
+    told("serverStop", how);
+    ended
+}
+
+/// The audit log, if one is wanted, and what writes it.
+fn audit(settings: &Settings) -> Result<Option<(AuditLog, WorkerGuard)>, Failure> {
+    let Some(AuditFiles { file, kept }) = settings.operators.audit.clone() else {
+        return Ok(None);
+    };
+    let user = std::env::var("USER").unwrap_or_else(|_| "althing".to_owned());
+    match audit_file::open(&file, kept, &user) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(source) => Err(Failure::Audit { file, source }),
+    }
 }
 
 /// The addresses, for people.
@@ -181,13 +246,18 @@ async fn open(
     mut desks: mpsc::UnboundedReceiver<Desk>,
     shell: TokioShell,
 ) {
-    let Ports { admin, metrics } = ports;
+    let Ports {
+        admin,
+        metrics,
+        snapshots,
+    } = ports;
     if let Some(desk) = desks.recv().await {
         attend(Office {
             desk,
             shell,
             admin,
             metrics,
+            snapshots,
         });
     }
 }
@@ -282,6 +352,7 @@ fn shown(ensemble: &Ensemble) -> BTreeMap<ServerId, String> {
 fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
     let Read {
         draft,
+        dynamic: _,
         mut warnings,
     } = match &flags.config {
         Some(path) => file::read(path)?,
@@ -304,7 +375,7 @@ fn settle(flags: &Serve) -> Result<(Settings, Vec<String>), Failure> {
         settings.log_format = log_format;
     }
     let voters = settings.config.voters.len();
-    if voters % 2 == 0 {
+    if voters % 2 == 0 && settings.config.voters.shares().is_empty() {
         let fewer = voters - 1;
         warnings.push(format!(
             "{voters} voters survive no more deaths than {fewer} do"

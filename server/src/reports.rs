@@ -33,13 +33,13 @@ pub struct Described {
 
 /// `srvr`: the server in short. `connections` counts the one that asks too, as there.
 pub fn srvr(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
-    writeln!(out, "Zookeeper version: {version}")?;
+    head(view, version, out)?;
     figures(view, connections, out)
 }
 
 /// `stat`: the server and its clients in short.
 pub fn stat(view: &View<'_>, version: &str, connections: usize, out: &mut String) -> fmt::Result {
-    writeln!(out, "Zookeeper version: {version}")?;
+    head(view, version, out)?;
     writeln!(out, "Clients:")?;
     for (_, client) in view.clients.iter().take(LISTED_MAX) {
         writeln!(out, " {})", queued(client))?;
@@ -47,6 +47,14 @@ pub fn stat(view: &View<'_>, version: &str, connections: usize, out: &mut String
     rest(view.clients.count(), "clients", out)?;
     writeln!(out)?;
     figures(view, connections, out)
+}
+
+fn head(view: &View<'_>, version: &str, out: &mut String) -> fmt::Result {
+    writeln!(out, "Zookeeper version: {version}")?;
+    match view.node.status().role {
+        Role::ReadOnly => writeln!(out, "READ-ONLY mode; serving only read-only clients"),
+        _ => Ok(()),
+    }
 }
 
 fn figures(view: &View<'_>, connections: usize, out: &mut String) -> fmt::Result {
@@ -112,9 +120,7 @@ pub fn cons(view: &View<'_>, out: &mut String) -> fmt::Result {
 
 /// `mntr`: the server in keys and values.
 pub fn mntr(figures: &Figures, out: &mut String) -> fmt::Result {
-    figures
-        .iter()
-        .try_for_each(|(name, figure)| writeln!(out, "zk_{name}\t{figure}"))
+    figures::flat(figures).try_for_each(|(name, figure)| writeln!(out, "zk_{name}\t{figure}"))
 }
 
 /// `dirs`: the bytes of the data directory.
@@ -138,6 +144,7 @@ pub fn hash(view: &View<'_>, out: &mut String) -> fmt::Result {
 pub fn isro(view: &View<'_>, out: &mut String) -> fmt::Result {
     match view.node.status().role {
         Role::Looking => out.write_str("null"),
+        Role::ReadOnly => out.write_str("ro"),
         Role::Standalone | Role::Leader | Role::Follower | Role::Observer => out.write_str("rw"),
     }
 }
@@ -174,7 +181,7 @@ pub fn conf(described: &Described, limits: &Limits, out: &mut String) -> fmt::Re
     for (id, server) in &described.servers {
         writeln!(out, "server.{id}={server}")?;
     }
-    Ok(())
+    out.write_str(&config.voters.group_lines())
 }
 
 /// `envi`: the process. Clients look for the version in it.

@@ -130,7 +130,7 @@ impl Rig {
             storage: StorageSettings::default(),
             attendance: Attendance {
                 words: Whitelist::all(),
-                desk: None,
+                ..Attendance::default()
             },
             described: Described {
                 listen: ([127, 0, 0, 1], 2181).into(),

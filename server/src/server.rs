@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use althing_core::config::{Config, Reconfiguring};
 use althing_core::ids::{DirectoryId, ServerId};
+use althing_core::membership::Membership;
 use althing_core::node::input::Input;
 use althing_core::node::node::Node;
 use althing_core::prng::Seed;
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::accept::Accept;
 use crate::admission::Admission;
+use crate::audit::AuditLog;
 use crate::clients::Clients;
 use crate::desk::Desk;
 use crate::disk::Disk;
@@ -60,6 +62,8 @@ pub struct Attendance {
     pub words: Whitelist,
     /// Is handed the desk, if somebody else answers there, too.
     pub desk: Option<mpsc::UnboundedSender<Desk>>,
+    /// Is told of every change that a client asks for.
+    pub audit: Option<AuditLog>,
 }
 
 /// Why a server could not start, or had to stop.
@@ -88,6 +92,7 @@ pub async fn serve<S: Shell, D: Disk>(
     let fresh = directory_id(shell.entropy());
     let opened = storage::open(disk, setup.storage, setup.config.server, fresh).await?;
     shell.observe_recovered(&opened.recovered);
+    tell_of_groups(&setup.config, opened.recovered.store.membership());
 
     let (to_drive, inbox) = mpsc::unbounded_channel();
     let (to_log, log_jobs) = mpsc::unbounded_channel();
@@ -152,6 +157,7 @@ pub async fn serve<S: Shell, D: Disk>(
         reconfiguring,
         neighbours,
         accepting,
+        audit: setup.attendance.audit,
     };
     let drive = Drive::new(shell.clone(), node, Clients::new(setup.limits), channels);
     shell.spawn(Task::Accept, accept.run(serving));
@@ -198,4 +204,15 @@ fn answer_to(mailbox: &Mailbox) -> impl FnMut(Input) + Send + use<> {
 fn fail(mailbox: &Mailbox, error: StorageError) {
     tracing::error!("{error}");
     mailbox.send(Message::StorageFailed(error));
+}
+/// An operator who puts servers into groups that were agreed on long ago expects something of it.
+fn tell_of_groups(config: &Config, agreed: &Membership) {
+    let (given, voters) = (&config.voters, agreed.wanted_voters());
+    if !agreed.is_empty() && !given.shares().is_empty() && given.shares() != voters.shares() {
+        tracing::warn!(
+            %given, agreed = %voters,
+            "the groups and weights of the configuration file are not those that were agreed, which \
+             hold until a reconfig changes them"
+        );
+    }
 }

@@ -13,6 +13,7 @@ use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
 use althing_core::time::{Instant, Now, WallTime};
 use althing_core::tree::acl::Identity;
+use althing_core::voters::Voters;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What a task is for; production gives those that block threads of their own.
@@ -43,8 +44,8 @@ pub enum Task {
 pub enum Order {
     /// Other members, if this server leads.
     Reconfigure {
-        /// The servers that shall vote.
-        voters: BTreeSet<ServerId>,
+        /// The servers that shall vote, and which of them decide.
+        voters: Voters,
         /// The servers that shall have the log and not vote.
         learners: BTreeSet<ServerId>,
     },

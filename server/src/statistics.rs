@@ -1,5 +1,6 @@
 //! Counters of requests, replies and latencies, of one connection or of the whole server.
 
+use althing_core::node::event::Event;
 use althing_core::time::Duration;
 
 /// The counters that `srvr`, `stat`, `cons` and `mntr` show.
@@ -13,6 +14,14 @@ pub struct Statistics {
     pub opened: u64,
     /// Connections that were cut off because their client did not read.
     pub cut: u64,
+    /// Requests that were larger than a frame may be.
+    pub large_requests: u64,
+    /// Requests whose answer would have been larger than a reply may be.
+    pub large_replies: u64,
+    /// Writes that were refused since they would have exceeded a quota.
+    pub quotas_exceeded: u64,
+    /// Requests of clients that ask too often.
+    pub throttled: u64,
     latencies: u64,
     latency_sum: Duration,
     latency_min: Duration,
@@ -20,14 +29,27 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Counts anew; what became of connections stays.
+    /// Counts anew; what became of connections and of quotas stays.
     pub fn reset(&mut self) {
-        let Statistics { opened, cut, .. } = *self;
+        let Statistics {
+            opened,
+            cut,
+            quotas_exceeded,
+            ..
+        } = *self;
         *self = Statistics {
             opened,
             cut,
+            quotas_exceeded,
             ..Statistics::default()
         };
+    }
+
+    /// Counts what the node has noted.
+    pub fn observe(&mut self, event: &Event) {
+        if let Event::QuotaRefused { .. } = event {
+            self.quotas_exceeded += 1;
+        }
     }
 
     /// Counts an answer that took `latency` since its request was read.
@@ -63,6 +85,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use althing_core::tree::path::Path;
 
     #[test]
     fn latencies_have_a_least_a_mean_and_a_most() {
@@ -76,10 +99,13 @@ mod tests {
         assert_eq!(statistics.latency_max_ms(), 7);
         statistics.opened = 3;
         statistics.received = 9;
+        let path = Path::root();
+        statistics.observe(&Event::QuotaRefused { path });
         statistics.reset();
-        let opened = 3;
+        let (opened, quotas_exceeded) = (3, 1);
         let fresh = Statistics {
             opened,
+            quotas_exceeded,
             ..Statistics::default()
         };
         assert_eq!(statistics, fresh);

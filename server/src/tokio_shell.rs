@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 
 use crate::entropy::entropy;
 use crate::logging;
+use crate::seldom::Seldom;
 use crate::shell::{Descriptors, Shell, Task, Usage};
 use crate::storage::names::Name;
 use crate::tls::stream::MaybeTls;
@@ -46,6 +47,8 @@ struct Process {
     greeted: Once,
     /// Where the node's deeds are written down, if they are.
     trace: Option<Arc<Trace>>,
+    /// Which lines of the log are written that clients cause without end.
+    seldom: Seldom,
 }
 
 impl TokioShell {
@@ -68,6 +71,7 @@ impl TokioShell {
                 greeting,
                 greeted: Once::new(),
                 trace,
+                seldom: Seldom::default(),
             }),
         }
     }
@@ -231,12 +235,12 @@ impl Shell for TokioShell {
         }
     }
 
-    fn observe_effect(&self, _: Now, effect: &Effect) {
+    fn observe_effect(&self, now: Now, effect: &Effect) {
         if let Some(trace) = &self.process.trace {
             trace.effect(effect);
         }
         if let Effect::Note(event) = effect {
-            logging::note(event);
+            logging::note(now.clock, event, &self.process.seldom);
             if matches!(event, Event::EpochOpened { .. } | Event::Followed { .. }) {
                 self.greet();
             }

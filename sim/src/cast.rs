@@ -69,6 +69,9 @@ pub fn clients(workload: &Workload) -> Vec<String> {
             if workload.wishes() {
                 clients.extend(named(&["governor"]));
             }
+            if workload.has_quotas() {
+                clients.extend(named(&["warden"]));
+            }
         }
         Workload::Rollout { readers, .. } => {
             clients.extend(named(&["operator"]));
@@ -136,8 +139,19 @@ pub fn marks(workload: &Workload) -> Vec<&str> {
             "check-overtaken",
             "seen-whole",
         ],
-        Workload::Mix { wishes: None, .. } => vec!["multi-done", "session-lost"],
-        Workload::Mix { .. } => vec!["multi-done", "session-lost", "wish-granted", "wish-refused"],
+        Workload::Mix { .. } => {
+            let mut marks = vec!["multi-done", "session-lost"];
+            if workload.wishes() {
+                marks.extend(["wish-granted", "wish-refused"]);
+            }
+            if workload.has_quotas() {
+                marks.extend(["quota-set", "quota-checked"]);
+            }
+            if workload.has_readers() {
+                marks.extend(["only-reads", "write-refused", "whole-again"]);
+            }
+            marks
+        }
         Workload::Service { marks, .. } => marks.iter().map(String::as_str).collect(),
     }
 }

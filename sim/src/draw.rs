@@ -8,6 +8,7 @@ use crate::cast;
 use crate::cue::Cue;
 use crate::figures::{figure, magnitude, whole_number, with_figures};
 use crate::plan::{Direction, Expects, Fault, FaultKind, Plan, Which, Who};
+use crate::quorums::{Quorums, spares_somebody};
 use crate::random::{Stream, Streams};
 use crate::scenario::Scenario;
 use crate::soundness::check_plan;
@@ -55,7 +56,7 @@ fn draw_faults(plan: &mut Plan, swarm: &Swarm, seed: u64) {
         drawn.extend(draw.faults(lot.kind));
     }
     let rots = |(_, fault): &(Duration, Fault)| matches!(fault.what, FaultKind::BitRot { .. });
-    if plan.minority() == 0 && drawn.iter().any(rots) {
+    if !spares_somebody(plan) && drawn.iter().any(rots) {
         // Nobody else has a copy of what the one server has lost.
         plan.expects = Expects::UnavailableNeverWrong;
     }
@@ -70,7 +71,7 @@ fn draw_faults(plan: &mut Plan, swarm: &Swarm, seed: u64) {
 /// refuse for ever.
 fn breakable(plan: &Plan, seed: u64) -> BTreeSet<u8> {
     let mut voters = plan.voters();
-    if plan.minority() == 0 {
+    if !spares_somebody(plan) {
         return voters.into_iter().collect();
     }
     let (mut known, mut parts) = (BTreeSet::new(), 0);
@@ -86,8 +87,19 @@ fn breakable(plan: &Plan, seed: u64) -> BTreeSet<u8> {
     let mut stream = Streams::new(seed).fork("faults.breakable");
     voters.retain(|voter| !known.contains(voter));
     shuffle(&mut voters, &mut stream);
-    let more = plan.minority().saturating_sub(known.len() + parts);
-    known.extend(voters.into_iter().take(more));
+    // A sound plan that has groups names every server that loses its disk.
+    let quorums = Quorums::of_plan(plan);
+    let may_be_lost = |lost: &BTreeSet<u8>| match plan.groups.is_empty() {
+        true => lost.len() + parts <= plan.minority(),
+        false => quorums.spare(lost),
+    };
+    for voter in voters {
+        let mut lost = known.clone();
+        lost.insert(voter);
+        if may_be_lost(&lost) {
+            known = lost;
+        }
+    }
     known
 }
 

@@ -274,6 +274,32 @@ pub enum Received {
     Garbage(String),
 }
 
+impl Received {
+    /// The position whose effects it shows. A session's id is the position of the transaction that
+    /// opened it, unless it is one of its server alone.
+    pub fn shows(&self) -> Option<Zxid> {
+        match self {
+            Received::Connected(response)
+            | Received::Reply {
+                reply: Reply::Connected(response),
+                ..
+            } => {
+                let session = response.session.filter(|session| !session.is_local())?;
+                Some(Zxid::from_wire(session.0))
+            }
+            Received::Reply {
+                reply: Reply::Answer { zxid, .. },
+                ..
+            } => Some(*zxid),
+            Received::Reply {
+                reply: Reply::Event(event),
+                ..
+            } => Some(event.zxid),
+            Received::Garbage(_) => None,
+        }
+    }
+}
+
 /// Everything that happened in one run, in its order.
 #[derive(Clone, Debug, Default)]
 pub struct History {

@@ -257,6 +257,8 @@ mod tests {
             session: Span::secs(1),
             rare: 1,
             wishes: Some(Span::secs(1)),
+            quotas: Some(Span::secs(1)),
+            readers: 1,
         };
         let rollout = Workload::Rollout {
             files: 1,

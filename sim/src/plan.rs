@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cue::Cue;
 use crate::numbers::Numbers;
+use crate::server_settings::ServerSettings;
 use crate::span::Span;
 
 /// A concrete run: nothing in it is drawn any more but what the streams of the seed decide.
@@ -23,6 +24,12 @@ pub struct Plan {
     /// Those of them that have the log and do not vote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learners: Vec<u8>,
+    /// The groups of those that vote (ZooKeeper's hierarchical quorums); none are a plain majority.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Vec<u8>>,
+    /// What each server weighs in its group, by number; all the same if it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<u32>,
     /// The first act: faults fall within it.
     pub lasts: Span,
     /// The second act: all is healed, and the goals must be reached within it.
@@ -152,6 +159,13 @@ pub enum Workload {
         /// How often a client more, the governor, wishes for other members; without it, none does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wishes: Option<Span>,
+        /// How often a client more, the warden, changes quotas on the shared znodes; without it,
+        /// there are none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quotas: Option<Span>,
+        /// How many of the clients take a server that has no leader, and only lets them read.
+        #[serde(default, skip_serializing_if = "is_none")]
+        readers: u32,
     },
     /// A test's own: the service that it tries on the bed ([`crate::testbed`]). Only the test can
     /// play it, and it fills in what it has.
@@ -179,6 +193,22 @@ impl Workload {
             self,
             Workload::Mix {
                 wishes: Some(_),
+                ..
+            }
+        )
+    }
+
+    /// Are there clients that take a server which only lets them read?
+    pub fn has_readers(&self) -> bool {
+        matches!(self, Workload::Mix { readers: 1.., .. })
+    }
+
+    /// Does a client set quotas?
+    pub fn has_quotas(&self) -> bool {
+        matches!(
+            self,
+            Workload::Mix {
+                quotas: Some(_),
                 ..
             }
         )
@@ -226,21 +256,6 @@ impl Default for DiskSpeed {
             sync_median: Span::millis(2),
         }
     }
-}
-
-/// Settings of the servers, by the names that their configuration files use.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-pub struct ServerSettings {
-    /// The tick.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tick_time: Option<Span>,
-    /// Transactions between two snapshots.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub snap_count: Option<u32>,
-    /// Bytes of one log segment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub segment_bytes: Option<u64>,
 }
 
 /// One thing that goes wrong, and when.
@@ -631,7 +646,7 @@ impl Plan {
         self.faults[place].id.unwrap_or(place_id)
     }
 
-    /// How many voters may lose their disks for good without harm: less than any quorum.
+    /// How many voters of an ensemble without groups may lose their disks for good without harm.
     pub fn minority(&self) -> usize {
         self.voters().len().saturating_sub(1) / 2
     }

@@ -37,6 +37,7 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
         return refuse(KeyPath::new("servers"), message);
     }
     check_learners(plan)?;
+    check_groups(plan)?;
     within("lasts", plan.lasts, Span::millis(1), ACT_MAX)?;
     within("settles", plan.settles, Span::millis(1), ACT_MAX)?;
     check_workload(&plan.workload)?;
@@ -63,6 +64,12 @@ pub fn check_plan(plan: &Plan) -> Result<(), Unsound> {
     }
     if plan.server.segment_bytes == Some(0) {
         return refuse(KeyPath::new("server.segmentBytes"), "must be at least 1");
+    }
+    if let Some(burst) = plan.server.burst_without_rate() {
+        return refuse(
+            KeyPath::new(&format!("server.{burst}")),
+            "there is no rate for it",
+        );
     }
     check_left_out(plan)?;
     if plan.faults.len() > FAULTS_MAX {
@@ -124,6 +131,57 @@ fn check_learners(plan: &Plan) -> Result<(), Unsound> {
     Ok(())
 }
 
+/// Every voter is in one group, somebody has a weight, and it is known whose disks go.
+fn check_groups(plan: &Plan) -> Result<(), Unsound> {
+    let weights = KeyPath::new("weights");
+    if plan.groups.is_empty() {
+        return match plan.weights.is_empty() {
+            true => Ok(()),
+            false => refuse(weights, "are those of servers in `groups`"),
+        };
+    }
+    let voters = plan.voters();
+    let mut missing = voters.clone();
+    for (index, group) in plan.groups.iter().enumerate() {
+        let key = KeyPath::new("groups").key(&index.to_string());
+        check_set(plan, group, &key)?;
+        for (index, server) in group.iter().enumerate() {
+            let Some(place) = missing.iter().position(|voter| voter == server) else {
+                let key = key.key(&index.to_string());
+                let message = format!("server {server} is in a group already, or does not vote");
+                return refuse(key, message);
+            };
+            missing.remove(place);
+        }
+    }
+    if let Some(server) = missing.first() {
+        return refuse(
+            KeyPath::new("groups"),
+            format!("server {server} is in none"),
+        );
+    }
+    if !plan.weights.is_empty() && plan.weights.len() != usize::from(plan.servers) {
+        return refuse(weights, "are one for each server, or none at all");
+    }
+    let weighs = |server: &u8| plan.weights.get(usize::from(*server) - 1) != Some(&0);
+    if !voters.iter().any(weighs) {
+        return refuse(weights, "nobody has any");
+    }
+    let by_part = |fault: &Fault| match fault.what {
+        FaultKind::BitRot { server, .. } | FaultKind::LostDisk { server, .. } => {
+            !matches!(server, Which::Number(_))
+        }
+        _ => false,
+    };
+    match plan.faults.iter().position(by_part) {
+        Some(place) => refuse(
+            KeyPath::new("faults").key(&place.to_string()),
+            "names its server where there are groups: which disks may be lost depends on it",
+        ),
+        None => Ok(()),
+    }
+}
+
 fn within(key: &str, span: Span, least: Span, most: Span) -> Result<(), Unsound> {
     within_at(KeyPath::new(key), span, least, most)
 }
@@ -180,29 +238,45 @@ fn check_workload(workload: &Workload) -> Result<(), Unsound> {
             count("workload.rollout.readers", *readers, CLIENTS_MAX)?;
             within("workload.rollout.every", *every, tiny, ACT_MAX)
         }
-        Workload::Mix {
-            clients,
-            rest,
-            znodes,
-            session,
-            rare,
-            wishes,
-        } => {
-            if *rare > 100 {
-                let message = format!("must be from 0 to 100, and is {rare}");
-                return refuse(KeyPath::new("workload.mix.rare"), message);
-            }
-            count("workload.mix.clients", *clients, CLIENTS_MAX)?;
-            within("workload.mix.rest", *rest, tiny, ACT_MAX)?;
-            if let Some(every) = wishes {
-                within("workload.mix.wishes", *every, tiny, ACT_MAX)?;
-            }
-            count("workload.mix.znodes", *znodes, ZNODES_MAX)?;
-            within("workload.mix.session", *session, tiny, ACT_MAX)
-        }
+        Workload::Mix { .. } => check_mix(workload),
         // The test judges what it declares itself.
         Workload::Service { .. } => Ok(()),
     }
+}
+
+fn check_mix(workload: &Workload) -> Result<(), Unsound> {
+    let tiny = Span::millis(1);
+    let Workload::Mix {
+        clients,
+        rest,
+        znodes,
+        session,
+        rare,
+        wishes,
+        quotas,
+        readers,
+    } = workload
+    else {
+        return Ok(());
+    };
+    if *rare > 100 {
+        let message = format!("must be from 0 to 100, and is {rare}");
+        return refuse(KeyPath::new("workload.mix.rare"), message);
+    }
+    count("workload.mix.clients", *clients, CLIENTS_MAX)?;
+    if readers > clients {
+        let message = format!("must be at most {clients}, the clients, and is {readers}");
+        return refuse(KeyPath::new("workload.mix.readers"), message);
+    }
+    within("workload.mix.rest", *rest, tiny, ACT_MAX)?;
+    if let Some(every) = wishes {
+        within("workload.mix.wishes", *every, tiny, ACT_MAX)?;
+    }
+    if let Some(every) = quotas {
+        within("workload.mix.quotas", *every, tiny, ACT_MAX)?;
+    }
+    count("workload.mix.znodes", *znodes, ZNODES_MAX)?;
+    within("workload.mix.session", *session, tiny, ACT_MAX)
 }
 
 /// A governor needs somebody to govern, and wishes for members that nobody knows beforehand.
@@ -398,10 +472,11 @@ fn check_members(
     learners: &[u8],
     what: &KeyPath,
 ) -> Result<(), Unsound> {
-    if plan.heals == Heals::Quorum {
+    if plan.heals == Heals::Quorum || !plan.groups.is_empty() {
         return refuse(
             what.clone(),
-            "does not go together with `heals = \"quorum\"`: of which members is not known",
+            "does not go together with `heals = \"quorum\"` or `groups`: of which members is not \
+             known",
         );
     }
     check_set(plan, voters, &what.key("voters"))?;
@@ -515,10 +590,11 @@ pub fn check_swarm(plan: &Plan, swarm: &Swarm) -> Result<(), Unsound> {
         );
     }
     for (kind, ranges) in &swarm.faults {
-        if *kind == Kind::Reconfigure && plan.heals == Heals::Quorum {
+        if *kind == Kind::Reconfigure && (plan.heals == Heals::Quorum || !plan.groups.is_empty()) {
             return refuse(
                 here.key("faults").key(kind.name()),
-                "does not go together with `heals = \"quorum\"`: of which members is not known",
+                "does not go together with `heals = \"quorum\"` or `groups`: of which members is \
+                 not known",
             );
         }
         check_ranges(plan, *kind, ranges, &here.key("faults").key(kind.name()))?;

@@ -1,7 +1,6 @@
 //! One moment of a run in words: who, what, and how much it should stand out in a timeline.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use althing_core::code::Code;
@@ -288,9 +287,11 @@ fn body(response: &Response) -> String {
             });
             parts.collect::<Vec<_>>().join("; ")
         }
-        Response::Acl { .. } | Response::Synced { .. } | Response::Added | Response::Empty => {
-            "ok".to_owned()
-        }
+        Response::Acl { .. }
+        | Response::Synced { .. }
+        | Response::Sasl(_)
+        | Response::Added
+        | Response::Empty => "ok".to_owned(),
     }
 }
 
@@ -356,7 +357,7 @@ pub fn requested(request: &Request) -> String {
         Request::Auth { scheme, .. } => format!("auth {scheme}"),
         Request::Refused(code) => format!("a bad request: {}", code.name()),
         Request::Unknown { opcode } => format!("unknown operation {opcode}"),
-        Request::Ping | Request::CloseSession => name.to_owned(),
+        Request::Ping | Request::CloseSession | Request::Sasl { .. } => name.to_owned(),
     }
 }
 
@@ -427,6 +428,8 @@ fn weight_of(event: &Event) -> Weight {
         | Event::Reconfigured { .. }
         | Event::SessionClosed { .. }
         | Event::TimedOut { .. }
+        | Event::ReadOnlyBegun
+        | Event::ReadOnlyEnded { .. }
         | Event::Paused { .. } => Weight::Mark,
         _ => Weight::Plain,
     }
@@ -451,8 +454,20 @@ fn said(event: &Event) -> String {
         Event::Reconfigured { zxid, membership } => {
             format!("{name} at {zxid}: {}", members(membership))
         }
+        Event::QuotaExceeded { excess } => format!(
+            "{name} on {}: {} of {} {:?}",
+            excess.path, excess.used, excess.limit, excess.measure
+        ),
+        Event::QuotaRefused { path } => format!("{name} {path}"),
         Event::Reaped { count } => format!("{name}: {count} znodes"),
-        Event::Isolated { connections } => format!("{name}: {connections} clients sent away"),
+        Event::Isolated { connections } | Event::ReadOnlyEnded { connections } => {
+            format!("{name}: {connections} clients sent away")
+        }
+        Event::ReadOnlyBegun => name.to_owned(),
+        Event::ReadOnlyServed {
+            connection,
+            session,
+        } => format!("{name} {connection} for {session}"),
         Event::Executed { zxid, .. }
         | Event::MultiRefused { zxid }
         | Event::SnapshotBegun { zxid }
@@ -471,6 +486,7 @@ fn said(event: &Event) -> String {
         } => format!("{name} {connection}: {refusal:?}"),
         Event::Touched { session }
         | Event::TimedOut { session }
+        | Event::LocalExpired { session }
         | Event::SessionMoved { session } => format!("{name} {session}"),
         Event::SessionClosed {
             session,
@@ -483,22 +499,20 @@ fn said(event: &Event) -> String {
             path,
             kind,
         } => format!("{name} {path} {kind:?} for {connection}"),
+        Event::LimitReached { connection, limit } => format!("{name} {limit:?} by {connection}"),
         Event::SavesRefused { count } => format!("{name}: {count} taken back"),
         Event::Paused { gap } => format!("{name}: did not run for {gap:?}"),
     }
 }
 
 fn members(members: &Membership) -> String {
-    let list = |servers: &BTreeSet<ServerId>| {
-        let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
-        names.join(" ")
-    };
-    let mut text = format!("{} vote", list(&members.voters));
+    let mut text = format!("{} vote", members.voters);
     if let Some(incoming) = &members.incoming {
-        text.push_str(&format!(", {} will", list(incoming)));
+        text.push_str(&format!(", {incoming} will"));
     }
     if !members.learners.is_empty() {
-        text.push_str(&format!(", {} learn", list(&members.learners)));
+        let learners: Vec<String> = members.learners.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(", {} learn", learners.join(" ")));
     }
     text
 }

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import tempfile
 
+from ports import free_ports
+
 
 class Server:
     """One process of `althing serve`; restarts keep its data and its port."""
@@ -16,7 +18,7 @@ class Server:
         self.config.write(settings)
         self.config.flush()
         self.directory = tempfile.TemporaryDirectory(prefix="althing-")
-        self.address = "127.0.0.1:0"
+        self.address = f"127.0.0.1:{free_ports(1)[0]}"
         self.process = None
         self.start()
 

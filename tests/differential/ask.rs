@@ -43,6 +43,8 @@ const SET_WATCHES_XID: i32 = -8;
 pub enum Spot {
     /// In the subtree of the case: this is appended to its root.
     Below(String),
+    /// Where the quotas of that subtree are: this is appended.
+    Quota(&'static str),
     /// Exactly this.
     Exactly(String),
     /// No text at all.
@@ -57,6 +59,7 @@ impl Spot {
     fn text(&self, root: &str) -> Option<String> {
         match self {
             Spot::Below(rest) => Some(format!("{root}{rest}")),
+            Spot::Quota(rest) => Some(format!("/zookeeper/quota{root}{rest}")),
             Spot::Exactly(text) => Some(text.clone()),
             Spot::Null => None,
         }

@@ -53,14 +53,28 @@ pub const OPCODES: [i32; 25] = [
 /// A case.
 pub fn case() -> impl Strategy<Value = Case> {
     many(timeout_ms(), 1..=SESSIONS_MAX).prop_flat_map(|timeouts_ms| {
-        let steps = many(step(timeouts_ms.len()), 1..=STEPS_MAX);
-        (beginning(), steps).prop_map(move |(mut all, steps)| {
-            all.extend(steps);
-            Case {
-                timeouts_ms: timeouts_ms.clone(),
-                steps: all,
-            }
-        })
+        let sessions = timeouts_ms.len();
+        let free = many(step(sessions), 1..=STEPS_MAX);
+        let free = (
+            beginning(),
+            prop_oneof![4 => Just(Vec::new()), 1 => soft_quota()],
+            free,
+        );
+        // Rule: where a hard limit may be reached, one change is asked for after another, and none
+        // of them in a multi. ZooKeeper judges before it has executed what was asked for earlier.
+        let single = (0..sessions, one(single_ask().boxed()));
+        let single = single.prop_map(|(session, asks)| Step::Ask { session, asks });
+        let limited = (beginning(), hard_quota(), many(single, 1..=STEPS_MAX));
+        prop_oneof![5 => free.boxed(), 1 => limited.boxed()].prop_map(
+            move |(mut all, quota, steps)| {
+                all.extend(quota);
+                all.extend(steps);
+                Case {
+                    timeouts_ms: timeouts_ms.clone(),
+                    steps: all,
+                }
+            },
+        )
     })
 }
 
@@ -77,6 +91,78 @@ fn beginning() -> impl Strategy<Value = Vec<Step>> {
         there(&["/a", "/a/a", "/a/b", "/b"]),
         there(&["/a", "/a/a", "/a/a/a"]),
     ])
+}
+
+/// A quota on the root of the case, as ZooKeeper's shell makes one.
+pub fn quota_asks(limits: &'static str) -> [Ask; 3] {
+    let part = |at, text| Ask::Create {
+        opcode: CREATE,
+        path: Spot::Quota(at),
+        data: Payload::Text(text),
+        acl: Some(vec![line(31, "world", "anyone")]),
+        flags: 0,
+        ttl: 0,
+    };
+    [
+        part("", ""),
+        part("/zookeeper_limits", limits),
+        part("/zookeeper_stats", "count=0,bytes=0"),
+    ]
+}
+
+fn quota_of(limits: &'static str) -> Vec<Step> {
+    let step = |ask| Step::Ask {
+        session: 0,
+        asks: vec![ask],
+    };
+    quota_asks(limits).into_iter().map(step).collect()
+}
+
+fn soft_quota() -> impl Strategy<Value = Vec<Step>> {
+    select(vec![
+        "count=2,bytes=3",
+        "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=-1",
+    ])
+    .prop_map(quota_of)
+}
+
+/// At the beginning there are four znodes without data at most.
+fn hard_quota() -> impl Strategy<Value = Vec<Step>> {
+    select(vec![
+        "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=5",
+        "count=-1,bytes=-1=;byteHardLimit=2;countHardLimit=-1",
+        "count=3,bytes=1=;byteHardLimit=20;countHardLimit=7",
+        "countHardLimit=6",
+        "byteHardLimit=0",
+    ])
+    .prop_map(quota_of)
+}
+
+fn single_ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        12 => create(),
+        5 => delete(),
+        6 => set_data(),
+        1 => set_acl(),
+        4 => look(),
+        4 => quota_look(),
+    ]
+}
+
+/// The stats are looked at, or what else there is of a quota.
+fn quota_look() -> impl Strategy<Value = Ask> {
+    let opcode = select(vec![GET_DATA, GET_DATA, GET_DATA, EXISTS, GET_CHILDREN]);
+    let at = select(vec![
+        "/zookeeper_stats",
+        "/zookeeper_stats",
+        "/zookeeper_limits",
+        "",
+    ]);
+    (opcode, at).prop_map(|(opcode, at)| Ask::Look {
+        opcode,
+        path: Spot::Quota(at),
+        watch: false,
+    })
 }
 
 fn timeout_ms() -> impl Strategy<Value = i32> {
@@ -119,6 +205,7 @@ fn tree_ask() -> impl Strategy<Value = Ask> {
         6 => set_data(),
         3 => set_acl(),
         12 => look(),
+        1 => quota_look(),
         4 => of(),
         4 => watch(),
         4 => multi(),

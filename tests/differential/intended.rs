@@ -9,7 +9,7 @@ use crate::ask::{
     Payload, REMOVE_WATCHES, SYNC, Since, Spot, Step,
 };
 use crate::compare::{Words, first_difference};
-use crate::draw::{line, open_create};
+use crate::draw::{line, open_create, quota_asks};
 use crate::{Pair, told};
 
 /// ZooKeeper's deleteContainer, which its leader sends to itself.
@@ -192,7 +192,41 @@ fn arguments() -> Vec<Intended> {
             vec![create(0), set_data(below("/a"), large)],
             "0, closed by the server",
             "0, -8",
-            "ZooKeeper closes the connection at a frame",
+            "the connection is closed at a frame",
+        ),
+    ]
+}
+
+fn quotas() -> Vec<Intended> {
+    let set = |text| set_data(below("/a"), Payload::Text(text));
+    let under = |limits, rest: Vec<Ask>| -> Vec<Ask> {
+        let asks = [create(0), set("123456789")].into_iter();
+        asks.chain(quota_asks(limits)).chain(rest).collect()
+    };
+    let two = ["/b", "/c"].map(|path| open_create(CREATE, below(path), 0));
+    let multi = Ask::Several {
+        opcode: MULTI,
+        parts: two.to_vec(),
+    };
+    let one = || open_create(CREATE, below("/d"), 0);
+    vec![
+        case(
+            under("byteHardLimit=3", vec![set("12345")]),
+            "0, 0, 0, 0, 0, -125",
+            "0, 0, 0, 0, 0, 0",
+            "A setData that makes data shorter is never refused",
+        ),
+        case(
+            under("countHardLimit=3", vec![multi, one()]),
+            "0, 0, 0, 0, 0, 0, -125",
+            "0, 0, 0, 0, 0, 0, 0",
+            "so a `multi` or a burst of requests goes beyond it",
+        ),
+        case(
+            under("countHardLimit=many", vec![one()]),
+            "0, 0, 0, 0, 0, -5",
+            "0, 0, 0, 0, 0, 0",
+            "What cannot be read in limits limits nothing",
         ),
     ]
 }
@@ -234,6 +268,7 @@ fn what_differs_on_purpose_differs_as_documented() {
         .into_iter()
         .chain(operations())
         .chain(arguments())
+        .chain(quotas())
     {
         let (ours, theirs) = pair.play(&alone(&intended.asks));
         let got = (verdicts(&ours), verdicts(&theirs));

@@ -4,15 +4,18 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::loopback::{self, Ports};
+use crate::process::Running;
 
 /// What must happen and has not happened for so long never will.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,7 +42,7 @@ pub enum Blow {
 struct Member {
     server: u8,
     client: SocketAddr,
-    child: Child,
+    running: Running,
 }
 
 /// The processes and what they keep.
@@ -57,7 +60,7 @@ impl Ensemble {
         above: &Path,
     ) -> Result<Ensemble, Box<dyn Error>> {
         let home = tempfile::tempdir_in(above)?;
-        let ports = ports(servers)?;
+        let ports = loopback::free(servers)?;
         for server in 1..=servers {
             configure(&home, server, &ports, gossip)?;
         }
@@ -66,18 +69,18 @@ impl Ensemble {
             home,
             members: Vec::new(),
         };
-        for (server, (client, _)) in (1..).zip(&ports) {
-            let child = ensemble.spawn(server)?;
+        for (server, ports) in (1..).zip(&ports) {
+            let running = ensemble.spawn(server)?;
             ensemble.members.push(Member {
                 server,
-                client: *client,
-                child,
+                client: ports.client,
+                running,
             });
         }
         Ok(ensemble)
     }
 
-    fn spawn(&self, server: u8) -> Result<Child, Box<dyn Error>> {
+    fn spawn(&self, server: u8) -> Result<Running, Box<dyn Error>> {
         let path = |end: &str| self.home.path().join(format!("server-{server}.{end}"));
         let log = File::options()
             .append(true)
@@ -90,7 +93,8 @@ impl Ensemble {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
-        Ok(spawned.map_err(|error| format!("{}: {error}", self.binary.display()))?)
+        let spawned = spawned.map_err(|error| format!("{}: {error}", self.binary.display()))?;
+        Ok(Running(spawned))
     }
 
     /// Where clients are served, by the numbers of the servers.
@@ -150,7 +154,7 @@ impl Ensemble {
 
     /// Strikes a server.
     pub fn strike(&mut self, server: u8, blow: Blow) -> Result<(), Box<dyn Error>> {
-        let child = &mut self.member(server).child;
+        let Running(child) = &mut self.member(server).running;
         match blow {
             Blow::Stop => kill_process(Pid::from_child(child), Signal::STOP)?,
             Blow::Kill => {
@@ -165,61 +169,34 @@ impl Ensemble {
     pub fn revive(&mut self, server: u8, blow: Blow) -> Result<(), Box<dyn Error>> {
         match blow {
             Blow::Stop => {
-                let child = &self.member(server).child;
+                let Running(child) = &self.member(server).running;
                 kill_process(Pid::from_child(child), Signal::CONT)?;
             }
-            Blow::Kill => self.member(server).child = self.spawn(server)?,
+            Blow::Kill => self.member(server).running = self.spawn(server)?,
         }
         Ok(())
     }
-}
-
-impl Drop for Ensemble {
-    fn drop(&mut self) {
-        for member in &mut self.members {
-            // One that has ended already needs nothing.
-            let _ = member.child.kill();
-            let _ = member.child.wait();
-        }
-    }
-}
-
-/// Free ports on loopback, for clients and for the other servers.
-fn ports(servers: u8) -> Result<Vec<(SocketAddr, SocketAddr)>, Box<dyn Error>> {
-    let any = (Ipv4Addr::LOCALHOST, 0);
-    // All are held until all are chosen.
-    let mut held = Vec::new();
-    let mut ports = Vec::new();
-    while ports.len() < usize::from(servers) {
-        let (client, peer) = (TcpListener::bind(any)?, TcpListener::bind(any)?);
-        // Gossip takes the same port for UDP.
-        if let Ok(gossip) = UdpSocket::bind(peer.local_addr()?) {
-            ports.push((client.local_addr()?, peer.local_addr()?));
-            held.push((client, peer, gossip));
-        }
-    }
-    Ok(ports)
 }
 
 /// A server's file: nothing but who the servers are, so that everything is at its default.
 fn configure(
     home: &TempDir,
     server: u8,
-    ports: &[(SocketAddr, SocketAddr)],
+    ports: &[Ports],
     gossip: Gossip,
 ) -> Result<(), Box<dyn Error>> {
     let home = home.path();
     let data = home.join(format!("server-{server}"));
     fs::create_dir(&data)?;
     fs::write(data.join("myid"), server.to_string())?;
-    let (client, _) = ports[usize::from(server) - 1];
+    let own = ports[usize::from(server) - 1];
     let mut text = format!(
         "dataDir={}\nclientPortAddress={}\nclientPort={}\n",
         data.display(),
-        client.ip(),
-        client.port(),
+        own.client.ip(),
+        own.client.port(),
     );
-    for (number, (client, peer)) in (1..=u8::MAX).zip(ports) {
+    for (number, Ports { client, peer, .. }) in (1..=u8::MAX).zip(ports) {
         writeln!(text, "server.{number}={peer};{client}")?;
     }
     if gossip == Gossip::On {

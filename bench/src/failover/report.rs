@@ -13,7 +13,8 @@ pub fn head(binary: &Path) -> Result<String, Box<dyn Error>> {
     let output = Command::new(binary).arg("--version").output();
     let output = output.map_err(|error| format!("{}: {error}", binary.display()))?;
     let version = String::from_utf8(output.stdout)?;
-    let machine = crate::load::machine::describe()?;
+    let machine = crate::load::machine::describe();
+    let machine = machine.map_err(|trouble| -> Box<dyn Error> { trouble })?;
     Ok(format!(
         "# Fail-over of `{}`\n\n{machine}\n\n",
         version.trim()

@@ -1,6 +1,5 @@
 //! What the machine can do without any server: how fast its disk syncs, how fast loopback is.
 
-use std::error::Error;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,6 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use althing_program::bench::connection::Trouble;
 use rustix::param::clock_ticks_per_second;
 
 use super::figures::Latencies;
@@ -19,8 +19,24 @@ const APPEND_BYTES: usize = 512;
 /// A small request.
 const MESSAGE_BYTES: usize = 100;
 
+/// What the machine can do alone.
+pub struct Alone {
+    pub syncs: Latencies,
+    pub loopback: Latencies,
+}
+
+impl Alone {
+    /// Tries both, one after the other, each for so long; the disk is that of `directory`.
+    pub fn measure(directory: &Path, lasts: Duration) -> Result<Alone, Trouble> {
+        Ok(Alone {
+            syncs: sync_rate(directory, lasts)?,
+            loopback: loopback(lasts)?,
+        })
+    }
+}
+
 /// Appends and syncs (fdatasync) one small piece after the other.
-pub fn sync_rate(directory: &Path, lasts: Duration) -> Result<Latencies, Box<dyn Error>> {
+fn sync_rate(directory: &Path, lasts: Duration) -> Result<Latencies, Trouble> {
     let path = directory.join("syncs");
     let mut file = File::create(&path)?;
     let mut latencies = Latencies::default();
@@ -37,7 +53,7 @@ pub fn sync_rate(directory: &Path, lasts: Duration) -> Result<Latencies, Box<dyn
 }
 
 /// Sends a small message to a thread that sends it back, one after the other.
-pub fn loopback(lasts: Duration) -> Result<Latencies, Box<dyn Error>> {
+fn loopback(lasts: Duration) -> Result<Latencies, Trouble> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut stream = TcpStream::connect(listener.local_addr()?)?;
     let (mut other, _) = listener.accept()?;
@@ -68,7 +84,7 @@ pub fn loopback(lasts: Duration) -> Result<Latencies, Box<dyn Error>> {
 }
 
 /// Processor time that all processes have used since the machine was started.
-pub fn cpu_of_all() -> Result<Duration, Box<dyn Error>> {
+pub fn cpu_of_all() -> Result<Duration, Trouble> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().ok_or("an empty /proc/stat")?;
     let mut ticks = 0;
@@ -84,7 +100,7 @@ pub fn cpu_of_all() -> Result<Duration, Box<dyn Error>> {
 }
 
 /// The date, the processors, the kernel.
-pub fn describe() -> Result<String, Box<dyn Error>> {
+pub fn describe() -> Result<String, Trouble> {
     let date = Command::new("date").args(["-u", "+%F %H:%M"]).output()?;
     let date = String::from_utf8(date.stdout)?;
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;

@@ -1,6 +1,5 @@
 //! A server with many znodes: its memory, its disk, and how soon it is back after a restart.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
 use std::time::{Duration, Instant};
@@ -10,9 +9,9 @@ use althing_core::tree::acl::Acl;
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{Create, Lifetime, Naming, Op, Telling};
 use althing_core::tree::path::{Path, Place};
+use althing_program::bench::connection::{Connection, Trouble};
+use althing_program::bench::generator::Generator;
 
-use super::connection::Connection;
-use super::generator::Generator;
 use super::server::{Server, Stored};
 use super::throughput::{DATA_BYTES, get};
 
@@ -46,18 +45,14 @@ pub struct Sample {
     pub restarted_bytes: u64,
 }
 
-pub fn measure(
-    binary: &FilePath,
-    data: &FilePath,
-    znodes: usize,
-) -> Result<Sample, Box<dyn Error>> {
+pub fn measure(binary: &FilePath, data: &FilePath, znodes: usize) -> Result<Sample, Trouble> {
     let (server, empty_start) = start(binary, data, Path::root())?;
     server.settle(data)?;
-    let empty_bytes = server.resident_bytes()?;
+    let empty_bytes = server.process().resident_bytes()?;
     let took = fill(server.address(), znodes)?;
     server.settle(data)?;
-    let full_bytes = server.resident_bytes()?;
-    let peak_bytes = server.resident_peak_bytes()?;
+    let full_bytes = server.process().resident_bytes()?;
+    let peak_bytes = server.process().resident_peak_bytes()?;
     let stored = Stored::look(data)?;
     let stopping = Instant::now();
     server.stop()?;
@@ -65,7 +60,7 @@ pub fn measure(
     let last = Path::parse(&child(znodes - 1))?;
     let (server, restart) = start(binary, data, last)?;
     server.settle(data)?;
-    let restarted_bytes = server.resident_bytes()?;
+    let restarted_bytes = server.process().resident_bytes()?;
     server.stop()?;
     Ok(Sample {
         empty_start,
@@ -81,11 +76,7 @@ pub fn measure(
 }
 
 /// Starts a server, opens a session, and reads `path`.
-fn start(
-    binary: &FilePath,
-    data: &FilePath,
-    path: Path,
-) -> Result<(Server, Start), Box<dyn Error>> {
+fn start(binary: &FilePath, data: &FilePath, path: Path) -> Result<(Server, Start), Trouble> {
     let began = Instant::now();
     let server = Server::start(binary, data)?;
     let mut connection = Connection::ask(server.address())?;
@@ -93,15 +84,15 @@ fn start(
     connection.call(get(path))?;
     let start = Start {
         took: began.elapsed(),
-        cpu: server.cpu()?,
+        cpu: server.process().cpu()?,
     };
     connection.call(Request::CloseSession)?;
     Ok((server, start))
 }
 
 /// Creates the parents, and then below them `znodes` znodes, one by one; how long did these take?
-fn fill(address: SocketAddr, znodes: usize) -> Result<Duration, Box<dyn Error>> {
-    let mut generator = Generator::connect(address, CONNECTIONS, IN_FLIGHT)?;
+fn fill(address: SocketAddr, znodes: usize) -> Result<Duration, Trouble> {
+    let mut generator = Generator::connect(&[address; CONNECTIONS], IN_FLIGHT)?;
     create_all(&mut generator, PARENTS, parent)?;
     let began = Instant::now();
     create_all(&mut generator, znodes, child)?;
@@ -114,15 +105,16 @@ fn create_all(
     generator: &mut Generator,
     count: usize,
     path: impl Fn(usize) -> String,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<(), Trouble> {
     let mut indexes = 0..count;
     generator.drive(
         |_| {
             let index = indexes.next()?;
             Some(create(&path(index)).expect("our own path is valid"))
         },
-        |_, _| {},
-    )
+        |request, answer| answer.succeeded(request),
+    )?;
+    Ok(())
 }
 
 fn parent(index: usize) -> String {
@@ -135,7 +127,7 @@ fn child(index: usize) -> String {
 }
 
 /// The creation of a znode with the usual data.
-pub fn create(path: &str) -> Result<Request, Box<dyn Error>> {
+pub fn create(path: &str) -> Result<Request, Trouble> {
     Ok(Request::Write(Op::Create(Create {
         place: Place::exact(path)?,
         data: Some(Data::copy_of(&[b'c'; DATA_BYTES])),

@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::figures::{Latencies, median, range};
+use super::machine::Alone;
 use super::population::{self, PARENTS};
-use super::throughput::{self, CELLS, DATA_BYTES, Work};
+use super::throughput::{self, CELLS, DATA_BYTES};
 
 /// Everything that one run has shown.
 pub struct Run {
-    pub syncs: Latencies,
-    pub loopback: Latencies,
+    pub alone: Alone,
     /// In the order of [`CELLS`].
     pub cells: Vec<throughput::Sample>,
     pub population: population::Sample,
@@ -38,24 +38,27 @@ pub fn write(about: &About, mut runs: Vec<Run>) -> String {
         about.cell_lasts.as_secs()
     )
     .expect("a string takes all text");
-    machine(&mut out, &mut runs);
+    machine(&mut out, runs.iter_mut().map(|run| &mut run.alone));
     cells(&mut out, &runs);
     population(&mut out, about.znodes, &runs);
     out
 }
 
-fn machine(out: &mut String, runs: &mut [Run]) {
+/// What the machine did without any server.
+pub fn machine<'a>(out: &mut String, alone: impl Iterator<Item = &'a mut Alone>) {
     out.push_str("## The machine alone\n\n| | per second | least us | p50 us | p99 us |\n");
     out.push_str("|---|---|---|---|---|\n");
-    let syncs = "append of 512 bytes and fdatasync";
-    timing(out, syncs, runs.iter_mut().map(|run| &mut run.syncs));
-    let loopback = "100 bytes to and fro on loopback";
-    timing(out, loopback, runs.iter_mut().map(|run| &mut run.loopback));
+    let (syncs, loopback): (Vec<_>, Vec<_>) = alone
+        .map(|Alone { syncs, loopback }| (syncs, loopback))
+        .unzip();
+    timing(out, "append of 512 bytes and fdatasync", syncs);
+    timing(out, "100 bytes to and fro on loopback", loopback);
     out.push('\n');
 }
 
-fn timing<'a>(out: &mut String, what: &str, runs: impl Iterator<Item = &'a mut Latencies>) {
+fn timing(out: &mut String, what: &str, runs: Vec<&mut Latencies>) {
     let figures: Vec<[f64; 4]> = runs
+        .into_iter()
         .map(|run| {
             let [p50, p99] = [50, 99].map(|percent| run.percentile_us(percent));
             [run.per_second(), run.least_us(), p50, p99]
@@ -87,14 +90,10 @@ fn cells(out: &mut String, runs: &[Run]) {
         };
         let whole = |figure: f64| format!("{figure:.0}");
         let fine = |figure: fn(&throughput::Sample) -> f64| format!("{:.2}", median(of(figure)));
-        let work = match cell.work {
-            Work::Get => "get",
-            Work::Set => "set",
-        };
         line(
             out,
             &[
-                work,
+                &cell.work.to_string(),
                 &cell.connections.to_string(),
                 &cell.in_flight.to_string(),
                 &spread(of(|sample| sample.per_second), whole),
@@ -166,16 +165,16 @@ fn figures(runs: &[Run], figure: Figure) -> impl Iterator<Item = f64> {
     runs.iter().map(move |run| figure(&run.population))
 }
 
-fn mib(bytes: f64) -> String {
+pub fn mib(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / 1024.0 / 1024.0)
 }
 
-fn millis(seconds: f64) -> String {
+pub fn millis(seconds: f64) -> String {
     format!("{:.0} ms", seconds * 1e3)
 }
 
 /// The median, with the least and the greatest if there were several runs.
-fn spread(figures: impl Iterator<Item = f64>, show: impl Fn(f64) -> String) -> String {
+pub fn spread(figures: impl Iterator<Item = f64>, show: impl Fn(f64) -> String) -> String {
     let figures: Vec<f64> = figures.collect();
     let middle = show(median(figures.iter().copied()));
     if figures.len() == 1 {
@@ -185,7 +184,8 @@ fn spread(figures: impl Iterator<Item = f64>, show: impl Fn(f64) -> String) -> S
     format!("{middle} ({} to {})", show(least), show(greatest))
 }
 
-fn line(out: &mut String, columns: &[&str]) {
+/// A row of a table.
+pub fn line(out: &mut String, columns: &[&str]) {
     for column in columns {
         out.push_str("| ");
         out.push_str(column);

@@ -1,6 +1,6 @@
 //! How many requests a server answers in a second, how soon, and what they cost.
 
-use std::error::Error;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -8,27 +8,37 @@ use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Op};
 use althing_core::tree::path::Path;
+use althing_program::bench::connection::Trouble;
+use althing_program::bench::generator::Generator;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::figures::Latencies;
-use super::generator::Generator;
 use super::machine;
 use super::population;
-use super::server::Server;
+use crate::process::Process;
 
 /// Bytes of data in every znode.
 pub const DATA_BYTES: usize = 100;
 
 /// Znodes that are read and written, drawn anew for every request.
-const TARGETS: usize = 1000;
+pub const TARGETS: usize = 1000;
 
 /// Load before the clock runs.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub const WARM_UP: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Work {
     Get,
     Set,
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Work::Get => "get",
+            Work::Set => "set",
+        })
+    }
 }
 
 /// What is measured on its own: so many connections, each with so many requests in flight.
@@ -71,6 +81,26 @@ pub struct Sample {
     pub other_cores: f64,
 }
 
+impl Sample {
+    /// What the answers' times and the processor time used meanwhile say.
+    pub fn of(mut latencies: Latencies, used: &Used) -> Sample {
+        let count = latencies.count() as f64;
+        let took = used.at.as_secs_f64();
+        let micros_each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / count;
+        let others = used.all.saturating_sub(used.servers + used.generator);
+        Sample {
+            per_second: latencies.per_second(),
+            p50_us: latencies.percentile_us(50),
+            p99_us: latencies.percentile_us(99),
+            server_us: micros_each(used.servers),
+            generator_us: micros_each(used.generator),
+            server_cores: used.servers.as_secs_f64() / took,
+            generator_cores: used.generator.as_secs_f64() / took,
+            other_cores: others.as_secs_f64() / took,
+        }
+    }
+}
+
 /// The requests of both kinds, made once.
 pub struct Targets {
     gets: Vec<Request>,
@@ -79,8 +109,8 @@ pub struct Targets {
 
 impl Targets {
     /// Creates the znodes.
-    pub fn create(address: SocketAddr) -> Result<Targets, Box<dyn Error>> {
-        let mut generator = Generator::connect(address, 1, 16)?;
+    pub fn create(address: SocketAddr) -> Result<Targets, Trouble> {
+        let mut generator = Generator::connect(&[address], 16)?;
         let mut targets = Targets {
             gets: Vec::with_capacity(TARGETS),
             sets: Vec::with_capacity(TARGETS),
@@ -96,7 +126,10 @@ impl Targets {
                 version: ANY_VERSION,
             }));
         }
-        generator.drive(|_| creates.pop(), |_, _| {})?;
+        generator.drive(
+            |_| creates.pop(),
+            |request, answer| answer.succeeded(request),
+        )?;
         generator.close()?;
         Ok(targets)
     }
@@ -109,33 +142,29 @@ pub fn get(path: Path) -> Request {
     })
 }
 
-/// Runs a cell once, for `lasts`.
+/// The servers under load: where they serve, and their processes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub addresses: Vec<SocketAddr>,
+    pub processes: Vec<Process>,
+}
+
+/// Runs a cell once, for `lasts`, with the connections spread over the servers.
 pub fn measure(
-    server: &Server,
+    servers: &Loaded,
     targets: &Targets,
     cell: Cell,
     lasts: Duration,
-) -> Result<Sample, Box<dyn Error>> {
-    let mut generator = Generator::connect(server.address(), cell.connections, cell.in_flight)?;
+) -> Result<Sample, Trouble> {
+    let addresses = servers.addresses.iter().copied().cycle();
+    let addresses: Vec<SocketAddr> = addresses.take(cell.connections).collect();
+    let mut generator = Generator::connect(&addresses, cell.in_flight)?;
     load(&mut generator, targets, cell.work, WARM_UP)?;
-    let before = Used::look(server)?;
-    let mut latencies = load(&mut generator, targets, cell.work, lasts)?;
-    let used = Used::look(server)?.since(&before);
+    let before = Used::look(&servers.processes)?;
+    let latencies = load(&mut generator, targets, cell.work, lasts)?;
+    let used = Used::look(&servers.processes)?.since(&before);
     generator.close()?;
-    let count = latencies.count() as f64;
-    let took = used.at.as_secs_f64();
-    let micros_each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / count;
-    let others = used.all.saturating_sub(used.server + used.generator);
-    Ok(Sample {
-        per_second: latencies.per_second(),
-        p50_us: latencies.percentile_us(50),
-        p99_us: latencies.percentile_us(99),
-        server_us: micros_each(used.server),
-        generator_us: micros_each(used.generator),
-        server_cores: used.server.as_secs_f64() / took,
-        generator_cores: used.generator.as_secs_f64() / took,
-        other_cores: others.as_secs_f64() / took,
-    })
+    Ok(Sample::of(latencies, &used))
 }
 
 fn load(
@@ -143,7 +172,7 @@ fn load(
     targets: &Targets,
     work: Work,
     lasts: Duration,
-) -> Result<Latencies, Box<dyn Error>> {
+) -> Result<Latencies, Trouble> {
     let requests = match work {
         Work::Get => &targets.gets,
         Work::Set => &targets.sets,
@@ -154,17 +183,21 @@ fn load(
     let end = began + lasts;
     generator.drive(
         |now| (now < end).then(|| requests[draw.below(requests.len())].clone()),
-        |sent, now| latencies.add(now - sent),
+        |request, answer| {
+            answer.succeeded(request)?;
+            latencies.add(answer.heard - answer.sent);
+            Ok(())
+        },
     )?;
     latencies.took(began.elapsed());
     Ok(latencies)
 }
 
 /// The same numbers in every run: an xorshift generator.
-struct Draw(u64);
+pub struct Draw(pub u64);
 
 impl Draw {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -173,27 +206,31 @@ impl Draw {
 }
 
 /// Processor time used until a moment; or, since another moment.
-struct Used {
+pub struct Used {
     at: Duration,
-    server: Duration,
+    servers: Duration,
     generator: Duration,
     all: Duration,
 }
 
 impl Used {
-    fn look(server: &Server) -> Result<Used, Box<dyn Error>> {
+    pub fn look(servers: &[Process]) -> Result<Used, Trouble> {
+        let mut of_servers = Duration::ZERO;
+        for server in servers {
+            of_servers += server.cpu()?;
+        }
         Ok(Used {
             at: read(ClockId::Monotonic),
-            server: server.cpu()?,
+            servers: of_servers,
             generator: read(ClockId::ProcessCPUTime),
             all: machine::cpu_of_all()?,
         })
     }
 
-    fn since(&self, earlier: &Used) -> Used {
+    pub fn since(&self, earlier: &Used) -> Used {
         Used {
             at: self.at - earlier.at,
-            server: self.server - earlier.server,
+            servers: self.servers - earlier.servers,
             generator: self.generator - earlier.generator,
             all: self.all.saturating_sub(earlier.all),
         }

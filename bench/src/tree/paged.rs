@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::codec::snapshot::{SnapshotDecoder, SnapshotEncoder};
-use althing_core::config::Settings;
+use althing_core::config::{HardLimits, Settings};
 use althing_core::ids::{SessionId, Zxid};
 use althing_core::store::store::Store;
 use althing_core::time::WallTime;
@@ -30,6 +30,7 @@ impl Structure for Paged {
             session: Some(SessionId(1)),
             identities: &[],
             data_bytes_max: 1 << 20,
+            hard_limits: HardLimits::Advised,
         };
         let mut changes = Vec::new();
         self.0

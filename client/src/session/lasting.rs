@@ -6,12 +6,13 @@ use althing_core::ids::{Password, SessionId, Xid, Zxid};
 use althing_core::node::request::ConnectRequest;
 use althing_core::tree::data::Data;
 
+use crate::config::ReadOnlyServers;
 use crate::session::watches::Watches;
 
 /// What a session remembers from one connection to the next.
 #[derive(Debug)]
 pub(crate) struct Lasting {
-    /// The session and its secret, once a server gave them.
+    /// The session and its secret, once a server gave them that has a leader.
     pub(crate) session: Option<(SessionId, Password)>,
     /// What was granted; before that, what is asked for.
     pub(crate) timeout: Duration,
@@ -51,7 +52,7 @@ impl Lasting {
     }
 
     /// The first frame of a connection.
-    pub(crate) fn connect_request(&self) -> ConnectRequest {
+    pub(crate) fn connect_request(&self, read_only: ReadOnlyServers) -> ConnectRequest {
         let (session, password) = match self.session {
             Some((session, password)) => (Some(session), password),
             None => (None, Password::NONE),
@@ -62,7 +63,7 @@ impl Lasting {
             timeout_ms: i32::try_from(self.asked_timeout.as_millis()).unwrap_or(i32::MAX),
             session,
             password,
-            read_only: Some(false),
+            read_only: Some(read_only == ReadOnlyServers::Accepted),
         }
     }
 

@@ -3,6 +3,9 @@
 pub(crate) mod backoff;
 pub(crate) mod command;
 pub(crate) mod lasting;
+pub(crate) mod later;
+pub(crate) mod offer;
+pub(crate) mod search;
 pub(crate) mod shared;
 pub(crate) mod talk;
 pub(crate) mod task;

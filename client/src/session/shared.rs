@@ -1,7 +1,7 @@
 //! What the session's task tells its handles: a few numbers and the state.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use althing_core::ids::{SessionId, Zxid};
@@ -16,13 +16,15 @@ use crate::watch;
 #[derive(Debug)]
 pub(crate) struct Shared {
     states: watch::Sender<SessionState>,
-    session: OnceLock<SessionId>,
+    /// Zero as long as there is none.
+    session: AtomicI64,
     ended: OnceLock<ClientError>,
     farewell: OnceLock<Result<(), ClientError>>,
     close_asked: Notify,
     last_zxid: AtomicU64,
     timeout_ns: AtomicU64,
-    /// When the newest request or heartbeat that was answered had been sent.
+    /// When the newest request or heartbeat that was answered had been sent; one nanosecond more,
+    /// since zero is never.
     proven_ns: AtomicU64,
     watches: AtomicUsize,
 }
@@ -31,7 +33,7 @@ impl Shared {
     pub(crate) fn new() -> Shared {
         Shared {
             states: watch::Sender::new(SessionState::Connecting),
-            session: OnceLock::new(),
+            session: AtomicI64::new(0),
             ended: OnceLock::new(),
             farewell: OnceLock::new(),
             close_asked: Notify::new(),
@@ -51,7 +53,8 @@ impl Shared {
     }
 
     pub(crate) fn session(&self) -> Option<SessionId> {
-        self.session.get().copied()
+        let session = self.session.load(Ordering::Relaxed);
+        (session != 0).then_some(SessionId(session))
     }
 
     /// Why there is nothing more to ask of this session.
@@ -74,8 +77,10 @@ impl Shared {
     }
 
     pub(crate) fn safe_until(&self) -> Duration {
-        let proven = Duration::from_nanos(self.proven_ns.load(Ordering::Relaxed));
-        proven + self.timeout() * 3 / 4
+        match self.proven_ns.load(Ordering::Relaxed).checked_sub(1) {
+            Some(proven_ns) => Duration::from_nanos(proven_ns) + self.timeout() * 3 / 4,
+            None => Duration::ZERO,
+        }
     }
 
     pub(crate) fn watches(&self) -> usize {
@@ -100,10 +105,10 @@ impl Shared {
         });
     }
 
-    /// The server gave the session, or took it up again.
+    /// The server gave the session, or took it up again. One that is only good for reading, at one
+    /// server, is followed by another.
     pub(crate) fn set_session(&self, session: SessionId, timeout: Duration) {
-        let given = *self.session.get_or_init(|| session);
-        assert_eq!(given, session, "a session keeps its number");
+        self.session.store(session.0, Ordering::Relaxed);
         self.timeout_ns.store(nanos(timeout), Ordering::Relaxed);
     }
 
@@ -117,7 +122,8 @@ impl Shared {
     }
 
     pub(crate) fn set_proven(&self, sent: Duration) {
-        self.proven_ns.fetch_max(nanos(sent), Ordering::Relaxed);
+        let proven_ns = nanos(sent).saturating_add(1);
+        self.proven_ns.fetch_max(proven_ns, Ordering::Relaxed);
     }
 
     pub(crate) fn set_watches(&self, watches: usize) {

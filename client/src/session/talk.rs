@@ -17,6 +17,7 @@ use crate::config::{AUTHS_MAX, FRAME_BYTES_MAX, PING_INTERVAL_MAX, REQUESTS_IN_F
 use crate::error::ClientError;
 use crate::session::command::{Command, Waiter};
 use crate::session::lasting::Lasting;
+use crate::session::later::{Later, Laters};
 use crate::session::shared::Shared;
 
 type Answer = oneshot::Sender<Result<Response, ClientError>>;
@@ -42,6 +43,15 @@ impl From<Malformed> for Ending {
     }
 }
 
+/// What a server does for the session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Service {
+    /// Everything.
+    Whole,
+    /// It has no leader: it reads, and keeps nothing alive.
+    Reading,
+}
+
 /// A request that was sent and not answered.
 struct Flight {
     xid: Xid,
@@ -56,6 +66,8 @@ enum Purpose {
     Asked {
         answer: Answer,
         watch: Option<Waiter>,
+        /// How often the server has refused it since its clients ask too often.
+        refusals: u32,
     },
     /// To close the session.
     Closing,
@@ -73,9 +85,12 @@ struct AuthFlight {
 pub(crate) struct Talk<'a> {
     lasting: &'a mut Lasting,
     shared: &'a Shared,
+    service: Service,
     /// Answered in this order.
     flights: VecDeque<Flight>,
     auth_flights: VecDeque<AuthFlight>,
+    /// What the server has refused for now.
+    laters: Laters,
     /// How many setWatches are not answered.
     rearming: usize,
     /// The newest position of an answer.
@@ -93,6 +108,7 @@ impl<'a> Talk<'a> {
     pub(crate) fn begin(
         lasting: &'a mut Lasting,
         shared: &'a Shared,
+        service: Service,
         now: Duration,
         out: &mut Vec<u8>,
     ) -> Talk<'a> {
@@ -100,8 +116,10 @@ impl<'a> Talk<'a> {
             answered: lasting.settled,
             lasting,
             shared,
+            service,
             flights: VecDeque::new(),
             auth_flights: VecDeque::new(),
+            laters: Laters::default(),
             rearming: 0,
             pinged: None,
             proven: now,
@@ -120,7 +138,8 @@ impl<'a> Talk<'a> {
 
     /// May another request be sent?
     pub(crate) fn has_room(&self) -> bool {
-        self.flights.len() + self.auth_flights.len() < REQUESTS_IN_FLIGHT_MAX
+        let unanswered = self.flights.len() + self.auth_flights.len() + self.laters.count();
+        unanswered < REQUESTS_IN_FLIGHT_MAX
     }
 
     /// Sends what a handle asks.
@@ -138,6 +157,20 @@ impl<'a> Talk<'a> {
             }
             return;
         }
+        let command = Command {
+            request,
+            watch,
+            answer,
+        };
+        self.send(command, 0, now, out);
+    }
+
+    fn send(&mut self, command: Command, refusals: u32, now: Duration, out: &mut Vec<u8>) {
+        let Command {
+            request,
+            watch,
+            answer,
+        } = command;
         let begin = out.len();
         let xid = self.lasting.next_xid();
         encode_request(xid, &request, out);
@@ -151,7 +184,11 @@ impl<'a> Talk<'a> {
             xid,
             request,
             sent: now,
-            purpose: Purpose::Asked { answer, watch },
+            purpose: Purpose::Asked {
+                answer,
+                watch,
+                refusals,
+            },
         });
     }
 
@@ -176,8 +213,11 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Sends a heartbeat if one is due.
+    /// Sends a heartbeat if one is due, and what is to be asked again.
     pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<u8>) {
+        while let Some(Later { command, refusals }) = self.laters.due(now) {
+            self.send(command, refusals, now, out);
+        }
         if self.pinged.is_none() && now >= self.proven + self.ping_interval() {
             encode_request(Xid::PING, &Request::Ping, out);
             self.pinged = Some(now);
@@ -187,10 +227,11 @@ impl<'a> Talk<'a> {
     /// When [`Talk::tick`] or the end of [`Talk::bear_silence`] is due.
     pub(crate) fn deadline(&self) -> Duration {
         let silence = self.heard + self.lasting.silence_max();
-        match self.pinged {
+        let next = match self.pinged {
             Some(_) => silence,
             None => silence.min(self.proven + self.ping_interval()),
-        }
+        };
+        self.laters.hour().map_or(next, |hour| next.min(hour))
     }
 
     /// Takes a frame from the server.
@@ -217,6 +258,10 @@ impl<'a> Talk<'a> {
             if let Purpose::Asked { answer, .. } = flight.purpose {
                 reply(answer, Err(ClientError::ConnectionLoss));
             }
+        }
+        // These were refused, so nobody need wonder.
+        for Later { command, .. } in self.laters.into_all() {
+            reply(command.answer, Err(ClientError::Server(Code::ThrottledOp)));
         }
         for answer in self.auth_flights.into_iter().filter_map(|auth| auth.answer) {
             reply(answer, Err(ClientError::ConnectionLoss));
@@ -302,8 +347,12 @@ impl<'a> Talk<'a> {
         }
         let flight = self.flights.pop_front().expect("there is a front");
         let decoded = decode_answer(frame, &flight.request);
-        let (answer, watch) = match flight.purpose {
-            Purpose::Asked { answer, watch } => (answer, watch),
+        let (answer, watch, refusals) = match flight.purpose {
+            Purpose::Asked {
+                answer,
+                watch,
+                refusals,
+            } => (answer, watch, refusals),
             Purpose::Closing => {
                 let (_, result) = decoded?;
                 return Err(match result {
@@ -324,7 +373,25 @@ impl<'a> Talk<'a> {
             reply(answer, Err(ClientError::SessionExpired));
             return Err(Ending::Expired);
         }
+        if result == Err(Code::SessionClosedRequireSaslAuth) {
+            reply(
+                answer,
+                Err(ClientError::Server(Code::SessionClosedRequireSaslAuth)),
+            );
+            return Err(Ending::AuthFailed);
+        }
         self.note_answer(zxid);
+        if result == Err(Code::ThrottledOp) && Laters::has_hope(refusals) {
+            let command = Command {
+                request: flight.request,
+                watch,
+                answer,
+            };
+            let refusals = refusals + 1;
+            let later = Later { command, refusals };
+            self.laters.keep(self.heard, flight.xid, later);
+            return Ok(());
+        }
         if result.is_ok() && proves(&flight.request) {
             self.note_proof(flight.sent);
         }
@@ -347,10 +414,13 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
-    /// The session lived, and was heard of, after this was sent.
+    /// The session lived, and was heard of, after this was sent; unless the server says nothing of
+    /// that kind.
     fn note_proof(&mut self, sent: Duration) {
         self.proven = self.proven.max(sent);
-        self.shared.set_proven(sent);
+        if self.service == Service::Whole {
+            self.shared.set_proven(sent);
+        }
     }
 
     /// What every answer tells: how far the server is.

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::code::Code;
-use althing_core::codec::client::{decode_connect_response, encode_connect};
-use althing_core::node::reply::ConnectResponse;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
-use crate::config::{ClientConfig, UNSENT_BYTES_MAX};
+use crate::config::{ClientConfig, ReadOnlyServers, UNSENT_BYTES_MAX};
 use crate::error::ClientError;
 use crate::runtime::Runtime;
 use crate::session::backoff::Backoff;
 use crate::session::command::Command;
 use crate::session::lasting::Lasting;
+use crate::session::offer::{Offer, Offered};
+use crate::session::search::Search;
 use crate::session::shared::Shared;
-use crate::session::talk::{Ending, Talk};
+use crate::session::talk::{Ending, Service, Talk};
 use crate::session::wire::{Inbound, Outbound};
 use crate::state::SessionState;
 
@@ -30,6 +30,7 @@ pub(crate) struct Session<R: Runtime> {
     runtime: R,
     servers: Vec<String>,
     next_server: usize,
+    read_only_servers: ReadOnlyServers,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     lasting: Lasting,
@@ -76,12 +77,21 @@ impl End {
 struct Attached<R: Runtime> {
     inbound: Inbound<ReadHalf<R::Stream>>,
     outbound: Outbound<WriteHalf<R::Stream>>,
+    service: Service,
 }
 
 /// What the first frame led to.
 enum Attachment<R: Runtime> {
     Taken(Attached<R>),
     Expired,
+}
+
+/// How the service of a connection came to its end.
+enum Served<R: Runtime> {
+    /// By itself.
+    Ended(Ending, Wish),
+    /// There is a better one.
+    Found(Box<Offered<R>>),
 }
 
 /// Does the client still want the session?
@@ -92,10 +102,11 @@ enum Wish {
 }
 
 /// One thing that happened on a connection.
-enum Step {
+enum Step<R: Runtime> {
     Written(io::Result<()>),
     Read(io::Result<()>),
     Asked(Command),
+    Found(Offered<R>),
     Close,
     Tick,
 }
@@ -114,6 +125,7 @@ impl<R: Runtime> Session<R> {
             runtime,
             servers: config.servers,
             next_server: first,
+            read_only_servers: config.read_only_servers,
             shared,
             commands,
             lasting: Lasting::new(config.session_timeout, config.last_zxid_seen),
@@ -122,29 +134,44 @@ impl<R: Runtime> Session<R> {
     }
 
     pub(crate) async fn run(mut self) {
+        let mut found = None;
         let end = loop {
-            let attached = match self.reach_server().await {
-                Ok(attached) => attached,
-                Err(end) => break end,
+            let attached = match found.take() {
+                Some(attached) => attached,
+                None => match self.reach_server().await {
+                    Ok(attached) => attached,
+                    Err(end) => break end,
+                },
             };
             self.backoff.reset();
-            self.shared.set_state(SessionState::Connected);
-            let (ending, wish) = self.serve(attached).await;
-            match (ending, wish) {
-                (Ending::Closed, _) => break End::closed(Ok(())),
-                (Ending::Expired, _) => break End::expired(),
-                (Ending::AuthFailed, _) => {
+            self.shared.set_state(match attached.service {
+                Service::Whole => SessionState::Connected,
+                Service::Reading => SessionState::ReadOnly,
+            });
+            let ending = match self.serve(attached).await {
+                Served::Ended(Ending::Closed, _) => break End::closed(Ok(())),
+                Served::Ended(Ending::Expired, _) => break End::expired(),
+                Served::Ended(Ending::AuthFailed, _) => {
                     break End::refused(ClientError::Server(Code::AuthFailed));
                 }
-                (_, Wish::Leave) => break End::closed(Err(ClientError::ConnectionLoss)),
-                (ending, Wish::Stay) => {
-                    tracing::info!(?ending, "the connection to the server is lost");
-                    let since = self.runtime.now();
-                    self.shared.set_state(SessionState::Disconnected { since });
-                    if let Err(end) = self.pause().await {
-                        break end;
-                    }
+                Served::Ended(_, Wish::Leave) => {
+                    break End::closed(Err(ClientError::ConnectionLoss));
                 }
+                Served::Ended(ending, Wish::Stay) => ending,
+                Served::Found(offered) => match self.take(*offered) {
+                    Ok(Attachment::Taken(attached)) => {
+                        found = Some(attached);
+                        continue;
+                    }
+                    Ok(Attachment::Expired) => break End::expired(),
+                    Err(_) => Ending::Lost("the server that was found is behind"),
+                },
+            };
+            tracing::info!(?ending, "the connection to the server is lost");
+            let since = self.runtime.now();
+            self.shared.set_state(SessionState::Disconnected { since });
+            if let Err(end) = self.pause().await {
+                break end;
             }
         };
         self.finish(end).await;
@@ -204,54 +231,87 @@ impl<R: Runtime> Session<R> {
 
     /// Connects to a server and offers it the session.
     async fn attach(&mut self, address: &str) -> io::Result<Attachment<R>> {
-        let runtime = self.runtime.clone();
+        let offer = Offer {
+            request: self.lasting.connect_request(self.read_only_servers),
+            patience: self.patience(),
+        };
+        let offered = offer.make(&self.runtime, address).await?;
+        self.heard = self.runtime.now();
+        self.take(offered)
+    }
+
+    /// How long a server may take to be reached, and to answer.
+    fn patience(&self) -> [Duration; 2] {
         let attempts = u32::try_from(self.servers.len().max(ATTEMPTS_MIN)).unwrap_or(u32::MAX);
-        let patience = self.lasting.timeout / attempts;
-        let stream = within(&runtime, patience, runtime.connect(address)).await?;
-        let (reader, writer) = tokio::io::split(stream);
-        let mut inbound = Inbound::new(reader);
-        let mut outbound = Outbound::new(writer);
-        let sent = runtime.now();
-        encode_connect(&self.lasting.connect_request(), outbound.bytes());
-        let patience = self.lasting.silence_max();
-        let response = within(&runtime, patience, greet(&mut inbound, &mut outbound)).await?;
-        self.heard = runtime.now();
-        Ok(match self.adopt(&response, sent)? {
-            SessionState::Expired => Attachment::Expired,
-            _ => Attachment::Taken(Attached { inbound, outbound }),
-        })
+        [self.lasting.timeout / attempts, self.lasting.silence_max()]
     }
 
     /// Takes the session that a server gave or took up again.
-    fn adopt(&mut self, response: &ConnectResponse, sent: Duration) -> io::Result<SessionState> {
+    fn take(&mut self, offered: Offered<R>) -> io::Result<Attachment<R>> {
+        let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        let (response, request) = (&offered.response, &offered.request);
         let known = self.lasting.session.map(|(session, _)| session);
         let timeout_ms = u64::try_from(response.timeout_ms).unwrap_or(0);
-        match response.session {
+        let session = match response.session {
             Some(session) if timeout_ms > 0 && known.is_none_or(|known| known == session) => {
-                self.lasting.session = Some((session, response.password));
-                self.lasting.timeout = Duration::from_millis(timeout_ms);
-                self.shared.set_session(session, self.lasting.timeout);
-                self.shared.set_proven(sent);
-                Ok(SessionState::Connected)
+                session
             }
-            None if known.is_some() => Ok(SessionState::Expired),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the server gave no session, or another one",
-            )),
+            None if known.is_some() => return Ok(Attachment::Expired),
+            _ => return refused("the server gave no session, or another one"),
+        };
+        let service = match response.read_only {
+            Some(true) if request.read_only == Some(true) => Service::Reading,
+            Some(true) => return refused("the server only reads, and was not asked for that"),
+            _ => Service::Whole,
+        };
+        self.lasting.timeout = Duration::from_millis(timeout_ms);
+        self.shared.set_session(session, self.lasting.timeout);
+        if service == Service::Whole {
+            self.lasting.session = Some((session, response.password));
+            self.shared.set_proven(offered.sent);
         }
+        if request.last_zxid_seen < self.lasting.seen {
+            return refused("the server may be behind what was seen meanwhile");
+        }
+        Ok(Attachment::Taken(Attached {
+            inbound: offered.inbound,
+            outbound: offered.outbound,
+            service,
+        }))
+    }
+
+    /// The search for a server that has a leader, if the one that serves has none.
+    fn search(&self, service: Service) -> Option<Search<R>> {
+        (service == Service::Reading).then(|| {
+            let mut servers = self.servers.clone();
+            servers.rotate_left(self.next_server);
+            // The one that serves says itself when it has a leader; it is the last of them.
+            if servers.len() > 1 {
+                servers.pop();
+            }
+            Search {
+                runtime: self.runtime.clone(),
+                servers,
+                request: self.lasting.connect_request(ReadOnlyServers::Refused),
+                shared: Arc::clone(&self.shared),
+                patience: self.patience(),
+            }
+        })
     }
 
     /// Talks with the server until the connection ends.
-    async fn serve(&mut self, attached: Attached<R>) -> (Ending, Wish) {
+    async fn serve(&mut self, attached: Attached<R>) -> Served<R> {
         let Attached {
             mut inbound,
             mut outbound,
+            service,
         } = attached;
+        let mut search = pin!(found(self.search(service)));
         let runtime = self.runtime.clone();
         let now = runtime.now();
         let mut wish = Wish::Stay;
-        let mut talk = Talk::begin(&mut self.lasting, &self.shared, now, outbound.bytes());
+        let out = outbound.bytes();
+        let mut talk = Talk::begin(&mut self.lasting, &self.shared, service, now, out);
         let mut armed = talk.deadline();
         let mut timer = pin!(runtime.sleep(armed.saturating_sub(now)));
         let ending = loop {
@@ -268,6 +328,7 @@ impl<R: Runtime> Session<R> {
                 }
                 () = self.shared.close_asked(), if wish == Wish::Stay => Step::Close,
                 () = timer.as_mut() => Step::Tick,
+                offered = search.as_mut(), if wish == Wish::Stay => Step::Found(offered),
             };
             let now = runtime.now();
             let outcome = match step {
@@ -276,6 +337,10 @@ impl<R: Runtime> Session<R> {
                 Step::Asked(command) => {
                     talk.ask(command, now, outbound.bytes());
                     Ok(())
+                }
+                Step::Found(offered) => {
+                    self.heard = talk.end();
+                    return Served::Found(Box::new(offered));
                 }
                 Step::Close => {
                     wish = Wish::Leave;
@@ -299,7 +364,7 @@ impl<R: Runtime> Session<R> {
             }
         };
         self.heard = talk.end();
-        (ending, wish)
+        Served::Ended(ending, wish)
     }
 
     /// Tells everybody that the session is over.
@@ -316,6 +381,14 @@ impl<R: Runtime> Session<R> {
     }
 }
 
+/// What a search finds; without one, nothing ever.
+async fn found<R: Runtime>(search: Option<Search<R>>) -> Offered<R> {
+    match search {
+        Some(search) => search.run().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Takes all frames that have arrived.
 fn hear<S: AsyncRead + Unpin>(
     outcome: io::Result<()>,
@@ -329,33 +402,4 @@ fn hear<S: AsyncRead + Unpin>(
         talk.hear(frame, now)?;
     }
     Ok(())
-}
-
-/// Exchanges the first frames.
-async fn greet<S: AsyncRead + Unpin, T: AsyncWrite + Unpin>(
-    inbound: &mut Inbound<S>,
-    outbound: &mut Outbound<T>,
-) -> io::Result<ConnectResponse> {
-    let malformed = |malformed| io::Error::new(io::ErrorKind::InvalidData, malformed);
-    while !outbound.is_idle() {
-        outbound.write().await?;
-    }
-    loop {
-        inbound.read().await?;
-        if let Some(frame) = inbound.frame().map_err(malformed)? {
-            return decode_connect_response(frame).map_err(malformed);
-        }
-    }
-}
-
-async fn within<R: Runtime, T>(
-    runtime: &R,
-    patience: Duration,
-    attempt: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    tokio::select! {
-        biased;
-        outcome = attempt => outcome,
-        () = runtime.sleep(patience) => Err(io::ErrorKind::TimedOut.into()),
-    }
 }

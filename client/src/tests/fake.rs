@@ -9,7 +9,7 @@ use althing_core::code::Code;
 use althing_core::codec::client::{decode_connect, decode_request, encode_reply};
 use althing_core::ids::{Password, SessionId, Xid, Zxid};
 use althing_core::node::reply::{ConnectResponse, EventKind, Reply, Response, WatchEvent};
-use althing_core::node::request::{ConnectRequest, Request};
+use althing_core::node::request::{ConnectRequest, Request, SetWatches};
 use althing_core::tree::data::Data;
 use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
@@ -129,18 +129,52 @@ impl Peer {
         self.greet_with(None).await
     }
 
-    async fn greet_with(&mut self, session: Option<SessionId>) -> ConnectRequest {
+    /// Reads the first frame and gives `session`, as a server that has no leader.
+    pub(super) async fn greet_reader(&mut self, session: SessionId) -> ConnectRequest {
+        let request = self.first_frame().await;
+        self.connected(Some(session), Some(true)).await;
+        request
+    }
+
+    /// Reads the first frame and hangs up, as a server that cannot serve the client.
+    pub(super) async fn hang_up(mut self) -> ConnectRequest {
+        self.first_frame().await
+    }
+
+    /// The first frame.
+    pub(super) async fn first_frame(&mut self) -> ConnectRequest {
         let frame = self.frame().await.expect("a client sends its first frame");
-        let request = decode_connect(&frame).unwrap();
+        decode_connect(&frame).unwrap()
+    }
+
+    /// Answers the first frame.
+    pub(super) async fn welcome(&mut self, session: SessionId) {
+        self.connected(Some(session), Some(false)).await;
+    }
+
+    /// The watches that the client sets again.
+    pub(super) async fn set_again(&mut self) -> (Xid, SetWatches) {
+        match self.asked().await {
+            (xid, Request::SetWatches(watches)) => (xid, watches),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn greet_with(&mut self, session: Option<SessionId>) -> ConnectRequest {
+        let request = self.first_frame().await;
+        self.connected(session, Some(false)).await;
+        request
+    }
+
+    async fn connected(&mut self, session: Option<SessionId>, read_only: Option<bool>) {
         let timeout_ms = i32::try_from(TIMEOUT.as_millis()).unwrap();
         self.say(&Reply::Connected(ConnectResponse {
             timeout_ms: session.map_or(0, |_| timeout_ms),
             session,
             password: session.map_or(Password::NONE, |_| PASSWORD),
-            read_only: Some(false),
+            read_only,
         }))
         .await;
-        request
     }
 
     /// The next request that is no heartbeat; those are answered.

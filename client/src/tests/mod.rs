@@ -1,5 +1,6 @@
 //! The client against a scripted server: the tests say frame by frame what it hears.
 
 mod fake;
+mod read_only;
 mod recipes;
 mod session;

@@ -11,7 +11,7 @@ use althing_core::tree::op::{Done, Op};
 use althing_core::tree::path::Path;
 
 use crate::client::Client;
-use crate::config::{ClientConfig, FRAME_BYTES_MAX};
+use crate::config::{BACKOFF_MIN, ClientConfig, FRAME_BYTES_MAX, THROTTLED_MAX};
 use crate::error::{ClientError, MultiError};
 use crate::state::SessionState;
 use crate::tests::fake::{PASSWORD, SESSION, Servers, TIMEOUT, data, stat};
@@ -563,4 +563,63 @@ async fn a_refused_identity_ends_a_session_that_relied_on_it() {
     };
     let (outcome, _peer) = tokio::join!(asking, serving);
     assert_eq!(outcome, Err(ClientError::Server(Code::AuthFailed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_throttles_is_asked_again_behind_what_came_after_it() {
+    let mut servers = Servers::new();
+    let (client, mut peer) = servers.client().await;
+    let refused = Err(Code::ThrottledOp);
+    let writing = client.set_data("/a", "1", Version::Any);
+    let watching = client.watch_data("/b");
+    let serving = async {
+        for _ in 0..2 {
+            let (xid, _) = peer.asked().await;
+            peer.answer(xid, 3, refused.clone()).await;
+        }
+        let mut again = Vec::new();
+        for _ in 0..2 {
+            let (xid, request) = peer.asked().await;
+            again.push((xid, request.name()));
+            let answer = match request {
+                Request::Write(_) => Ok(Response::Done(Done::DataSet(stat(5)))),
+                _ => data("hi", 5),
+            };
+            peer.answer(xid, 5, answer).await;
+        }
+        again.sort_unstable();
+        let numbers: Vec<Xid> = again.iter().map(|(xid, _)| *xid).collect();
+        assert_eq!(numbers, [Xid(3), Xid(4)], "with numbers of their own");
+        let mut names: Vec<&str> = again.iter().map(|(_, name)| *name).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["getData", "setData"]);
+        peer
+    };
+    let began = tokio::time::Instant::now();
+    let (written, watched, mut peer) = tokio::join!(writing, watching, serving);
+    assert!(began.elapsed() >= BACKOFF_MIN / 2, "after a pause");
+    assert_eq!(written, Ok(stat(5)));
+    let (_, mut watcher) = watched.expect("it is read");
+    peer.tell(6, EventKind::NodeDataChanged, "/b").await;
+    let event = watcher.next().await.expect("the watch is there");
+    assert_eq!(event.expect("it is told").path, path("/b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_throttled_again_and_again_is_told_in_the_end() {
+    let mut servers = Servers::new();
+    let (client, mut peer) = servers.client().await;
+    let writing = client.set_data("/a", "1", Version::Any);
+    let serving = async {
+        let mut times = 0;
+        while times <= THROTTLED_MAX {
+            let (xid, _) = peer.asked().await;
+            times += 1;
+            peer.answer(xid, 3, Err(Code::ThrottledOp)).await;
+        }
+        times
+    };
+    let (written, times) = tokio::join!(writing, serving);
+    assert_eq!(written, Err(ClientError::Server(Code::ThrottledOp)));
+    assert_eq!(times, THROTTLED_MAX + 1);
 }

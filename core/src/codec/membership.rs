@@ -12,10 +12,15 @@ use crate::codec::malformed::Malformed;
 use crate::ids::{DirectoryId, ServerId};
 use crate::listed::{Address, ClientAddress, HostPort};
 use crate::membership::Membership;
+use crate::voters::{Share, Voters};
 
 /// What follows the voters, bit by bit.
 const CHANGING: u8 = 1;
 const ADDRESSED: u8 = 2;
+/// The voters are in groups, or the incoming ones are: their shares stand at the end, in the order
+/// of the voters.
+const GROUPED: u8 = 4;
+const INCOMING_GROUPED: u8 = 8;
 
 const NO_PORT: u8 = 0;
 const PORT: u8 = 1;
@@ -29,15 +34,20 @@ const ADDRESS_BYTES_MIN: usize = 6;
 /// # Panics
 /// If they name the server 0: there is none.
 pub(super) fn put_membership(out: &mut Vec<u8>, membership: &Membership) {
-    put_servers(out, &membership.voters);
+    put_servers(out, membership.voters.servers());
     let changing = membership.incoming.as_ref().map_or(0, |_| CHANGING);
     let addressed = match membership.addresses.is_empty() {
         true => 0,
         false => ADDRESSED,
     };
-    out.push(changing | addressed);
+    let is_grouped = |voters: &&Voters| !voters.shares().is_empty();
+    let grouped = Some(&membership.voters).filter(is_grouped);
+    let incoming_grouped = membership.incoming.as_ref().filter(is_grouped);
+    let bit = |voters: Option<&Voters>, bit| voters.map_or(0, |_| bit);
+    let groups = bit(grouped, GROUPED) | bit(incoming_grouped, INCOMING_GROUPED);
+    out.push(changing | addressed | groups);
     if let Some(incoming) = &membership.incoming {
-        put_servers(out, incoming);
+        put_servers(out, incoming.servers());
     }
     put_servers(out, &membership.learners);
     compact::put_count(out, membership.directories.len());
@@ -50,6 +60,12 @@ pub(super) fn put_membership(out: &mut Vec<u8>, membership: &Membership) {
         for (server, address) in &membership.addresses {
             put_server(out, *server);
             put_address(out, address);
+        }
+    }
+    for voters in [grouped, incoming_grouped].into_iter().flatten() {
+        for share in voters.shares().values() {
+            compact::put_number(out, share.group.into());
+            compact::put_number(out, share.weight.into());
         }
     }
 }
@@ -129,7 +145,7 @@ pub(super) fn membership(input: &mut Cursor<'_>) -> Result<Membership, Malformed
     let voters = servers(input)?;
     let at = input.malformed("membership");
     let parts = compact::byte(input, "membership")?;
-    if parts & !(CHANGING | ADDRESSED) != 0 {
+    if parts & !(CHANGING | ADDRESSED | GROUPED | INCOMING_GROUPED) != 0 {
         return Err(at);
     }
     let incoming = match parts & CHANGING {
@@ -155,6 +171,12 @@ pub(super) fn membership(input: &mut Cursor<'_>) -> Result<Membership, Malformed
         0 => BTreeMap::new(),
         _ => addresses(input)?,
     };
+    let voters = in_groups(input, voters, parts & GROUPED)?;
+    let incoming = match incoming {
+        Some(incoming) => Some(in_groups(input, incoming, parts & INCOMING_GROUPED)?),
+        None if parts & INCOMING_GROUPED != 0 => return Err(at),
+        None => None,
+    };
     Ok(Membership {
         voters,
         incoming,
@@ -162,6 +184,28 @@ pub(super) fn membership(input: &mut Cursor<'_>) -> Result<Membership, Malformed
         directories,
         addresses,
     })
+}
+
+/// The voters with their shares, if there are groups; then there is at least one voter.
+fn in_groups(
+    input: &mut Cursor<'_>,
+    voters: BTreeSet<ServerId>,
+    grouped: u8,
+) -> Result<Voters, Malformed> {
+    if grouped == 0 {
+        return Ok(Voters::from(voters));
+    }
+    let at = input.malformed("groups");
+    let mut shares = BTreeMap::new();
+    for server in voters {
+        let group = compact::number32(input, "group")?;
+        let weight = compact::number32(input, "weight")?;
+        shares.insert(server, Share { group, weight });
+    }
+    match shares.is_empty() {
+        true => Err(at),
+        false => Ok(Voters::in_groups(shares)),
+    }
 }
 
 /// At least one: none are not spelled.

@@ -13,7 +13,7 @@ use crate::codec::cursor::Cursor;
 use crate::codec::malformed::Malformed;
 use crate::codec::membership::{membership, put_membership, put_server, server};
 use crate::codec::op;
-use crate::config::Settings;
+use crate::config::{HardLimits, LEVEL_QUOTAS, Settings};
 use crate::ids::{ConnectionId, Epoch, Password, ServerId, SessionId, Token, Zxid};
 use crate::quorum::log::{Ballot, Record, Standing};
 use crate::store::roster::{Decision, Wish};
@@ -47,6 +47,9 @@ const AMEND: u8 = 9;
 const JOINING: u8 = 1;
 const LEAVING: u8 = 2;
 const MEMBERS: u8 = 4;
+
+const ADVISED: u8 = 0;
+const ENFORCED: u8 = 1;
 
 const OPEN: u8 = 0;
 const REFUSED: u8 = 1;
@@ -235,8 +238,7 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
         } => {
             out.push(OPEN_EPOCH);
             put_server(out, *leader);
-            compact::put_number(out, settings.feature_level.into());
-            compact::put_number(out, settings.data_bytes_max.into());
+            put_settings(out, *settings);
             put_membership(out, membership);
         }
         Action::Reconfigure { membership } => {
@@ -299,15 +301,43 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
     }
 }
 
+/// What a level of the semantics brought with it is written from that level on.
+fn put_settings(out: &mut Vec<u8>, settings: Settings) {
+    compact::put_number(out, settings.feature_level.into());
+    compact::put_number(out, settings.data_bytes_max.into());
+    if settings.feature_level >= LEVEL_QUOTAS {
+        out.push(match settings.hard_limits {
+            HardLimits::Advised => ADVISED,
+            HardLimits::Enforced => ENFORCED,
+        });
+    }
+}
+
+fn settings(input: &mut Cursor<'_>) -> Result<Settings, Malformed> {
+    let feature_level = compact::number32(input, "feature level")?;
+    let data_bytes_max = compact::number32(input, "limit of data")?;
+    let at = input.malformed("hard limits");
+    let hard_limits = match feature_level >= LEVEL_QUOTAS {
+        true => match compact::byte(input, "hard limits")? {
+            ADVISED => HardLimits::Advised,
+            ENFORCED => HardLimits::Enforced,
+            _ => return Err(at),
+        },
+        false => HardLimits::Advised,
+    };
+    Ok(Settings {
+        feature_level,
+        data_bytes_max,
+        hard_limits,
+    })
+}
+
 fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
     let at = input.malformed("action");
     Ok(match compact::byte(input, "action")? {
         OPEN_EPOCH => Action::OpenEpoch {
             leader: server(input)?,
-            settings: Settings {
-                feature_level: compact::number32(input, "feature level")?,
-                data_bytes_max: compact::number32(input, "limit of data")?,
-            },
+            settings: settings(input)?,
             membership: membership(input)?,
         },
         RECONFIGURE => Action::Reconfigure {

@@ -75,6 +75,7 @@ pub(crate) fn put_body(out: &mut Vec<u8>, response: &Response) {
             }
         }
         Response::Several(parts) => put_several(out, parts),
+        Response::Sasl(token) => value::put_data(out, token.as_ref()),
         Response::Added => jute::put_int(out, 0),
         Response::Empty => {}
     }
@@ -169,6 +170,7 @@ pub(crate) fn decode_body(
             jute::int(input, "code of an added watch")?;
             Response::Added
         }
+        Request::Sasl { .. } => Response::Sasl(jute::buffer(input, "token")?.map(Data::copy_of)),
         Request::Ping
         | Request::Auth { .. }
         | Request::SetWatches(_)

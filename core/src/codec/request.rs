@@ -25,6 +25,9 @@ const SCHEME_BYTES_MAX: usize = 64;
 /// Longest proof of an identity: far above a user's name and password, and room for a token.
 const CREDENTIAL_BYTES_MAX: usize = 64 * 1024;
 
+/// Longest part of a SASL exchange: RFC 2831 gives an answer 4096 bytes.
+const SASL_TOKEN_BYTES_MAX: usize = 4096;
+
 /// ZooKeeper's `CreateMode`.
 const PERSISTENT: i32 = 0;
 const EPHEMERAL: i32 = 1;
@@ -59,6 +62,7 @@ pub(crate) fn opcode_of(request: &Request) -> i32 {
         Request::Sync { .. } => opcode::SYNC,
         Request::Ping => opcode::PING,
         Request::Auth { .. } => opcode::AUTH,
+        Request::Sasl { .. } => opcode::SASL,
         // Older servers know the older one only.
         Request::SetWatches(watches)
             if watches.persistent.is_empty() && watches.recursive.is_empty() =>
@@ -124,6 +128,7 @@ fn body(opcode: i32, input: &mut Cursor<'_>) -> Result<Request, Fault> {
         },
         opcode::PING => Request::Ping,
         opcode::AUTH => auth(input)?,
+        opcode::SASL => sasl(input)?,
         opcode::SET_WATCHES | opcode::SET_WATCHES2 => {
             Request::SetWatches(set_watches(opcode, input)?)
         }
@@ -325,6 +330,17 @@ fn auth(input: &mut Cursor<'_>) -> Result<Request, Fault> {
     })
 }
 
+/// Null begins an exchange, as no bytes do.
+fn sasl(input: &mut Cursor<'_>) -> Result<Request, Fault> {
+    let token = jute::buffer(input, "token")?.unwrap_or(&[]);
+    match token.len() > SASL_TOKEN_BYTES_MAX {
+        true => Err(Fault::Refused(Code::AuthFailed)),
+        false => Ok(Request::Sasl {
+            token: Data::copy_of(token),
+        }),
+    }
+}
+
 /// A list of paths; null is the empty list.
 fn paths(input: &mut Cursor<'_>) -> Result<Vec<Path>, Fault> {
     let count = jute::count(input, INT_BYTES, "list of paths")?.unwrap_or(0);
@@ -367,6 +383,7 @@ pub(crate) fn put_body(out: &mut Vec<u8>, request: &Request) {
             jute::put_text(out, scheme);
             jute::put_buffer(out, credential);
         }
+        Request::Sasl { token } => jute::put_buffer(out, token),
         Request::SetWatches(watches) => {
             jute::put_long(out, watches.relative_zxid.to_wire());
             put_paths(out, &watches.data);

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::codec::cursor::Cursor;
 use crate::codec::malformed::Malformed;
 use crate::codec::membership::{membership, put_membership};
-use crate::config::{FEATURE_LEVEL, Settings};
+use crate::config::{FEATURE_LEVEL, HardLimits, LEVEL_QUOTAS, Settings};
 use crate::ids::{ConnectionId, Password, SessionId, Token, Zxid};
 use crate::membership::Membership;
 use crate::store::store::{Session, Store};
@@ -120,12 +120,16 @@ impl SnapshotEncoder {
         let Settings {
             feature_level,
             data_bytes_max,
+            hard_limits,
         } = self.store.settings();
         out.push(HEADER);
         out.extend(SNAPSHOT_VERSION.to_le_bytes());
         out.extend(self.store.applied().0.to_le_bytes());
         out.extend(feature_level.to_le_bytes());
         out.extend(data_bytes_max.to_le_bytes());
+        if feature_level >= LEVEL_QUOTAS {
+            out.push(u8::from(hard_limits == HardLimits::Enforced));
+        }
         let mut members = Vec::new();
         put_membership(&mut members, self.store.membership());
         write_bytes(&members, out);
@@ -350,6 +354,14 @@ fn read_header(items: &mut Items<'_>) -> Result<Header, &'static str> {
         return Err("feature level that this server knows");
     }
     let data_bytes_max = u32::from_le_bytes(items.number()?);
+    let mut hard_limits = HardLimits::Advised;
+    if feature_level >= LEVEL_QUOTAS {
+        hard_limits = match items.number()? {
+            [0] => HardLimits::Advised,
+            [1] => HardLimits::Enforced,
+            _ => return Err("hard limits"),
+        };
+    }
     let mut members = Cursor::new(items.bytes()?);
     let membership = membership(&mut members).map_err(|malformed| malformed.what)?;
     members
@@ -360,6 +372,7 @@ fn read_header(items: &mut Items<'_>) -> Result<Header, &'static str> {
         settings: Settings {
             feature_level,
             data_bytes_max,
+            hard_limits,
         },
         membership,
     })
@@ -463,8 +476,8 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::ids::{DirectoryId, ServerId};
+    use crate::tree::steps::{arb_steps, grown};
     use crate::tree::tree::Tree;
-    use crate::tree::twin::{arb_steps, grown};
 
     fn stored(tree: Tree) -> Store {
         let session = |number: i64| Session {

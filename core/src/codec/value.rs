@@ -43,8 +43,9 @@ pub(crate) fn path_of_read(input: &mut Cursor<'_>) -> Result<Path, Fault> {
     Path::parse(text).map_err(|_| Fault::Refused(Code::NoNode))
 }
 
-/// An access control list; null is the empty one, as in ZooKeeper. Refuses null in the place of a
-/// text in it, and a list that is too long before it costs anything. What else can be wrong with a
+/// An access control list; null is the empty one, as in ZooKeeper. Null in the place of an id is no
+/// text: `auth` needs none, and kazoo writes its empty texts so. Refuses null in the place of a
+/// scheme, and a list that is too long before it costs anything. What else can be wrong with a
 /// list, such as that it is empty, is found at execution, in its turn.
 pub(crate) fn acl(input: &mut Cursor<'_>) -> Result<Acl, Fault> {
     let invalid = Fault::Refused(Code::InvalidACL);
@@ -59,7 +60,7 @@ pub(crate) fn acl(input: &mut Cursor<'_>) -> Result<Acl, Fault> {
         let id = jute::text(input, "id")?;
         entries.push(AclEntry {
             perms,
-            who: Identity::new(scheme.ok_or(invalid)?, id.ok_or(invalid)?),
+            who: Identity::new(scheme.ok_or(invalid)?, id.unwrap_or_default()),
         });
     }
     Ok(Acl(Arc::from(entries)))

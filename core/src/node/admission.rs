@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::ids::{ConnectionId, Password, Token, Zxid};
+use crate::ids::{ConnectionId, Password, SessionId, Token, Zxid};
+use crate::node::company::Company;
 use crate::node::connection::{Connection, Phase};
 use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
@@ -28,6 +29,8 @@ impl Node {
         assert!(known.is_none(), "connection {id} was opened before");
         if self.is_ready() {
             self.admit(now, id, out);
+        } else if self.company == Company::Alone {
+            self.admit_reader(now, id, out);
         } else {
             self.arrivals.push(id);
         }
@@ -60,11 +63,9 @@ impl Node {
             },
             Some(session) => {
                 let password = request.password;
-                // A session's id is the position where it was opened: one from before what is
-                // executed here is known, or it is gone. A younger one the agreement decides about.
-                let is_here = Zxid::from_wire(session.0) <= self.store.applied();
                 let known = self.store.sessions().get(&session);
-                if known.map_or(is_here, |known| known.password != password) {
+                let is_gone = !self.may_come(session);
+                if known.map_or(is_gone, |known| known.password != password) {
                     self.refuse_connection(id, Refusal::NoSession, out);
                     return;
                 }
@@ -80,7 +81,14 @@ impl Node {
         self.submit(now, id, identities, action, out);
     }
 
-    fn negotiate(&self, wished_ms: i32) -> u32 {
+    /// A session's id is the position where it was opened: one from before what is executed here
+    /// is known, or it is gone. A younger one the agreement decides about. One that a server has
+    /// opened for itself alone never comes.
+    pub(super) fn may_come(&self, session: SessionId) -> bool {
+        !session.is_local() && Zxid::from_wire(session.0) > self.store.applied()
+    }
+
+    pub(super) fn negotiate(&self, wished_ms: i32) -> u32 {
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let least = millis(self.config.session_timeout_min);
         let most = millis(self.config.session_timeout_max);
@@ -110,7 +118,7 @@ impl Node {
                 timeout_ms: 0,
                 session: None,
                 password: Password::NONE,
-                read_only: read_only.map(|_| false),
+                read_only: read_only.map(|_| self.company == Company::Alone),
             };
             out.reply(id, Reply::Connected(response));
         }

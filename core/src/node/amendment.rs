@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 
 use crate::code::Code;
 use crate::config::{LEVEL_CONFIG, Reconfiguring};
+use crate::listed::PeerRole;
 use crate::membership::Membership;
 use crate::node::effect::Outbox;
 use crate::node::node::Node;
@@ -87,8 +88,8 @@ impl Node {
             return Err(Code::BadVersion);
         }
         let wanted = Roster::of(current).wanted(wish)?;
-        let (voters, learners) = wanted.parts();
-        let granted = self.replica.reconfigured(&voters, &learners);
+        let (voters, learners) = (&wanted.voters, wanted.with(PeerRole::Observer));
+        let granted = self.replica.reconfigured(voters, &learners);
         let mut granted = granted.ok_or(Code::NewConfigNoQuorum)?;
         self.store.may_reconfigure(asker)?;
         granted.addresses.extend(wanted.addresses());

@@ -4,15 +4,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::code::Code;
-use crate::ids::{ConnectionId, Xid, Zxid};
+use crate::ids::{ConnectionId, SessionId, Xid, Zxid};
 use crate::node::auth::{Authenticated, authenticate};
+use crate::node::barrier::Barrier;
 use crate::node::connection::{Pending, Phase, Reads, Waiting};
 use crate::node::effect::{Effect, Outbox};
-use crate::node::event::Event;
+use crate::node::event::{Event, Reached};
 use crate::node::node::Node;
 use crate::node::reading::{several, shown};
 use crate::node::reply::{Reply, Response};
 use crate::node::request::{Listing, Read, Request, SetWatches, Watching};
+use crate::node::size::{fitting, of_multi_at_most};
+use crate::node::throttle::{Asker, is_free};
 use crate::store::roster::Decision;
 use crate::store::txn::{Action, Ending};
 use crate::time::Now;
@@ -40,6 +43,10 @@ impl Node {
                 return;
             }
             Phase::Attached { session, .. } => *session,
+            Phase::Reading { session } => {
+                let asked = (*session, xid);
+                return self.asked_reading(now, id, asked, request, out);
+            }
         };
         let barrier = match &request {
             Request::Sync { .. } | Request::Ping => self.barrier(),
@@ -50,55 +57,115 @@ impl Node {
             _ => 0,
         };
         self.touch(now, session, out);
+        let (what, action) = match self.within_limits(now, id, session, &request, out) {
+            Ok(()) => self.judged(id, session, request, barrier, out),
+            Err(code) => (Waiting::Answered(Err(code)), None),
+        };
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
         let identities = connection.identities.clone();
-        let (what, action) = match request {
-            Request::Write(op) => (Waiting::Txn, Some(Action::Write(op))),
-            Request::Multi(ops) => (Waiting::Txn, Some(Action::Multi(ops))),
-            Request::Reconfigure(wish) => {
-                let decision = Decision::Open;
-                (Waiting::Txn, Some(Action::Amend { wish, decision }))
-            }
-            Request::CloseSession => {
-                let action = Action::CloseSession {
-                    session,
-                    ending: Ending::Closed,
-                };
-                (Waiting::Txn, Some(action))
-            }
-            Request::Read(read) => (Waiting::Read(read, identities.clone(), barrier), None),
-            Request::Sync { path } => (Waiting::Sync(path, barrier), None),
-            Request::Ping => (Waiting::Heartbeat(barrier), None),
-            Request::SetWatches(watches) => (Waiting::SetWatches(watches), None),
-            Request::AddWatch { path, mode } => (Waiting::AddWatch(path, mode), None),
-            Request::CheckWatches { path, kinds } => (Waiting::CheckWatches(path, kinds), None),
-            Request::RemoveWatches { path, kinds } => (Waiting::RemoveWatches(path, kinds), None),
-            Request::Refused(code) => (Waiting::Answered(Err(code)), None),
-            Request::Unknown { .. } => (Waiting::Answered(Err(Code::Unimplemented)), None),
-            Request::Auth { scheme, credential } => {
-                // What is asked after this is asked as the new identity, whenever its turn comes.
-                let what = match authenticate(&scheme, &credential) {
-                    Ok(authenticated) => {
-                        match authenticated {
-                            Authenticated::As(identity) => {
-                                connection.take_on(identity, &self.config.supers);
-                            }
-                            Authenticated::AsBefore => {}
-                            Authenticated::Reads(reads) => connection.reads = reads,
-                        }
-                        Waiting::Answered(Ok(Response::Empty))
-                    }
-                    Err(code) => Waiting::Failed(code),
-                };
-                (what, None)
-            }
-        };
         connection.queue.push_back(Pending { xid, what });
         match action {
             Some(action) => self.submit(now, id, identities, action, out),
             None => self.answer_ready(id, out),
+        }
+    }
+
+    /// Has its client asked too often? Then this is what it is told.
+    pub(super) fn within_limits(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        session: SessionId,
+        request: &Request,
+        out: &mut Outbox,
+    ) -> Result<(), Code> {
+        let asked = self.may_ask(now, connection, session, request);
+        asked.map_err(|limit| {
+            out.note(Event::LimitReached { connection, limit });
+            Code::ThrottledOp
+        })
+    }
+
+    fn may_ask(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        session: SessionId,
+        request: &Request,
+    ) -> Result<(), Reached> {
+        let Some(connection) = self.connections.get(&id) else {
+            return Ok(());
+        };
+        if is_free(request) {
+            return Ok(());
+        }
+        let asker = Asker {
+            session,
+            address: connection.address,
+            identities: &connection.identities,
+        };
+        self.throttle.ask(now.clock, asker)
+    }
+
+    /// What a request waits for, and the transaction that it needs.
+    pub(super) fn judged(
+        &mut self,
+        id: ConnectionId,
+        session: SessionId,
+        request: Request,
+        barrier: Barrier,
+        out: &mut Outbox,
+    ) -> (Waiting, Option<Action>) {
+        let action = match request {
+            Request::Auth { scheme, credential } => {
+                return (self.authenticated(id, &scheme, &credential), None);
+            }
+            Request::Sasl { token } => return (self.exchange(id, &token), None),
+            _ if !self.is_let_in(id) => {
+                return (Waiting::Failed(Code::SessionClosedRequireSaslAuth), None);
+            }
+            Request::Write(op) => Action::Write(op),
+            Request::Multi(ops) if of_multi_at_most(&ops) > self.config.reply_bytes_max => {
+                let limit = Reached::ReplyBytes;
+                out.note(Event::LimitReached {
+                    connection: id,
+                    limit,
+                });
+                return (Waiting::Answered(Err(Code::MarshallingError)), None);
+            }
+            Request::Multi(ops) => Action::Multi(ops),
+            Request::Reconfigure(wish) => {
+                let decision = Decision::Open;
+                Action::Amend { wish, decision }
+            }
+            Request::CloseSession => Action::CloseSession {
+                session,
+                ending: Ending::Closed,
+            },
+            request => return (waiting(request, self.identities_of(id), barrier), None),
+        };
+        (Waiting::Txn, Some(action))
+    }
+
+    /// What is asked after this is asked as the new identity, whenever its turn comes.
+    fn authenticated(&mut self, id: ConnectionId, scheme: &str, credential: &[u8]) -> Waiting {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Waiting::Failed(Code::AuthFailed);
+        };
+        match authenticate(scheme, credential) {
+            Ok(authenticated) => {
+                match authenticated {
+                    Authenticated::As(identity) => {
+                        connection.take_on(identity, &self.config.supers);
+                    }
+                    Authenticated::AsBefore => {}
+                    Authenticated::Reads(reads) => connection.reads = reads,
+                }
+                Waiting::Answered(Ok(Response::Empty))
+            }
+            Err(code) => Waiting::Failed(code),
         }
     }
 
@@ -119,7 +186,17 @@ impl Node {
             let zxid = self.store.applied();
             let result = match what {
                 Waiting::Txn => unreachable!("a write is answered by its transaction"),
-                Waiting::Read(read, identities, _) => self.read(id, &read, &identities, out),
+                Waiting::Read(read, identities, _) => {
+                    let found = self.read(id, &read, &identities, out);
+                    if found == Err(Code::MarshallingError) {
+                        let limit = Reached::ReplyBytes;
+                        out.note(Event::LimitReached {
+                            connection: id,
+                            limit,
+                        });
+                    }
+                    found
+                }
                 Waiting::Sync(path, _) => Ok(Response::Synced { path }),
                 Waiting::Heartbeat(_) => Ok(Response::Empty),
                 Waiting::SetWatches(watches) => {
@@ -220,7 +297,7 @@ impl Node {
         out.push(Effect::Close { connection: id });
     }
 
-    fn reads_of(&self, id: ConnectionId) -> Reads {
+    pub(super) fn reads_of(&self, id: ConnectionId) -> Reads {
         self.connections
             .get(&id)
             .map_or(Reads::Local, |connection| connection.reads)
@@ -234,6 +311,7 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<Response, Code> {
         let tree = self.store.tree();
+        let bytes_max = self.config.reply_bytes_max;
         match read {
             Read::Exists { path, watching } => {
                 let stat = tree.stat_for(path.as_str(), identities);
@@ -244,8 +322,9 @@ impl Node {
             }
             Read::GetData { path, watching } => {
                 let (data, stat) = tree.data(path.as_str(), identities)?;
+                let found = fitting(Response::Data { data, stat }, bytes_max)?;
                 self.leave_watch(id, path, WatchKind::Data, *watching, out);
-                Ok(Response::Data { data, stat })
+                Ok(found)
             }
             Read::GetChildren {
                 path,
@@ -253,21 +332,25 @@ impl Node {
                 listing,
             } => {
                 let (names, stat) = tree.children(path.as_str(), identities)?;
-                self.leave_watch(id, path, WatchKind::Child, *watching, out);
                 let stat = (*listing == Listing::NamesAndStat).then_some(stat);
-                Ok(Response::Children { names, stat })
+                let found = fitting(Response::Children { names, stat }, bytes_max)?;
+                self.leave_watch(id, path, WatchKind::Child, *watching, out);
+                Ok(found)
             }
             Read::GetAcl { path } => {
                 let (acl, stat) = tree.acl(path.as_str(), identities)?;
-                Ok(Response::Acl { acl, stat })
+                fitting(Response::Acl { acl, stat }, bytes_max)
             }
-            Read::GetEphemerals { prefix } => Ok(self.ephemerals_of(id, prefix)),
+            Read::GetEphemerals { prefix } => fitting(self.ephemerals_of(id, prefix), bytes_max),
             Read::CountBelow { path } => {
                 let count = tree.count_below(path.as_str(), identities)?;
                 Ok(Response::Count(i32::try_from(count).unwrap_or(i32::MAX)))
             }
-            Read::WhoAmI => Ok(Response::Identities(shown(identities))),
-            Read::Several(parts) => several(tree, parts, identities).map(Response::Several),
+            Read::WhoAmI => fitting(Response::Identities(shown(identities)), bytes_max),
+            Read::Several(parts) => {
+                let all = several(tree, parts, identities, bytes_max)?;
+                fitting(Response::Several(all), bytes_max)
+            }
         }
     }
 
@@ -358,5 +441,26 @@ impl Node {
         self.connections
             .get(&id)
             .map_or_else(|| Arc::from([]), |known| known.identities.clone())
+    }
+}
+
+/// What a request waits for that needs no transaction and changes nobody.
+fn waiting(request: Request, identities: Arc<[Identity]>, barrier: Barrier) -> Waiting {
+    match request {
+        Request::Read(read) => Waiting::Read(read, identities, barrier),
+        Request::Sync { path } => Waiting::Sync(path, barrier),
+        Request::Ping => Waiting::Heartbeat(barrier),
+        Request::SetWatches(watches) => Waiting::SetWatches(watches),
+        Request::AddWatch { path, mode } => Waiting::AddWatch(path, mode),
+        Request::CheckWatches { path, kinds } => Waiting::CheckWatches(path, kinds),
+        Request::RemoveWatches { path, kinds } => Waiting::RemoveWatches(path, kinds),
+        Request::Refused(code) => Waiting::Answered(Err(code)),
+        Request::Unknown { .. } => Waiting::Answered(Err(Code::Unimplemented)),
+        Request::Write(_)
+        | Request::Multi(_)
+        | Request::Reconfigure(_)
+        | Request::CloseSession
+        | Request::Auth { .. }
+        | Request::Sasl { .. } => unreachable!("these do more than wait"),
     }
 }

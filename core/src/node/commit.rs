@@ -45,6 +45,9 @@ impl Node {
             zxid: entry.zxid,
             digest,
         });
+        if waiter.is_some() {
+            self.note_quotas(entry, &changes, &outcome, out);
+        }
         // Events come first: nobody sees the new state before the event that tells of it.
         for change in changes.drain(..) {
             self.watches.fire(&change, |connection, event, acl| {
@@ -281,7 +284,7 @@ impl Node {
             && let Some(known) = self.store.sessions().get(&session)
         {
             let timeout = Duration::from_millis(u64::from(known.timeout_ms));
-            if self.heartbeats.is_empty() {
+            if !self.awaits_heartbeats() {
                 self.tick_at = now.clock.after(self.config.tick / 2);
             }
             self.heartbeats.track(session, timeout, now.clock);

@@ -39,6 +39,11 @@ pub(super) enum Phase {
         /// The number of its last write that was proposed.
         sequence: u64,
     },
+    /// It speaks for a session while there is no leader: it reads.
+    Reading {
+        /// The session, of this server alone.
+        session: SessionId,
+    },
     /// It is about to be closed: nothing that it still asks is answered.
     Closing,
 }
@@ -121,6 +126,14 @@ pub(super) struct Connection {
     /// it is said again to a new leader.
     pub asked: VecDeque<Arc<Txn>>,
     pub reads: Reads,
+    /// The challenge that its client has not answered.
+    pub challenged: Option<Challenged>,
+}
+
+/// A challenge of SASL, by what makes it differ from all others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Challenged {
+    pub nonce: String,
 }
 
 impl Connection {
@@ -136,13 +149,14 @@ impl Connection {
             queue: VecDeque::new(),
             asked: VecDeque::new(),
             reads: Reads::Local,
+            challenged: None,
         }
     }
 
-    /// The session that it speaks for, if it is attached to one.
+    /// The session that it speaks for, if it does.
     pub fn session(&self) -> Option<SessionId> {
         match self.phase {
-            Phase::Attached { session, .. } => Some(session),
+            Phase::Attached { session, .. } | Phase::Reading { session } => Some(session),
             Phase::Connecting { .. } | Phase::Closing => None,
         }
     }
@@ -153,6 +167,7 @@ impl Connection {
         let may_do_everything = match &*identity.scheme {
             "digest" => is(&supers.digest),
             "x509" => is(&supers.subject),
+            "sasl" => is(&supers.sasl),
             _ => false,
         };
         if may_do_everything {
@@ -171,7 +186,7 @@ impl Connection {
     pub fn outstanding(&self) -> usize {
         match &self.phase {
             Phase::Connecting { backlog, .. } => backlog.len() + 1,
-            Phase::Attached { .. } | Phase::Closing => self.queue.len(),
+            Phase::Attached { .. } | Phase::Reading { .. } | Phase::Closing => self.queue.len(),
         }
     }
 }

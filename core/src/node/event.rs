@@ -6,6 +6,7 @@ use crate::membership::Membership;
 use crate::store::txn::{Attachment, Ending};
 use crate::time::Duration;
 use crate::tree::path::Path;
+use crate::tree::usage::Excess;
 use crate::watch::EventKind;
 
 /// Why a client's connection was refused.
@@ -19,6 +20,19 @@ pub enum Refusal {
     NoSession,
     /// The log has no space: the session could not be opened or attached.
     NoSpace,
+}
+
+/// Which limit a client has reached.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reached {
+    /// That of the bytes of an answer.
+    ReplyBytes,
+    /// How often its session may ask.
+    SessionRate,
+    /// How often its address may ask.
+    AddressRate,
+    /// How often one of its identities may ask.
+    IdentityRate,
 }
 
 /// One fact.
@@ -106,6 +120,25 @@ pub enum Event {
         /// How many.
         connections: usize,
     },
+    /// This server has had no leader for long, and serves clients which only read.
+    ReadOnlyBegun,
+    /// A client is served which only reads.
+    ReadOnlyServed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Its session, of this server alone.
+        session: SessionId,
+    },
+    /// There is a leader again: clients which only read were sent away, to come back for more.
+    ReadOnlyEnded {
+        /// How many.
+        connections: usize,
+    },
+    /// A session of this server alone was silent for its whole time-out.
+    LocalExpired {
+        /// Which.
+        session: SessionId,
+    },
     /// The epoch's first transaction is executed: the leader serves.
     EpochOpened {
         /// The epoch.
@@ -181,10 +214,27 @@ pub enum Event {
         /// Telling what.
         kind: EventKind,
     },
+    /// A request was answered with an error, since the client has reached a limit.
+    LimitReached {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        limit: Reached,
+    },
     /// A multi was refused as a whole.
     MultiRefused {
         /// Its position.
         zxid: Zxid,
+    },
+    /// A client of this server has changed what a quota governs, and it is exceeded.
+    QuotaExceeded {
+        /// Which quota, and by how much.
+        excess: Excess,
+    },
+    /// A write of a client of this server was refused, since it would exceed a quota.
+    QuotaRefused {
+        /// What was to be created or set.
+        path: Path,
     },
     /// The disk has no space: the writes that waited to become durable were refused.
     SavesRefused {
@@ -229,6 +279,10 @@ impl Event {
         "reconfigured",
         "reaped",
         "isolated",
+        "read-only-begun",
+        "read-only-served",
+        "read-only-ended",
+        "local-expired",
         "epoch-opened",
         "executed",
         "session-opened",
@@ -241,7 +295,10 @@ impl Event {
         "session-moved",
         "watch-left",
         "watch-fired",
+        "limit-reached",
         "multi-refused",
+        "quota-exceeded",
+        "quota-refused",
         "saves-refused",
         "snapshot-begun",
         "snapshot-made",
@@ -265,6 +322,10 @@ impl Event {
             Event::Reconfigured { .. } => "reconfigured",
             Event::Reaped { .. } => "reaped",
             Event::Isolated { .. } => "isolated",
+            Event::ReadOnlyBegun => "read-only-begun",
+            Event::ReadOnlyServed { .. } => "read-only-served",
+            Event::ReadOnlyEnded { .. } => "read-only-ended",
+            Event::LocalExpired { .. } => "local-expired",
             Event::EpochOpened { .. } => "epoch-opened",
             Event::Executed { .. } => "executed",
             Event::SessionOpened { .. } => "session-opened",
@@ -283,7 +344,10 @@ impl Event {
             Event::SessionMoved { .. } => "session-moved",
             Event::WatchLeft { .. } => "watch-left",
             Event::WatchFired { .. } => "watch-fired",
+            Event::LimitReached { .. } => "limit-reached",
             Event::MultiRefused { .. } => "multi-refused",
+            Event::QuotaExceeded { .. } => "quota-exceeded",
+            Event::QuotaRefused { .. } => "quota-refused",
             Event::SavesRefused { .. } => "saves-refused",
             Event::SnapshotBegun { .. } => "snapshot-begun",
             Event::SnapshotMade { .. } => "snapshot-made",

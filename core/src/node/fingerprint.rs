@@ -2,13 +2,14 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::node::company::Company;
 use crate::node::node::Node;
 
 impl Node {
-    /// A digest of the state that matters to the protocol: not the generator of time-outs, and not
-    /// the counters of events. How much was drawn from the other one decides which passwords and
-    /// snapshots come next. Of the clock there are the two readings that decide something; as long
-    /// as time stands still they do not change.
+    /// A digest of the state that matters to the protocol: not the generator of time-outs, not how
+    /// often clients have asked, and not the counters of events. How much was drawn from the other
+    /// generator decides which passwords and snapshots come next. Of the clock there are the two
+    /// readings that decide something; as long as time stands still they do not change.
     pub fn fingerprint(&self) -> u128 {
         let mut hash = Xxh3::new();
         self.replica.digest_into(|bytes| hash.update(bytes));
@@ -33,6 +34,11 @@ impl Node {
         self.heartbeats
             .sessions()
             .for_each(|session| hash_text(&session));
+        self.locals
+            .beats
+            .sessions()
+            .for_each(|session| hash_text(&session));
+        hash_text(&(self.company == Company::Alone));
         let asks_again = self.executed_own == self.executed_own_before;
         hash.update(&[asks_again.into(), self.is_making_snapshot.into()]);
         let until_snapshot = self

@@ -10,6 +10,7 @@ use crate::node::request::{ConnectRequest, Request};
 use crate::quorum::message::{Extent, Message};
 use crate::store::store::Store;
 use crate::tree::acl::Identity;
+use crate::voters::Voters;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -120,8 +121,8 @@ pub enum Input {
     /// The operator wants other members. Only a leader that has no change under way does it; a
     /// server that is named for the first time must be up and blank, or a member's directory.
     Reconfigured {
-        /// The servers that shall vote.
-        voters: BTreeSet<ServerId>,
+        /// The servers that shall vote, and which of them decide.
+        voters: Voters,
         /// The servers that shall learn.
         learners: BTreeSet<ServerId>,
     },
@@ -143,10 +144,14 @@ pub enum Timer {
     Quorum,
     /// No leader for so long that this server's clients should look for another server.
     Isolation,
+    /// No leader for so long that this server serves clients which only read.
+    ReadOnly,
     /// The beat by which pauses of this process are noticed.
     Tick,
     /// A leader looks for znodes whose time is over.
     Reap,
     /// This session's heartbeats stayed away for its whole time-out.
     Expiry(SessionId),
+    /// So did those of a session of this server alone.
+    Silence(SessionId),
 }

@@ -7,10 +7,13 @@ use alloc::vec::Vec;
 use crate::config::Config;
 use crate::ids::{ConnectionId, DirectoryId, Epoch, ServerId, SessionId, Token, Zxid};
 use crate::node::barrier::Barriers;
-use crate::node::connection::Connection;
+use crate::node::company::Company;
+use crate::node::connection::{Connection, Phase};
 use crate::node::effect::Outbox;
 use crate::node::event::Event;
 use crate::node::input::{Input, Timer};
+use crate::node::local::Locals;
+use crate::node::throttle::Throttle;
 use crate::prng::{Prng, Seed};
 use crate::quorum::act::{Alarm, Part, Timing};
 use crate::quorum::log::Ballot;
@@ -86,6 +89,12 @@ pub struct Node {
     pub(super) reap_at: Instant,
     pub(super) reap_from: u32,
     pub(super) barriers: Barriers,
+    /// How often this server's clients have asked.
+    pub(super) throttle: Throttle,
+    /// Is there a leader?
+    pub(super) company: Company,
+    /// The sessions of this server alone.
+    pub(super) locals: Locals,
     /// When the clients are sent away, if there is no leader.
     pub(super) isolation_at: Instant,
     pub(super) tick_at: Instant,
@@ -133,6 +142,8 @@ impl Node {
         };
         let replica = Replica::new(beginning, timing, prng.fork());
         let heartbeats = Heartbeats::new(config.tick / 4);
+        let throttle = Throttle::new(config.rates);
+        let locals = Locals::new(config.server, incarnation, config.tick / 4);
         let mut node = Node {
             config,
             incarnation,
@@ -159,6 +170,9 @@ impl Node {
             reap_at: Instant::ORIGIN,
             reap_from: 0,
             barriers: Barriers::default(),
+            throttle,
+            company: Company::Led,
+            locals,
             isolation_at: Instant::ORIGIN,
             tick_at: Instant::ORIGIN,
             stepped_at: Instant::ORIGIN,
@@ -234,7 +248,7 @@ impl Node {
             }
             Input::StopAsked => self.replica.hand_over(now),
             // The pause moved every session's deadline: the timer that was armed before it is void.
-            Input::Timeout(Timer::Expiry(_)) if pause == Pause::Noticed => {}
+            Input::Timeout(Timer::Expiry(_) | Timer::Silence(_)) if pause == Pause::Noticed => {}
             Input::Timeout(timer) => self.timeout(now, timer, out),
         }
         self.settle(now, out);
@@ -250,9 +264,11 @@ impl Node {
             }
             Timer::Beat => self.retry(now),
             Timer::Isolation => self.isolate(now, out),
+            Timer::ReadOnly => self.begin_reading(now, out),
             Timer::Tick => self.tick_at = now.clock.after(self.config.tick / 2),
             Timer::Reap => self.reap(now, out),
             Timer::Expiry(session) => self.expire(now, session, out),
+            Timer::Silence(session) => self.silent(session, out),
         }
     }
 
@@ -266,6 +282,7 @@ impl Node {
         self.execute_committed(now, out);
         self.hand_over_requests(now, out);
         self.release(now, out);
+        self.keep_company(now, out);
         if !self.arrivals.is_empty() && self.is_ready() {
             for connection in core::mem::take(&mut self.arrivals) {
                 self.admit(now, connection, out);
@@ -279,12 +296,18 @@ impl Node {
     fn notice_pause(&mut self, now: Now, out: &mut Outbox) -> Pause {
         let gap = now.clock.since(self.stepped_at);
         self.stepped_at = now.clock;
-        if gap <= self.config.tick || self.heartbeats.is_empty() {
+        if gap <= self.config.tick || !self.awaits_heartbeats() {
             return Pause::None;
         }
         self.heartbeats.pause(gap);
+        self.locals.beats.pause(gap);
         out.note(Event::Paused { gap });
         Pause::Noticed
+    }
+
+    /// Are there sessions whose heartbeats this server waits for?
+    pub(super) fn awaits_heartbeats(&self) -> bool {
+        !self.heartbeats.is_empty() || !self.locals.beats.is_empty()
     }
 
     /// Does this server lead, and is its epoch open, with everything executed that was agreed
@@ -310,7 +333,7 @@ impl Node {
         self.timers().into_iter().flatten().min()
     }
 
-    fn timers(&self) -> [Option<(Instant, Timer)>; 8] {
+    fn timers(&self) -> [Option<(Instant, Timer)>; 10] {
         let timer_of = |alarm| match alarm {
             Alarm::Election => Timer::Election,
             Alarm::Beat => Timer::Beat,
@@ -321,9 +344,13 @@ impl Node {
         let waits = self.unexecuted > 0 || self.barriers.are_waited_for();
         let retries = waits && self.replica.part() != Part::Leader && self.handed_to.is_some();
         let retry = retries.then_some((self.retry_at, Timer::Beat));
-        let isolated = !self.connections.is_empty() && !self.is_ready() && !self.replica.is_alone();
+        let is_led = self.is_ready() || self.replica.is_alone();
+        let isolated = !self.connections.is_empty() && !is_led && self.company != Company::Alone;
         let isolation = isolated.then_some((self.isolation_at, Timer::Isolation));
-        let tick = (!self.heartbeats.is_empty()).then_some((self.tick_at, Timer::Tick));
+        let read_only = self.reads_only_at().map(|at| (at, Timer::ReadOnly));
+        let tick = self
+            .awaits_heartbeats()
+            .then_some((self.tick_at, Timer::Tick));
         let expiry = match self.is_serving() {
             true => self.heartbeats.earliest(),
             false => None,
@@ -331,7 +358,11 @@ impl Node {
         let expiry = expiry.map(|(at, session)| (at, Timer::Expiry(session)));
         let reaps = self.is_serving() && self.store.tree().reapable_count() > 0;
         let reap = reaps.then_some((self.reap_at, Timer::Reap));
-        [election, beat, quorum, retry, isolation, tick, expiry, reap]
+        let silence = self.locals.beats.earliest();
+        let silence = silence.map(|(at, session)| (at, Timer::Silence(session)));
+        [
+            election, beat, quorum, retry, isolation, read_only, tick, expiry, silence, reap,
+        ]
     }
 
     /// The replicated state.
@@ -348,6 +379,7 @@ impl Node {
     pub fn check(&self) {
         self.replica.check();
         self.watches.check();
+        self.locals.check();
         assert!(
             self.changes.is_empty(),
             "changes are told in the step that brings them about"
@@ -372,6 +404,11 @@ impl Node {
             let next = connection.queue.front();
             let ready = next.is_some_and(|next| next.what.is_ready(&self.barriers));
             assert!(!ready, "an answer that is ready does not wait");
+            let reads = matches!(connection.phase, Phase::Reading { .. });
+            assert!(
+                !reads || self.company == Company::Alone,
+                "who only reads is served as long as there is no leader"
+            );
         }
         assert!(
             unexecuted == self.unexecuted,

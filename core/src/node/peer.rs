@@ -13,6 +13,7 @@ use crate::quorum::act::{Act, Fact, Part};
 use crate::quorum::message::Message;
 use crate::store::txn::{Action, Txn};
 use crate::time::Now;
+use crate::voters::Voters;
 
 /// About how many bytes of requests go into one message; one larger request goes alone.
 const FORWARD_BYTES_MAX: usize = 256 * 1024;
@@ -162,7 +163,7 @@ impl Node {
     pub(super) fn reconfigured(
         &mut self,
         now: Now,
-        voters: &BTreeSet<ServerId>,
+        voters: &Voters,
         learners: &BTreeSet<ServerId>,
         out: &mut Outbox,
     ) {

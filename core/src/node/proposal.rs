@@ -49,7 +49,7 @@ impl Node {
                 })
             }
             Phase::Connecting { .. } => None,
-            Phase::Closing => return,
+            Phase::Reading { .. } | Phase::Closing => return,
         };
         let txn = Arc::new(Txn {
             wall: now.wall,

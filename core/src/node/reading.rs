@@ -8,22 +8,21 @@ use crate::ids::ConnectionId;
 use crate::node::node::Node;
 use crate::node::reply::{PartRead, Response};
 use crate::node::request::ReadPart;
+use crate::node::size::of_part;
 use crate::tree::acl::Identity;
 use crate::tree::path::Path;
 use crate::tree::tree::Tree;
 
-/// Most bytes of an answer to several reads. A small request can ask for the same large znode again
-/// and again; ZooKeeper has no limit here.
-pub const SEVERAL_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Reads every part from one state. A part that fails says so in its place.
+/// Reads every part from one state. A part that fails says so in its place. A small request can ask
+/// for the same large znode again and again, so what is too large is not even gathered.
 ///
 /// # Errors
-/// `BadArguments` if the answer would be larger than [`SEVERAL_BYTES_MAX`].
+/// `MarshallingError` if the answer would have more than `bytes_max`.
 pub(super) fn several(
     tree: &Tree,
     parts: &[ReadPart],
     identities: &[Identity],
+    bytes_max: usize,
 ) -> Result<Vec<Result<PartRead, Code>>, Code> {
     let mut bytes = 0;
     let mut all = Vec::with_capacity(parts.len());
@@ -36,9 +35,9 @@ pub(super) fn several(
                 .children(path.as_str(), identities)
                 .map(|(names, _)| PartRead::Children(names)),
         };
-        bytes += read.as_ref().map_or(0, PartRead::weight);
-        if bytes > SEVERAL_BYTES_MAX {
-            return Err(Code::BadArguments);
+        bytes += of_part(&read);
+        if bytes > bytes_max {
+            return Err(Code::MarshallingError);
         }
         all.push(read);
     }

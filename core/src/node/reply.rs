@@ -81,6 +81,8 @@ pub enum Response {
     Several(Vec<Result<PartRead, Code>>),
     /// To `addWatch`: ZooKeeper's Java client needs the four bytes of a code here.
     Added,
+    /// To a part of a SASL exchange: what the mechanism says, or null.
+    Sasl(Option<Data>),
     /// To what has no body: ping, auth, setWatches, checkWatches, removeWatches, closeSession.
     Empty,
 }
@@ -97,16 +99,6 @@ pub enum PartRead {
     },
     /// The names of the children, in no order that clients may rely on.
     Children(Vec<Arc<str>>),
-}
-
-impl PartRead {
-    /// About how many bytes it takes on the wire.
-    pub fn weight(&self) -> usize {
-        match self {
-            PartRead::Data { data, .. } => data.as_ref().map_or(0, |data| data.len()) + 80,
-            PartRead::Children(names) => names.iter().map(|name| name.len() + 4).sum(),
-        }
-    }
 }
 
 /// One message to a client.

@@ -155,6 +155,11 @@ pub enum Request {
         /// The proof, in the scheme's notation.
         credential: Data,
     },
+    /// Take on an identity by SASL: a part of the exchange.
+    Sasl {
+        /// What the mechanism says; nothing, to begin.
+        token: Data,
+    },
     /// Set watches again.
     SetWatches(SetWatches),
     /// Leave a watch that stays, whether the znode is there or not.
@@ -215,6 +220,7 @@ impl Request {
             Request::Sync { .. } => "sync",
             Request::Ping => "ping",
             Request::Auth { .. } => "auth",
+            Request::Sasl { .. } => "sasl",
             Request::SetWatches(_) => "setWatches",
             Request::AddWatch { .. } => "addWatch",
             Request::CheckWatches { .. } => "checkWatches",

@@ -1,9 +1,13 @@
 //! Figures for operators: what the four-letter words show.
 
+use alloc::sync::Arc;
+
 use crate::config::Settings;
 use crate::ids::{ConnectionId, Epoch, ServerId, SessionId, Zxid};
+use crate::node::company::Company;
 use crate::node::node::Node;
 use crate::quorum::act::{Followers, Part};
+use crate::tree::acl::Identity;
 use crate::tree::path::Path;
 use crate::watch::WatchKind;
 
@@ -20,6 +24,8 @@ pub enum Role {
     Follower,
     /// It follows, and does not vote.
     Observer,
+    /// It has had no leader for long, and serves clients which only read.
+    ReadOnly,
 }
 
 /// What `srvr` and `mntr` show.
@@ -49,6 +55,8 @@ pub struct Status {
     pub ephemerals: usize,
     /// Sessions of the whole ensemble.
     pub sessions: usize,
+    /// Sessions of this server alone.
+    pub local_sessions: usize,
     /// Connections of this server.
     pub connections: usize,
     /// Watches of this server: single registrations.
@@ -83,6 +91,7 @@ impl Node {
         Status {
             server: self.config.server,
             role: match self.replica.part() {
+                _ if self.company == Company::Alone => Role::ReadOnly,
                 Part::Looking | Part::Canvasser | Part::Candidate => Role::Looking,
                 Part::Leader if self.replica.is_alone() => Role::Standalone,
                 Part::Leader => Role::Leader,
@@ -101,6 +110,7 @@ impl Node {
             tree_bytes: tree.bytes(),
             ephemerals: tree.ephemeral_count(),
             sessions: self.store.sessions().len(),
+            local_sessions: self.locals.count(),
             connections: self.connections.len(),
             watches: self.watches.count(),
             watched_paths: self.watches.path_count(),
@@ -118,14 +128,29 @@ impl Node {
     pub fn connections(&self) -> impl Iterator<Item = ConnectionStatus> {
         self.connections.iter().map(|(connection, known)| {
             let session = known.session();
-            let of_store = session.and_then(|session| self.store.sessions().get(&session));
+            let timeout_ms = session.map_or(0, |session| self.timeout_ms_of(session));
             ConnectionStatus {
                 connection: *connection,
                 session,
-                timeout_ms: of_store.map_or(0, |session| session.timeout_ms),
+                timeout_ms,
                 outstanding: known.outstanding(),
             }
         })
+    }
+
+    /// A session's time-out in milliseconds; 0 if it is not known.
+    fn timeout_ms_of(&self, session: SessionId) -> u32 {
+        let of_ensemble = self.store.sessions().get(&session);
+        let local = || self.locals.get(session).map(|known| known.timeout_ms);
+        let known = of_ensemble.map(|known| known.timeout_ms).or_else(local);
+        known.unwrap_or(0)
+    }
+
+    /// Who speaks on a connection: the session, if it has one by now, and as whom.
+    pub fn asker(&self, connection: ConnectionId) -> (Option<SessionId>, Arc<[Identity]>) {
+        let known = self.connections.get(&connection);
+        let session = known.and_then(|known| known.session());
+        (session, self.identities_of(connection))
     }
 
     /// Every watch of this server, in the order of the connections.

@@ -16,11 +16,11 @@ use crate::time::{Duration, Now};
 const SUSPICION_JITTER: Duration = Duration::from_millis(20);
 
 impl Replica {
-    /// May this server stand for election? It must vote itself, and be able to save its vote.
+    /// May this server stand for election? Its own vote must count, and it must be able to save it.
     pub(super) fn may_stand(&self) -> bool {
         self.part != Part::Leader
             && self.may_vote()
-            && self.members.newest().is_voter(self.server)
+            && self.members.newest().has_vote(self.server)
             && !self.refusing
             && self
                 .incoming
@@ -28,9 +28,16 @@ impl Replica {
                 .is_none_or(|incoming| !incoming.is_installing())
     }
 
-    /// Does this server know nobody, and wait for greetings?
+    /// Does this server know nobody, and wait for greetings? Or is it a founder that cannot stand,
+    /// so that others wait for its own?
     pub(super) fn waits_to_be_founded(&self) -> bool {
-        self.members.newest().is_empty() && self.leader.is_none()
+        let newest = self.members.newest();
+        let only_greets = || {
+            !self.members.is_founded()
+                && newest.is_voter(self.server)
+                && !newest.has_vote(self.server)
+        };
+        self.leader.is_none() && (newest.is_empty() || only_greets())
     }
 
     /// May this directory vote for its server? Before the ensemble is founded, if it is a founder;

@@ -1,18 +1,19 @@
 //! Who votes, as far as this server knows: by what is executed, by what its log says beyond that,
 //! or, before the ensemble is founded, by the configuration and the greetings.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::ids::{DirectoryId, ServerId, Zxid};
 use crate::membership::Membership;
 use crate::store::txn::Entry;
+use crate::voters::Voters;
 
 /// The members, by position in the log.
 #[derive(Clone, Debug)]
 pub struct Members {
     /// The voters of an ensemble that is not founded.
-    first: BTreeSet<ServerId>,
+    first: Voters,
     /// Servers whose log is empty, by their greetings; this one among them as long as its is.
     blank: BTreeMap<ServerId, DirectoryId>,
     executed: Membership,
@@ -25,7 +26,7 @@ pub struct Members {
 impl Members {
     /// At a server's start: what is executed, and what its log says beyond it.
     pub fn new<'a>(
-        first: BTreeSet<ServerId>,
+        first: Voters,
         executed: Membership,
         entries: impl Iterator<Item = &'a Entry>,
     ) -> Members {
@@ -78,7 +79,10 @@ impl Members {
                 self.first.contains(server).then_some((*server, *directory))
             };
             let founders = self.blank.iter().filter_map(of_first).collect();
-            self.founders = Membership::founding(founders);
+            self.founders = Membership {
+                voters: self.first.clone(),
+                ..Membership::founding(founders)
+            };
         }
     }
 
@@ -133,6 +137,7 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
     use alloc::sync::Arc;
 
     use super::*;

@@ -8,6 +8,7 @@ use crate::membership::Membership;
 use crate::quorum::log::Standing;
 use crate::quorum::replica::Replica;
 use crate::time::Now;
+use crate::voters::Voters;
 
 /// Beats that a server may leave unanswered and still be taken for reachable: the answers to the
 /// last one or two are on their way.
@@ -20,7 +21,7 @@ impl Replica {
     /// with whatever blank one it comes with, and counts from then on.
     pub fn reconfigured(
         &self,
-        voters: &BTreeSet<ServerId>,
+        voters: &Voters,
         learners: &BTreeSet<ServerId>,
     ) -> Option<Membership> {
         if self.reign.is_none() || self.members.is_changing() || voters.is_empty() {
@@ -28,7 +29,7 @@ impl Replica {
         }
         let current = self.members.newest();
         let mut directories = current.directories.clone();
-        for server in voters.union(learners) {
+        for server in voters.iter().chain(learners) {
             if let (false, Some(peer)) = (directories.contains_key(server), self.peers.get(server))
             {
                 directories.insert(*server, peer.directory);
@@ -41,30 +42,29 @@ impl Replica {
         Some(Membership {
             voters: current.voters.clone(),
             incoming: changes.then(|| voters.clone()),
-            learners: learners.difference(voters).copied().collect(),
+            learners: learners.difference(voters.servers()).copied().collect(),
             directories,
             addresses: current.addresses.clone(),
         })
     }
 
-    /// Do more than half of them hear this leader, and have the beginning of its epoch? From the
+    /// Does a quorum of them hear this leader, and have the beginning of its epoch? From the
     /// first half of a change on, nothing is agreed without them. One who has nothing may not even
     /// vote before it has learned, and if the leader dies before it has taught that one, there may
     /// be no quorum ever again. So who is to decide joins as a learner first.
-    fn could_decide(&self, voters: &BTreeSet<ServerId>) -> bool {
+    fn could_decide(&self, voters: &Voters) -> bool {
         let Some(reign) = &self.reign else {
             return false;
         };
         let members = self.members.newest();
-        let is_ready = |server: &&ServerId| match reign.others.get(*server) {
+        voters.is_quorum(|server| match reign.others.get(&server) {
             Some(progress) => {
                 progress.matched.epoch() == self.ballot.epoch
-                    && progress.counts_for(**server, members)
+                    && progress.counts_for(server, members)
                     && progress.round + BEATS_UNANSWERED_MAX >= reign.round
             }
-            None => **server == self.server,
-        };
-        voters.iter().filter(is_ready).count() > voters.len() / 2
+            None => server == self.server,
+        })
     }
 
     /// What must follow when a change of the voters is executed: the second half of it.
@@ -81,10 +81,10 @@ impl Replica {
         })
     }
 
-    /// A leader that no longer votes leaves.
+    /// A leader whose vote no longer counts leaves.
     pub fn leave_if_removed(&mut self, now: Now) {
         let members = self.members.newest();
-        if self.reign.is_some() && !self.members.is_changing() && !members.is_voter(self.server) {
+        if self.reign.is_some() && !self.members.is_changing() && !members.has_vote(self.server) {
             self.resign(now);
         }
     }

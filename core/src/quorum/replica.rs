@@ -10,7 +10,7 @@
 //! The methods are told what happened and gather [`Act`]s, which the node turns into effects. This
 //! file has the state; `election`, `leader`, `follower` and `disk` have what happens to it.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use crate::ids::{DirectoryId, Epoch, ServerId, Ticket, Zxid};
@@ -26,6 +26,7 @@ use crate::quorum::saving::Saving;
 use crate::quorum::window::{KEPT_BYTES, KEPT_FOR_TRANSFER_BYTES, Window};
 use crate::store::txn::Entry;
 use crate::time::{Instant, Now};
+use crate::voters::Voters;
 
 /// What a server is at its start.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub struct Beginning {
     /// Its data directory.
     pub directory: DirectoryId,
     /// The voters of an ensemble that is not founded.
-    pub first: BTreeSet<ServerId>,
+    pub first: Voters,
     /// The last ballot that was saved.
     pub ballot: Ballot,
     /// The position of its state.
@@ -428,13 +429,13 @@ impl Replica {
         self.acts.push(Act::Tell(fact));
     }
 
-    /// Everybody else who votes.
+    /// Everybody else whose vote counts.
     pub(super) fn other_voters(&self) -> Vec<ServerId> {
         let members = self.members.newest();
         members
             .members()
             .into_iter()
-            .filter(|server| *server != self.server && members.is_voter(*server))
+            .filter(|server| *server != self.server && members.has_vote(*server))
             .collect()
     }
 

@@ -10,6 +10,7 @@ use crate::code::Code;
 use crate::ids::{ServerId, Zxid};
 use crate::listed::{self, Address, ListedServer, PeerRole};
 use crate::membership::Membership;
+use crate::voters::{Groups, Voters};
 
 /// Stands for whichever configuration there is.
 pub const ANY_CONFIG: i64 = -1;
@@ -54,18 +55,26 @@ pub enum Decision {
 
 /// The servers of a configuration, each with its address and role.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Roster(pub BTreeMap<ServerId, ListedServer>);
+pub struct Roster {
+    servers: BTreeMap<ServerId, ListedServer>,
+    /// Those of them that vote, perhaps in groups.
+    pub voters: Voters,
+}
 
 impl Roster {
     /// Those that are members when a change that has begun is done.
     pub fn of(membership: &Membership) -> Roster {
-        Roster(membership.listed())
+        Roster {
+            servers: membership.listed(),
+            voters: membership.wanted_voters().clone(),
+        }
     }
 
-    /// A line for each, as ZooKeeper writes it, without the version.
+    /// A line for each, and for groups and weights, as ZooKeeper writes it, without the version.
     pub fn lines(&self) -> String {
         let line = |(id, server): (&ServerId, &ListedServer)| format!("server.{id}={server}\n");
-        self.0.iter().map(line).collect()
+        let servers: String = self.servers.iter().map(line).collect();
+        servers + &self.voters.group_lines()
     }
 
     /// The whole text of the configuration that the transaction at `zxid` brought.
@@ -73,20 +82,17 @@ impl Roster {
         format!("{}version={:x}", self.lines(), zxid.0)
     }
 
-    /// Those that vote, and those that only learn.
-    pub fn parts(&self) -> (BTreeSet<ServerId>, BTreeSet<ServerId>) {
-        let with = |role| {
-            let all = self.0.iter();
-            all.filter(|(_, server)| server.role == role)
-                .map(|(id, _)| *id)
-                .collect()
-        };
-        (with(PeerRole::Voter), with(PeerRole::Observer))
+    /// Those that have this role.
+    pub fn with(&self, role: PeerRole) -> BTreeSet<ServerId> {
+        let all = self.servers.iter();
+        all.filter(|(_, server)| server.role == role)
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Where each of them is.
     pub fn addresses(&self) -> impl Iterator<Item = (ServerId, Address)> {
-        let all = self.0.iter();
+        let all = self.servers.iter();
         all.map(|(id, server)| (*id, server.at.clone()))
     }
 
@@ -94,13 +100,15 @@ impl Roster {
     ///
     /// # Errors
     /// `BadArguments` if a text cannot be understood, a server that joins has no port for clients
-    /// (ZooKeeper wants all three), two servers have one address, or fewer than two would vote.
+    /// (ZooKeeper wants all three), two servers have one address, the groups do not fit the voters,
+    /// or fewer than two would vote; also if servers are to join or leave and there are groups: as
+    /// in ZooKeeper, only a whole list says in which.
     pub fn wanted(&self, wish: &Wish) -> Result<Roster, Code> {
         let wanted = match &wish.members {
             Some(members) => Roster::whole(members)?,
             None => self.changed(wish)?,
         };
-        match wanted.parts().0.len() >= 2 {
+        match wanted.voters.len() >= 2 {
             true => Ok(wanted),
             false => Err(Code::BadArguments),
         }
@@ -108,24 +116,38 @@ impl Roster {
 
     /// All servers, as they are listed.
     fn whole(members: &str) -> Result<Roster, Code> {
-        let mut roster = Roster::default();
+        let (mut roster, mut groups) = (Roster::default(), Groups::default());
         for line in items(members, [',', '\n']) {
-            // The version of what was copied here is ZooKeeper's affair, not the wisher's.
-            if line.split('=').next().map(str::trim) != Some("version") {
-                let (id, server) = listed_in(line)?;
-                roster.put(id, server)?;
-            }
+            let (key, value) = line.split_once('=').ok_or(Code::BadArguments)?;
+            let (key, value) = (key.trim(), value.trim());
+            let taken = match key.split_once('.') {
+                Some(("group", number)) => groups.put_group(number, value),
+                Some(("weight", server)) => groups.put_weight(server, value),
+                // The version of what was copied here is ZooKeeper's affair, not the wisher's.
+                None if key == "version" => Ok(()),
+                _ => {
+                    let (id, server) = listed_in(line)?;
+                    roster.put(id, server)?;
+                    Ok(())
+                }
+            };
+            taken.map_err(|_| Code::BadArguments)?;
         }
+        let voters = groups.settle(roster.with(PeerRole::Voter));
+        roster.voters = voters.map_err(|_| Code::BadArguments)?;
         Ok(roster)
     }
 
     fn changed(&self, wish: &Wish) -> Result<Roster, Code> {
+        if !self.voters.shares().is_empty() {
+            return Err(Code::BadArguments);
+        }
         let mut roster = self.clone();
         for leaving in items(wish.leaving.as_deref().unwrap_or(""), [',', ',']) {
             // Whoever has a number that no server can have is no member either.
             let number: i64 = leaving.parse().map_err(|_| Code::BadArguments)?;
             if let Ok(number) = u8::try_from(number) {
-                roster.0.remove(&ServerId(number));
+                roster.servers.remove(&ServerId(number));
             }
         }
         for joining in items(wish.joining.as_deref().unwrap_or(""), [',', ',']) {
@@ -135,15 +157,16 @@ impl Roster {
             }
             roster.put(id, server)?;
         }
+        roster.voters = Voters::from(roster.with(PeerRole::Voter));
         Ok(roster)
     }
 
     fn put(&mut self, id: ServerId, server: ListedServer) -> Result<(), Code> {
-        let mut others = self.0.iter().filter(|(other, _)| **other != id);
+        let mut others = self.servers.iter().filter(|(other, _)| **other != id);
         if others.any(|(_, other)| other.at.collides(&server.at)) {
             return Err(Code::BadArguments);
         }
-        self.0.insert(id, server);
+        self.servers.insert(id, server);
         Ok(())
     }
 }
@@ -229,9 +252,33 @@ mod tests {
         assert_eq!(copied.lines(), three().lines(), "a copy of the text");
         let two = three().wanted(&whole("server.1=a:1:2,server.3=c:1:2"));
         assert_eq!(
-            two.expect("a good wish").parts().0,
+            two.expect("a good wish").voters,
             [1, 3].map(ServerId).into()
         );
+    }
+
+    #[test]
+    fn groups_and_weights_come_with_the_whole_list_and_go_with_it() {
+        let grouped = whole(
+            "weight.2=0,group.2=2,server.1=a:1:2;5,server.2=b:1:2;5,server.3=c:1:2:observer;5,\
+             group.7=1",
+        );
+        let grouped = three().wanted(&grouped).expect("a good wish");
+        let lines = "server.1=a:1:2:participant;0.0.0.0:5\n\
+                     server.2=b:1:2:participant;0.0.0.0:5\n\
+                     server.3=c:1:2:observer;0.0.0.0:5\n\
+                     group.2=2\n\
+                     group.7=1\n\
+                     weight.1=1\n\
+                     weight.2=0\n";
+        assert_eq!(grouped.lines(), lines);
+        let copied = grouped.wanted(&whole(&grouped.text(Zxid(7))));
+        assert_eq!(copied.expect("a good wish").lines(), lines, "a copy");
+        let joins = wish("server.4=d:1:2:observer;5", "");
+        assert_eq!(grouped.wanted(&joins), Err(Code::BadArguments));
+        assert_eq!(grouped.wanted(&wish("", "3")), Err(Code::BadArguments));
+        let plain = grouped.wanted(&whole(THREE)).expect("a good wish");
+        assert_eq!(plain, three());
     }
 
     #[test]
@@ -248,6 +295,11 @@ mod tests {
             wish("", "1"),
             whole("server.1=a:1:2"),
             whole("server.1=a:1:2,server.2=a:1:3"),
+            whole("server.1=a:1:2,server.2=b:1:2,group.1=1"),
+            whole("server.1=a:1:2,server.2=b:1:2,weight.1=1"),
+            whole("server.1=a:1:2,server.2=b:1:2,group.1=1:2,group.2=2"),
+            whole("server.1=a:1:2,server.2=b:1:2,group.1=1:2,weight.2=heavy"),
+            whole("server.1=a:1:2,server.2=b:1:2,group=1:2"),
             whole(""),
         ] {
             assert_eq!(three().wanted(&wrong), Err(Code::BadArguments), "{wrong:?}");

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::code::Code;
-use crate::config::{LEVEL_CONFIG, Settings};
+use crate::config::{HardLimits, LEVEL_CONFIG, LEVEL_QUOTAS, Settings};
 use crate::ids::{Password, SessionId, Token, Zxid};
 use crate::membership::Membership;
 use crate::store::roster::{Decision, Roster};
@@ -15,7 +15,7 @@ use crate::tree::acl::Identity;
 use crate::tree::data::Data;
 use crate::tree::op::Change;
 use crate::tree::stat::Stat;
-use crate::tree::tree::{Context, Tree};
+use crate::tree::tree::{Context, Tree, Upkeep};
 
 /// A session, as all servers agree on it. Its heartbeats are not part of it: they are soft state.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,8 +60,9 @@ impl Store {
         settings: Settings,
         membership: Membership,
         sessions: BTreeMap<SessionId, Session>,
-        tree: Tree,
+        mut tree: Tree,
     ) -> Store {
+        tree.resume_upkeep(upkeep(settings));
         Store {
             applied,
             settings,
@@ -69,6 +70,18 @@ impl Store {
             sessions,
             tree,
         }
+    }
+
+    /// The state after a transaction at `zxid` that ends all sessions, for whoever hands it to
+    /// servers that they do not know.
+    #[must_use]
+    pub fn without_sessions(mut self, zxid: Zxid) -> Store {
+        for session in core::mem::take(&mut self.sessions).into_keys() {
+            self.tree
+                .delete_ephemerals_of(zxid, session, &mut Vec::new());
+        }
+        self.applied = zxid;
+        self
     }
 
     /// The last transaction that was executed.
@@ -108,6 +121,8 @@ impl Store {
         hash.update(&self.applied.0.to_le_bytes());
         hash.update(&self.settings.feature_level.to_le_bytes());
         hash.update(&self.settings.data_bytes_max.to_le_bytes());
+        let are_enforced = self.settings.hard_limits == HardLimits::Enforced;
+        hash.update(&[are_enforced.into()]);
         self.membership.digest_into(|bytes| hash.update(bytes));
         for (id, session) in &self.sessions {
             hash.update(&id.0.to_le_bytes());
@@ -148,6 +163,7 @@ impl Store {
                 membership: _,
             } => {
                 self.settings = *settings;
+                self.tree.set_upkeep(upkeep(*settings));
                 self.show_config(entry, changes);
                 Outcome::EpochOpened
             }
@@ -273,6 +289,7 @@ impl Store {
             session: txn.origin.map(|origin| origin.session),
             identities: &txn.identities,
             data_bytes_max: self.settings.data_bytes_max,
+            hard_limits: self.settings.hard_limits,
         }
     }
 
@@ -318,6 +335,13 @@ impl Store {
             existed,
             ephemerals,
         }
+    }
+}
+
+fn upkeep(settings: Settings) -> Upkeep {
+    match settings.feature_level >= LEVEL_QUOTAS {
+        true => Upkeep::Kept,
+        false => Upkeep::Left,
     }
 }
 

@@ -14,9 +14,18 @@ use crate::listed::{Address, ClientAddress, HostPort};
 use crate::membership::Membership;
 use crate::store::roster::{ANY_CONFIG, Decision, Wish};
 use crate::strategies::{code, server};
+use crate::voters::{Share, Voters};
 
 fn servers() -> impl Strategy<Value = BTreeSet<ServerId>> {
     btree_set(server(), 0..5)
+}
+
+fn voters() -> impl Strategy<Value = Voters> {
+    let share = (any::<u32>(), any::<u32>()).prop_map(|(group, weight)| Share { group, weight });
+    prop_oneof![
+        2 => servers().prop_map(Voters::from),
+        1 => btree_map(server(), share, 0..5).prop_map(Voters::in_groups),
+    ]
 }
 
 fn address() -> impl Strategy<Value = Address> {
@@ -36,8 +45,8 @@ fn address() -> impl Strategy<Value = Address> {
 pub(crate) fn membership() -> impl Strategy<Value = Membership> {
     let directories = btree_map(server(), any::<u128>().prop_map(DirectoryId), 0..5);
     let addresses = btree_map(server(), address(), 0..4);
-    let incoming = option::of(servers());
-    (servers(), incoming, servers(), directories, addresses).prop_map(
+    let incoming = option::of(voters());
+    (voters(), incoming, servers(), directories, addresses).prop_map(
         |(voters, incoming, learners, directories, addresses)| Membership {
             voters,
             incoming,
@@ -54,6 +63,7 @@ fn servers_in_words() -> impl Strategy<Value = Option<Arc<str>>> {
         4 => "(server\\.[1-9]=[a-c]:[1-9]:[1-9](:observer)?;[1-9],?){0,3}",
         1 => "[a-z0-9=:;.,]{0,20}",
         1 => "([0-9],?){0,3}",
+        1 => "((group\\.[12]=[12]:[3-5]|weight\\.[1-5]=[0-3]|server\\.[1-5]=[a-c]:[1-9]:2),?){0,5}",
     ];
     option::of(words.prop_map(|words: String| Arc::from(words)))
 }

@@ -145,6 +145,7 @@ impl Acl {
             match &*entry.who.scheme {
                 "world" if &*entry.who.id == "anyone" => add(entry.clone()),
                 "digest" if is_digest(&entry.who.id) => add(entry.clone()),
+                "sasl" if !entry.who.id.is_empty() => add(entry.clone()),
                 "x509" if is_subject(&entry.who.id) => add(entry.clone()),
                 "ip" if Network::parse(&entry.who.id).is_some() => add(entry.clone()),
                 "auth" => {

@@ -9,9 +9,10 @@ use crate::tree::acl::{Acl, Perms};
 use crate::tree::digest::PathDigest;
 use crate::tree::op::{ANY_VERSION, Change, ChangeKind, Create, Done, Naming, Op};
 use crate::tree::path::Path;
+use crate::tree::quota::Growth;
 use crate::tree::slab::{SLAB_MAX, Slot};
 use crate::tree::tree::{CONFIG, Context, RESERVED, Tree};
-use crate::tree::undo::Undo;
+use crate::tree::undo::{Undo, Undone};
 use crate::tree::znode::{Content, Past, Znode};
 
 impl Tree {
@@ -128,6 +129,11 @@ impl Tree {
         if self.is_ephemeral(parent) {
             return Err(Code::NoChildrenForEphemerals);
         }
+        let growth = Growth {
+            count: 1,
+            bytes: create.data.as_deref().map_or(0, <[u8]>::len) as i64,
+        };
+        self.check_quotas(context, path.as_str(), parent, growth)?;
         if self.count() >= SLAB_MAX {
             return Err(Code::SystemError);
         }
@@ -146,12 +152,15 @@ impl Tree {
             acl,
             parent_acl: Some(self.acl_at(parent).clone()),
         });
+        let mut stats = Vec::new();
+        self.count_in(path.as_str(), slot, &mut stats);
         let done = Done::Created {
             path,
             stat: self.stat_at(slot),
             telling: create.telling,
         };
-        Ok((done, Some(Undo::Create { slot, hash, past })))
+        let change = Undone::Create { slot, hash, past };
+        Ok((done, Some(Undo { change, stats })))
     }
 
     /// Adds the youngest child of `parent`.
@@ -225,6 +234,8 @@ impl Tree {
         path: &Path,
         changes: &mut Vec<Change>,
     ) -> Undo {
+        let mut stats = Vec::new();
+        self.count_out(path.as_str(), slot, &mut stats);
         let digest = PathDigest::of(path.as_str());
         let gone = self.digest_at(slot, digest);
         let owner = self.owner_at(slot);
@@ -252,7 +263,7 @@ impl Tree {
             acl: acl.clone(),
             parent_acl: Some(self.acl_at(parent).clone()),
         });
-        Undo::Delete {
+        let change = Undone::Delete {
             slot,
             hash,
             znode,
@@ -260,7 +271,8 @@ impl Tree {
             owner,
             own_past,
             past,
-        }
+        };
+        Undo { change, stats }
     }
 
     fn set_data(
@@ -277,12 +289,25 @@ impl Tree {
         if path.as_str() == CONFIG && self.is_kept(slot) {
             return Err(Code::BadArguments);
         }
+        let bytes_before = self.znodes[slot].content.data_or_empty().len();
+        let growth = Growth {
+            count: 0,
+            bytes: data.map_or(0, <[u8]>::len) as i64 - bytes_before as i64,
+        };
+        self.check_quotas(context, path.as_str(), slot, growth)?;
         check_version(version, self.znodes[slot].version)?;
+        let mut stats = Vec::new();
+        self.charge(slot, growth, &mut stats);
+        let are_kept_stats = self.are_kept_stats(path.as_str());
         let digest = PathDigest::of(path.as_str());
         let before = self.digest_at(slot, digest);
         let znode = &mut self.znodes[slot];
-        let content = Content::new(znode.content.name(), data);
-        let undo = Undo::SetData {
+        let content = match are_kept_stats {
+            true => znode.content.clone(),
+            false => Content::new(znode.content.name(), data),
+        };
+        let bytes_after = content.data_or_empty().len();
+        let change = Undone::SetData {
             slot,
             mzxid: znode.mzxid,
             mtime: znode.mtime,
@@ -292,10 +317,8 @@ impl Tree {
         znode.mzxid = context.zxid;
         znode.mtime = context.wall;
         znode.version = znode.version.wrapping_add(1);
-        if let Undo::SetData { content, .. } = &undo {
-            self.bytes -= content.data_or_empty().len() as u64;
-        }
-        self.bytes += data.map_or(0, <[u8]>::len) as u64;
+        self.bytes -= bytes_before as u64;
+        self.bytes += bytes_after as u64;
         let after = self.digest_at(slot, digest);
         self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
         changes.push(Change {
@@ -305,6 +328,7 @@ impl Tree {
             acl: self.acl_at(slot).clone(),
             parent_acl: None,
         });
+        let undo = Undo { change, stats };
         Ok((Done::DataSet(self.stat_at(slot)), Some(undo)))
     }
 
@@ -329,11 +353,13 @@ impl Tree {
         let acl = self.acls.give_back(given);
         let after = self.digest_at(slot, digest);
         self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
-        let undo = Undo::SetAcl {
+        let change = Undone::SetAcl {
             slot,
             acl,
             aversion,
         };
+        let stats = Vec::new();
+        let undo = Undo { change, stats };
         Ok((Done::AclSet(self.stat_at(slot)), Some(undo)))
     }
 
@@ -364,5 +390,53 @@ fn check_size(context: &Context<'_>, data: Option<&[u8]>) -> Result<(), Code> {
         Ok(())
     } else {
         Err(Code::BadArguments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HardLimits;
+    use crate::time::WallTime;
+    use crate::tree::op::{Lifetime, Telling};
+    use crate::tree::path::Place;
+
+    /// ZooKeeper's clients and recipes meet numbers of more than ten digits, and none twice.
+    #[test]
+    fn sequence_numbers_count_on_beyond_what_zookeepers_can() {
+        let mut tree = Tree::new();
+        for (creations, number) in [
+            (0, "0000000000"),
+            (i32::MAX as u64, "2147483647"),
+            (1 << 31, "2147483648"),
+            (u64::from(u32::MAX) + 1, "4294967296"),
+            (9_999_999_999, "9999999999"),
+            (10_000_000_000, "10000000000"),
+        ] {
+            let (root, pzxid) = (tree.find("/").expect("the root"), Zxid(1));
+            tree.remember(root, PathDigest::of("/"), Past { creations, pzxid });
+            let context = Context {
+                zxid: Zxid(1),
+                wall: WallTime(0),
+                session: Some(SessionId(7)),
+                identities: &[],
+                data_bytes_max: 100,
+                hard_limits: HardLimits::Advised,
+            };
+            let create = Op::Create(Create {
+                place: Place::prefix("/q-").expect("a place"),
+                data: None,
+                acl: Acl::open(),
+                lifetime: Lifetime::Persistent,
+                naming: Naming::Sequential,
+                telling: Telling::PathAndStat,
+            });
+            match tree.execute(&context, &create, &mut Vec::new()) {
+                Ok(Done::Created { path, .. }) => {
+                    assert_eq!(path.as_str().strip_prefix("/q-"), Some(number));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

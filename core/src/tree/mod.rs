@@ -12,13 +12,18 @@ pub mod op;
 pub mod owner;
 mod pages;
 pub mod path;
+pub mod quota;
+mod quotas;
 pub mod reap;
 mod slab;
 pub mod stat;
+#[cfg(test)]
+pub(crate) mod steps;
 pub mod tree;
 #[cfg(test)]
 pub(crate) mod twin;
 mod undo;
-pub(crate) mod walk;
+pub mod usage;
+pub mod walk;
 pub mod whole;
 mod znode;

@@ -94,6 +94,7 @@ mod tests {
 
     use super::*;
     use crate::code::Code;
+    use crate::config::HardLimits;
     use crate::ids::SessionId;
     use crate::tree::acl::Acl;
     use crate::tree::op::{ANY_VERSION, Create, Done, Lifetime, Naming, Op, Telling};
@@ -115,6 +116,7 @@ mod tests {
                 session: Some(SessionId(7)),
                 identities: &[],
                 data_bytes_max: 100,
+                hard_limits: HardLimits::Advised,
             };
             self.tree.execute(&context, op, &mut Vec::new())
         }

@@ -11,6 +11,7 @@ use core::fmt;
 use core::iter;
 
 use crate::code::Code;
+use crate::config::HardLimits;
 use crate::ids::{SessionId, Zxid};
 use crate::time::WallTime;
 use crate::tree::acl::{Acl, Identity, Perms};
@@ -21,6 +22,7 @@ use crate::tree::ephemerals::Ephemerals;
 use crate::tree::index::Index;
 use crate::tree::owner::Owner;
 use crate::tree::path::Path;
+use crate::tree::quotas::Quotas;
 use crate::tree::slab::{Slab, Slot};
 use crate::tree::stat::Stat;
 use crate::tree::znode::{Content, Family, Past, Znode};
@@ -50,6 +52,17 @@ pub struct Context<'a> {
     pub identities: &'a [Identity],
     /// Largest number of bytes in one znode's data.
     pub data_bytes_max: u32,
+    /// What becomes of a change that exceeds the hard limit of a quota.
+    pub hard_limits: HardLimits,
+}
+
+/// Do the servers keep the stats of quotas?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Upkeep {
+    /// Yes.
+    Kept,
+    /// They are left as whoever wrote them: it is a level of the semantics that knew no quotas.
+    Left,
 }
 
 /// The tree of znodes. Cloning it is cheap; the clones share what neither of them changes.
@@ -62,6 +75,8 @@ pub struct Tree {
     pub(super) ephemerals: Ephemerals,
     pub(super) digest: u128,
     pub(super) bytes: u64,
+    pub(super) quotas: Arc<Quotas>,
+    pub(super) upkeep: Upkeep,
     key: u64,
 }
 
@@ -86,6 +101,8 @@ impl Tree {
             ephemerals: Ephemerals::new(),
             digest: 0,
             bytes: 0,
+            quotas: Arc::new(Quotas::default()),
+            upkeep: Upkeep::Kept,
             key: KEY_DEFAULT,
         }
     }

@@ -1,5 +1,5 @@
 //! A slow, obvious tree beside which the real one is tested: a map from whole paths to znodes, and
-//! copies instead of undoing. The snapshots' tests grow their trees here too.
+//! copies instead of undoing, and counts what quotas govern after every change.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -10,17 +10,17 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use crate::code::Code;
+use crate::config::HardLimits;
 use crate::ids::{SessionId, Zxid};
-use crate::time::WallTime;
-use crate::tree::acl::{Acl, Identity, Perms};
+use crate::tree::acl::{Acl, Perms};
 use crate::tree::data::Data;
 use crate::tree::op::{Change, ChangeKind, Create, Done, Lifetime, Naming, Op, Telling};
 use crate::tree::path::{Path, Place, name_of, parent_of};
+use crate::tree::quota::{self, Limits, Usage};
 use crate::tree::stat::Stat;
-use crate::tree::tree::{Context, Tree};
+use crate::tree::steps::{Asker, DATA_BYTES_MAX, Step, arb_steps, with_context};
+use crate::tree::tree::{Context, RESERVED, Tree};
 use crate::tree::walk::Builder;
-
-const DATA_BYTES_MAX: u32 = 8;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Node {
@@ -44,7 +44,7 @@ impl Twin {
             nodes: BTreeMap::new(),
             births: 0,
         };
-        for path in ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
+        for path in RESERVED {
             twin.add(path, Some(&[]), Acl::open(), Stat::default());
         }
         for node in twin.nodes.values_mut() {
@@ -99,7 +99,78 @@ impl Twin {
         }
     }
 
+    /// The limits of the quotas that hold, and what their subtrees have.
+    fn quotas(&self) -> Vec<(String, Limits, Usage)> {
+        let limits = |path: &String| {
+            let governed = path.strip_prefix("/zookeeper/quota")?;
+            let governed = governed.strip_suffix("/zookeeper_limits")?;
+            let stats = self.nodes.contains_key(&quota::stats_path(governed));
+            (!governed.is_empty() && stats).then(|| governed.to_string())
+        };
+        let told = |governed: String| {
+            let below = |path: &str| is_below(path, &governed);
+            let nodes = self.nodes.iter().filter(|(path, _)| below(path));
+            let usage = nodes.fold(Usage::default(), |usage, (_, node)| Usage {
+                count: usage.count + 1,
+                bytes: usage.bytes + node.data.as_ref().map_or(0, Vec::len) as u64,
+            });
+            let data = self.nodes[&quota::limits_path(&governed)].data.clone();
+            (governed, Limits::parse(&data.unwrap_or_default()), usage)
+        };
+        self.nodes.keys().filter_map(limits).map(told).collect()
+    }
+
+    /// Says in the stats of every quota what is true.
+    fn keep_stats(&mut self) {
+        for (governed, _, usage) in self.quotas() {
+            let stats = self.nodes.get_mut(&quota::stats_path(&governed)).unwrap();
+            let data = usage.to_string().into_bytes();
+            stats.stat.data_length = data.len() as i32;
+            stats.data = Some(data);
+        }
+    }
+
+    /// May this znode grow?
+    fn judged(
+        &self,
+        context: &Context<'_>,
+        path: &str,
+        count: i64,
+        bytes: i64,
+    ) -> Result<(), Code> {
+        let exceeded = |(governed, limits, usage): &(String, Limits, Usage)| {
+            let is_over = |limit: Option<u64>, used: u64, more: i64| {
+                more > 0 && limit.is_some_and(|limit| used + more as u64 > limit)
+            };
+            is_below(path, governed)
+                && (is_over(limits.count_hard, usage.count, count)
+                    || is_over(limits.bytes_hard, usage.bytes, bytes))
+        };
+        match context.hard_limits == HardLimits::Enforced && self.quotas().iter().any(exceeded) {
+            true => Err(Code::QuotaExceeded),
+            false => Ok(()),
+        }
+    }
+
     fn execute(
+        &mut self,
+        context: &Context<'_>,
+        op: &Op,
+        changes: &mut Vec<Change>,
+    ) -> Result<Done, Code> {
+        let mut done = self.change(context, op, changes)?;
+        self.keep_stats();
+        match (&mut done, op) {
+            (Done::Created { path, stat, .. }, _) => *stat = self.nodes[path.as_str()].stat,
+            (Done::DataSet(stat), Op::SetData { path, .. }) => {
+                *stat = self.nodes[path.as_str()].stat;
+            }
+            _ => {}
+        }
+        Ok(done)
+    }
+
+    fn change(
         &mut self,
         context: &Context<'_>,
         op: &Op,
@@ -109,8 +180,7 @@ impl Twin {
             Op::Create(create) => self.create(context, create, changes),
             Op::Delete { path, version } => {
                 let text = path.as_str();
-                if text == "/" || text == "/zookeeper" || text.starts_with("/zookeeper/") {
-                    // The steps name none of its children but the reserved ones.
+                if RESERVED.contains(&text) {
                     return Err(Code::BadArguments);
                 }
                 self.permitted(context, parent_of(text).unwrap(), Perms::DELETE)?;
@@ -129,6 +199,9 @@ impl Twin {
             } => {
                 sized(data)?;
                 self.permitted(context, path.as_str(), Perms::WRITE)?;
+                let before = self.nodes[path.as_str()].stat.data_length;
+                let after = data.as_ref().map_or(0, |data| data.len()) as i64;
+                self.judged(context, path.as_str(), 0, after - i64::from(before))?;
                 let node = self.nodes.get_mut(path.as_str()).unwrap();
                 checked(*version, node.stat.version)?;
                 node.data = data.as_ref().map(|data| data.to_vec());
@@ -183,6 +256,8 @@ impl Twin {
         if self.nodes[parent].stat.ephemeral_owner != 0 {
             return Err(Code::NoChildrenForEphemerals);
         }
+        let bytes = create.data.as_ref().map_or(0, |data| data.len()) as i64;
+        self.judged(context, &path, 1, bytes)?;
         let stat = Stat {
             czxid: context.zxid,
             mzxid: context.zxid,
@@ -245,6 +320,12 @@ impl Twin {
     }
 }
 
+/// Is it this znode, or one below it?
+fn is_below(path: &str, root: &str) -> bool {
+    let rest = path.strip_prefix(root);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn change(zxid: Zxid, path: &str, kind: ChangeKind, acl: &Acl) -> Change {
     let path = Path::parse(path).unwrap();
     Change {
@@ -271,161 +352,6 @@ fn sized(data: &Option<Data>) -> Result<(), Code> {
     }
 }
 
-/// Who asks: a server, or one of four sessions, each with identities of its own.
-#[derive(Clone, Copy, Debug)]
-struct Asker(i64);
-
-impl Asker {
-    fn session(self) -> Option<SessionId> {
-        (self.0 > 0).then_some(SessionId(self.0))
-    }
-
-    fn identities(self) -> Vec<Identity> {
-        let alice = Identity::new("digest", "alice:hash");
-        let bob = Identity::new("digest", "bob:hash");
-        let host = Identity::new("ip", "10.1.2.3");
-        match self.0 {
-            2 => vec![host, alice],
-            3 => vec![host, bob, alice],
-            _ => vec![host],
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Step {
-    One(i64, Op),
-    Many(i64, Vec<Op>),
-    End(i64),
-    /// Go on with a clone as well.
-    Fork,
-}
-
-/// Neither the root nor a reserved znode, nor a child of one.
-fn arb_own_path() -> impl Strategy<Value = Path> {
-    let element = prop_oneof!["[ab]", "s0{9}[0-3]"];
-    prop::collection::vec(element, 1..4)
-        .prop_map(|elements| Path::parse(&format!("/{}", elements.join("/"))).unwrap())
-}
-
-fn arb_path() -> impl Strategy<Value = Path> {
-    let always = vec!["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
-    prop_oneof![
-        10 => arb_own_path(),
-        1 => prop::sample::select(always).prop_map(|text| Path::parse(text).unwrap()),
-    ]
-}
-
-fn arb_data() -> impl Strategy<Value = Option<Data>> {
-    prop::option::of(prop::collection::vec(any::<u8>(), 0..10).prop_map(Data::from))
-}
-
-fn arb_acl() -> impl Strategy<Value = Acl> {
-    let some = Perms::READ | Perms::CREATE | Perms::WRITE;
-    prop_oneof![
-        8 => Just(Acl::open()),
-        1 => Just(Acl::read_only()),
-        1 => Just(Acl::of(Perms::ALL, "digest", "alice:hash")),
-        1 => Just(Acl::of(some, "digest", "bob:hash")),
-        1 => Just(Acl::of(Perms::ALL, "auth", "")),
-        1 => Just(Acl(alloc::sync::Arc::from([]))),
-    ]
-}
-
-fn arb_version() -> impl Strategy<Value = i32> {
-    prop_oneof![3 => Just(-1), 2 => 0..3i32]
-}
-
-fn arb_create() -> impl Strategy<Value = Create> {
-    let modes = (any::<bool>(), any::<bool>());
-    // A reserved znode's children would be deletable, which the twin does not know; the reserved
-    // ones themselves are there already.
-    let place = prop_oneof![
-        20 => arb_own_path(),
-        1 => Just(Path::parse("/zookeeper").unwrap()),
-    ];
-    (place, arb_data(), arb_acl(), modes).prop_map(|(path, data, acl, modes)| {
-        let (ephemeral, sequential) = modes;
-        let parent = path.parent_str().expect("not the root");
-        let prefix = format!("{}/s", parent.trim_end_matches('/'));
-        let (place, naming) = match sequential {
-            true => (Place::prefix(&prefix), Naming::Sequential),
-            false => (Place::exact(path.as_str()), Naming::Exact),
-        };
-        let lifetime = match ephemeral {
-            true => Lifetime::Ephemeral,
-            false => Lifetime::Persistent,
-        };
-        Create {
-            place: place.expect("a place"),
-            data,
-            acl,
-            lifetime,
-            naming,
-            telling: Telling::PathAndStat,
-        }
-    })
-}
-
-fn arb_op() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        6 => arb_create().prop_map(Op::Create),
-        3 => (arb_path(), arb_version()).prop_map(|(path, version)| Op::Delete { path, version }),
-        2 => (arb_path(), arb_data(), arb_version())
-            .prop_map(|(path, data, version)| Op::SetData { path, data, version }),
-        1 => (arb_path(), arb_acl(), arb_version())
-            .prop_map(|(path, acl, version)| Op::SetAcl { path, acl, version }),
-        1 => (arb_path(), arb_version()).prop_map(|(path, version)| Op::Check { path, version }),
-    ]
-}
-
-fn arb_step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        12 => (0..5i64, arb_op()).prop_map(|(asker, op)| Step::One(asker, op)),
-        6 => (0..5i64, prop::collection::vec(arb_op(), 0..6))
-            .prop_map(|(asker, ops)| Step::Many(asker, ops)),
-        1 => (1..5i64).prop_map(Step::End),
-        1 => Just(Step::Fork),
-    ]
-}
-
-pub(crate) fn arb_steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(arb_step(), 0..most)
-}
-
-fn with_context<R>(asker: i64, number: usize, run: impl FnOnce(&Context<'_>) -> R) -> R {
-    let identities = Asker(asker).identities();
-    run(&Context {
-        zxid: Zxid(number as u64 + 1),
-        wall: WallTime(1_000 * number as i64),
-        session: Asker(asker).session(),
-        identities: &identities,
-        data_bytes_max: DATA_BYTES_MAX,
-    })
-}
-
-/// The tree after these steps.
-pub(crate) fn grown(steps: &[Step]) -> Tree {
-    let mut tree = Tree::new();
-    let mut changes = Vec::new();
-    for (number, step) in steps.iter().enumerate() {
-        match step {
-            Step::One(asker, op) => with_context(*asker, number, |context| {
-                let _refused_or_not = tree.execute(context, op, &mut changes);
-            }),
-            Step::Many(asker, ops) => with_context(*asker, number, |context| {
-                let _refused_or_not = tree.execute_all(context, ops, &mut changes);
-            }),
-            Step::End(session) => {
-                let zxid = Zxid(number as u64 + 1);
-                tree.delete_ephemerals_of(zxid, SessionId(*session), &mut changes);
-            }
-            Step::Fork => {}
-        }
-    }
-    tree
-}
-
 /// Takes the same step on both, which must come to the same.
 fn step(tree: &mut Tree, twin: &mut Twin, number: usize, step: &Step) {
     let before = (twin.clone(), tree.digest());
@@ -449,6 +375,7 @@ fn step(tree: &mut Tree, twin: &mut Twin, number: usize, step: &Step) {
             for path in owned {
                 twin.remove(zxid, &path, &mut twin_told);
             }
+            twin.keep_stats();
         }
         Step::Fork => {}
     }
@@ -518,7 +445,18 @@ fn assert_equal(tree: &Tree, twin: &Twin) {
         )
     });
     assert!(owned.eq(owners));
-    assert_eq!(rebuilt(tree).map(|again| again.digest()), Ok(tree.digest()));
+    assert_quotas_equal(tree, twin);
+    let again = rebuilt(tree).expect("a tree's records make a tree");
+    assert_eq!(again.digest(), tree.digest());
+    assert_quotas_equal(&again, twin);
+}
+
+fn assert_quotas_equal(tree: &Tree, twin: &Twin) {
+    let quotas = tree.quotas();
+    let quotas = quotas.map(|(path, limits, usage)| (path.to_string(), limits, usage));
+    let mut expected = twin.quotas();
+    expected.sort_by(|left, right| left.0.cmp(&right.0));
+    assert!(quotas.eq(expected));
 }
 
 /// The same tree, made of its records: its digest is summed up anew.

@@ -8,11 +8,20 @@ use crate::time::WallTime;
 use crate::tree::acl::Acl;
 use crate::tree::slab::Slot;
 use crate::tree::tree::Tree;
+use crate::tree::usage::Before;
 use crate::tree::znode::{Content, Past, Znode};
 
 /// What has to be known to take one operation back. Digest and bytes are restored as totals.
 #[derive(Debug)]
-pub(super) enum Undo {
+pub(super) struct Undo {
+    pub(super) change: Undone,
+    /// What stood in the stats of quotas.
+    pub(super) stats: Before,
+}
+
+/// The change itself.
+#[derive(Debug)]
+pub(super) enum Undone {
     Create {
         slot: Slot,
         hash: u64,
@@ -47,8 +56,10 @@ pub(super) enum Undo {
 impl Tree {
     /// Takes back the last operation that was not taken back yet.
     pub(super) fn undo(&mut self, undo: Undo) {
-        match undo {
-            Undo::Create { slot, hash, past } => {
+        self.restore_stats(undo.stats);
+        match undo.change {
+            Undone::Create { slot, hash, past } => {
+                self.note_undone(slot);
                 let znode = self.detach(hash, slot);
                 assert!(znode.family.is_none(), "creating its children was undone");
                 self.acls.give_back(znode.acl);
@@ -57,7 +68,7 @@ impl Tree {
                 }
                 self.set_past(znode.parent.expect("the root stays"), past);
             }
-            Undo::Delete {
+            Undone::Delete {
                 slot,
                 hash,
                 mut znode,
@@ -73,8 +84,10 @@ impl Tree {
                 assert_eq!(again, slot, "places are given out in reverse");
                 self.set_past(slot, own_past);
                 self.set_past(parent, Some(past));
+                let path = self.path_at(slot);
+                self.note_attached(path.as_str(), slot);
             }
-            Undo::SetData {
+            Undone::SetData {
                 slot,
                 content,
                 mzxid,
@@ -87,7 +100,7 @@ impl Tree {
                 znode.mtime = mtime;
                 znode.version = version;
             }
-            Undo::SetAcl {
+            Undone::SetAcl {
                 slot,
                 acl,
                 aversion,
@@ -98,6 +111,14 @@ impl Tree {
                 let given = core::mem::replace(&mut znode.acl, taken);
                 self.acls.give_back(given);
             }
+        }
+    }
+
+    /// The znode at this place, whose creation is taken back, is about to go.
+    fn note_undone(&mut self, slot: Slot) {
+        if !self.quotas.is_empty() {
+            let path = self.path_at(slot);
+            self.note_detached(path.as_str(), slot);
         }
     }
 }

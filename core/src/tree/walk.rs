@@ -25,19 +25,28 @@ pub(crate) struct Position {
 
 /// One znode, whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Record<'a> {
+pub struct Record<'a> {
     /// The number of its ancestors. A znode is a child of the last one before it that is less deep.
     pub depth: u16,
+    /// The last element of its path; empty for the root.
     pub name: &'a str,
+    /// Its data; `None` is ZooKeeper's null.
     pub data: Option<&'a [u8]>,
-    /// The number of its ACL, see [`Tree::acl_after`].
+    /// The number of its ACL, see [`Builder::add_acl`].
     pub acl: u32,
+    /// Whose it is, as an [`crate::tree::owner::Owner`] is numbered.
     pub owner: Option<SessionId>,
+    /// The transaction that created it.
     pub czxid: Zxid,
+    /// The transaction that last changed its data.
     pub mzxid: Zxid,
+    /// When it was created.
     pub ctime: WallTime,
+    /// When its data last changed.
     pub mtime: WallTime,
+    /// How often its data changed.
     pub version: i32,
+    /// How often its ACL changed.
     pub aversion: i32,
     /// How many children were ever created, and the transaction that last created or deleted one.
     pub past: Option<(u64, Zxid)>,
@@ -179,7 +188,7 @@ impl Trail {
 /// Makes a tree of its records, in the order of a walk. What it is given may be damaged: each
 /// refusal names what was wrong.
 #[derive(Debug)]
-pub(crate) struct Builder {
+pub struct Builder {
     tree: Tree,
     trail: Trail,
     /// The places along the trail.
@@ -189,7 +198,12 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new() -> Builder {
+    /// Nothing yet, not even a root.
+    #[allow(
+        clippy::new_without_default,
+        reason = "what is empty is no tree: it needs its root first"
+    )]
+    pub fn new() -> Builder {
         Builder {
             tree: Tree::bare(),
             trail: Trail::default(),
@@ -199,7 +213,10 @@ impl Builder {
     }
 
     /// Adds an ACL under the number by which records name it; numbers ascend.
-    pub(crate) fn add_acl(&mut self, number: u32, acl: &Acl) -> Result<(), &'static str> {
+    ///
+    /// # Errors
+    /// If the number does not ascend, or the list stands already.
+    pub fn add_acl(&mut self, number: u32, acl: &Acl) -> Result<(), &'static str> {
         if self.acls.last().is_some_and(|(last, _)| *last >= number) {
             return Err("order of ACLs");
         }
@@ -211,7 +228,10 @@ impl Builder {
     }
 
     /// Adds the next znode of the walk.
-    pub(crate) fn add(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
+    ///
+    /// # Errors
+    /// If it cannot stand there.
+    pub fn add(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
         let depth = usize::from(record.depth);
         let parent = self.parent_of(record)?;
         let at = self
@@ -300,10 +320,30 @@ impl Builder {
     }
 
     /// The tree, if it is the one with this count and digest.
-    pub(crate) fn finish(mut self, count: u64, digest: u128) -> Result<Tree, &'static str> {
+    pub(crate) fn finish(self, count: u64, digest: u128) -> Result<Tree, &'static str> {
         if self.tree.count() as u64 != count {
             return Err("count of znodes");
         }
+        let tree = self.whole()?;
+        match tree.digest() == digest {
+            true => Ok(tree),
+            false => Err("digest of the tree"),
+        }
+    }
+
+    /// The tree, for whoever has no digest to hold it against: it was kept by another program. What
+    /// its quotas govern is counted.
+    ///
+    /// # Errors
+    /// If a reserved znode is missing.
+    pub fn finish_unsealed(self) -> Result<Tree, &'static str> {
+        let mut tree = self.whole()?;
+        tree.recount();
+        Ok(tree)
+    }
+
+    fn whole(mut self) -> Result<Tree, &'static str> {
+        let count = self.tree.count();
         if RESERVED
             .iter()
             .any(|path| count == 0 || self.tree.find(path).is_none())
@@ -314,10 +354,8 @@ impl Builder {
         for (_, slot) in self.acls {
             self.tree.acls.give_back(slot);
         }
-        match self.tree.digest() == digest {
-            true => Ok(self.tree),
-            false => Err("digest of the tree"),
-        }
+        self.tree.index_quotas();
+        Ok(self.tree)
     }
 }
 

@@ -93,13 +93,15 @@ pub fn last_snapshot(usage: &Usage) -> Fields {
 
 /// What is counted and measured.
 pub fn monitor(all: &Figures) -> Fields {
-    let values = all.iter().map(|(name, figure)| {
+    let values = figures::flat(all).map(|(name, figure)| {
         let value = match figure {
             Figure::Text(text) => json!(text),
             Figure::Level(number) | Figure::Count(number) => json!(number),
             Figure::Mean(mean) => json!(mean),
+            Figure::Limit(limit) => limit.map_or_else(|| json!(-1), |limit| json!(limit)),
+            Figure::ByKey(_) => unreachable!("they are flat"),
         };
-        (name.clone(), value)
+        (name, value)
     });
     values.collect()
 }
@@ -109,7 +111,7 @@ pub fn server_stats(view: &View<'_>, connections: usize, usage: &Usage) -> Field
     let (status, counted) = (view.node.status(), view.statistics);
     fields(json!({
         "version": VERSION,
-        "read_only": false,
+        "read_only": status.role == Role::ReadOnly,
         "node_count": status.znodes,
         "server_stats": {
             "server_state": role_name(status.role),
@@ -273,7 +275,7 @@ pub fn zab_state(view: &View<'_>, described: &Described) -> Fields {
     let voting = view.node.store().membership().is_voter(own);
     let (voting, state) = match role {
         Role::Standalone => (false, ""),
-        Role::Looking => (voting, "election"),
+        Role::Looking | Role::ReadOnly => (voting, "election"),
         Role::Leader | Role::Follower | Role::Observer => (voting, "broadcast"),
     };
     fields(json!({ "voting": voting, "zabstate": state }))

@@ -87,6 +87,6 @@ mod tests {
             assert_eq!(Command::parse(command.name()), Some(*command));
         }
         assert_eq!(Command::parse("mntr"), Some(Command::Monitor));
-        assert_eq!(Command::parse("restore"), None);
+        assert_eq!(Command::parse("restore"), None, "it has a route of its own");
     }
 }

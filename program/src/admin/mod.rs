@@ -5,5 +5,8 @@ mod answers;
 mod command;
 mod door;
 pub mod office;
+mod pauses;
 mod prometheus;
 mod routes;
+mod served;
+mod snapshot;

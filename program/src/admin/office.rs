@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::admin::door::Door;
 use crate::admin::routes;
+use crate::admin::served::Served;
 
 /// Answers operators for as long as the process lives.
 pub fn attend(office: Office) {
@@ -15,11 +16,9 @@ pub fn attend(office: Office) {
         shell,
         admin,
         metrics,
+        snapshots,
     } = office;
-    let state = routes::Served {
-        desk,
-        shell: shell.clone(),
-    };
+    let state = Served::new(desk, shell.clone(), snapshots);
     if let Some(listener) = admin {
         shell.spawn(
             Task::Operator,

@@ -7,23 +7,42 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 /// The metric that carries the words (version, state) as its labels.
 const INFO: &str = "server_info";
 
+/// The label by which figures of one name are told apart; ZooKeeper's, too.
+const KEY: &str = "key";
+
 /// The text of one scrape.
 pub fn text(figures: &Figures) -> String {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         let mut words = Vec::new();
         for (name, figure) in figures {
-            let name = name.clone();
             match figure {
-                Figure::Level(level) => metrics::gauge!(name).set(*level as f64),
-                Figure::Mean(mean) => metrics::gauge!(name).set(*mean),
-                Figure::Count(count) => metrics::counter!(name).absolute(*count),
-                Figure::Text(text) => words.push((name, text.clone())),
+                Figure::Text(text) => words.push((name.clone(), text.clone())),
+                Figure::ByKey(parts) => {
+                    for (key, figure) in parts {
+                        record(name, &[(KEY, key.clone())], figure);
+                    }
+                }
+                figure => record(name, &[], figure),
             }
         }
         metrics::gauge!(INFO, &words).set(1.0);
     });
     recorder.handle().render()
+}
+
+fn record(name: &str, labels: &[(&'static str, String)], figure: &Figure) {
+    let name = name.to_owned();
+    match figure {
+        Figure::Level(level) => metrics::gauge!(name, labels).set(*level as f64),
+        Figure::Mean(mean) => metrics::gauge!(name, labels).set(*mean),
+        Figure::Count(count) => metrics::counter!(name, labels).absolute(*count),
+        Figure::Limit(limit) => {
+            let limit = limit.map_or(-1.0, |limit| limit as f64);
+            metrics::gauge!(name, labels).set(limit);
+        }
+        Figure::Text(_) | Figure::ByKey(_) => unreachable!("these are taken apart"),
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +56,13 @@ mod tests {
             ("znode_count", Figure::Level(5)),
             ("packets_sent", Figure::Count(7)),
             ("avg_latency", Figure::Mean(0.25)),
+            (
+                "quota_count_limit_per_namespace",
+                Figure::ByKey(vec![
+                    ("app".to_owned(), Figure::Limit(Some(7))),
+                    ("a\"b".to_owned(), Figure::Limit(None)),
+                ]),
+            ),
         ];
         let figures: Figures = figures
             .into_iter()
@@ -49,6 +75,8 @@ mod tests {
             "# TYPE packets_sent counter",
             "packets_sent 7",
             "avg_latency 0.25",
+            "quota_count_limit_per_namespace{key=\"app\"} 7",
+            "quota_count_limit_per_namespace{key=\"a\\\"b\"} -1",
             "server_info{version=\"3.9.5\"} 1",
         ] {
             assert!(text.lines().any(|told| told == line), "{line}:\n{text}");

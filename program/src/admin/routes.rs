@@ -2,38 +2,33 @@
 
 use std::fmt::Write as _;
 
-use althing::desk::Desk;
 use althing::four_letter;
 use althing::mail::{Counters, View};
 use althing::shell::{Shell as _, Usage};
-use althing::tokio_shell::TokioShell;
 use althing_core::gossip::peers::Peer;
 use althing_core::node::status::Role;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use crate::admin::answers::{self, Fields, Length};
 use crate::admin::command::Command;
 use crate::admin::prometheus;
-
-/// What answers every request.
-#[derive(Clone, Debug)]
-pub struct Served {
-    /// Where the server is asked.
-    pub desk: Desk,
-    /// The process.
-    pub shell: TokioShell,
-}
+use crate::admin::served::{Refused, Served, json_of};
+use crate::admin::snapshot;
 
 /// Everything.
 pub fn admin(served: Served) -> Router {
     Router::new()
         .route("/commands", get(list))
         .route("/commands/", get(list))
+        .route("/commands/snapshot", get(snapshot::snapshot))
+        .route("/commands/snap", get(snapshot::snapshot))
+        .route("/commands/restore", post(snapshot::restore))
+        .route("/commands/rest", post(snapshot::restore))
         .route("/commands/{name}", get(command).post(command))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -60,8 +55,8 @@ async fn nothing() -> Response {
 /// The commands, each with a link, as ZooKeeper lists them.
 async fn list() -> Html<String> {
     let mut page = String::new();
-    for command in Command::ALL {
-        let name = command.name();
+    let names = Command::ALL.iter().map(|command| command.name());
+    for name in names.chain(snapshot::NAMES) {
         writeln!(page, "<a href=\"/commands/{name}\">{name}</a><br/>")
             .expect("writing into a string does not fail");
     }
@@ -86,14 +81,6 @@ async fn command(State(served): State<Served>, Path(name): Path<String>) -> Resp
     json_of(status, &Value::Object(fields))
 }
 
-/// Why a command has no answer.
-enum Refused {
-    /// It means nothing on this server.
-    Not(&'static str),
-    /// The server does not answer in time.
-    Unserved,
-}
-
 impl Served {
     async fn answer(&self, command: Command) -> Result<Fields, Refused> {
         let desk = &self.desk;
@@ -115,8 +102,12 @@ impl Served {
                     .map(|all| answers::monitor(&all))
                     .ok_or(Refused::Unserved)
             }
-            // A server that looks for a leader takes no writes, but it is not read-only.
-            Command::IsReadOnly => Ok(one("read_only", json!(false))),
+            // A server that only looks for a leader takes no writes, but it is not read-only.
+            Command::IsReadOnly => {
+                let is_read_only = |view: &View<'_>| view.node.status().role == Role::ReadOnly;
+                self.look(move |view| one("read_only", json!(is_read_only(view))))
+                    .await
+            }
             Command::ServerStats => {
                 let usage = self.usage();
                 self.look(move |view| answers::server_stats(view, connections, &usage))
@@ -155,14 +146,6 @@ impl Served {
             Command::Watches => self.look(answers::watches).await,
             Command::WatchesByPath => self.look(answers::watches_by_path).await,
         }
-    }
-
-    async fn look<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
-    ) -> Result<T, Refused> {
-        let looked = self.desk.look(&self.shell, look).await;
-        looked.ok_or(Refused::Unserved)
     }
 
     fn usage(&self) -> Usage {
@@ -212,7 +195,10 @@ async fn live(State(served): State<Served>) -> Response {
 
 /// Should clients be sent here: does this server follow a leader, or lead?
 async fn ready(State(served): State<Served>) -> Response {
-    health(&served, |role| role != Role::Looking).await
+    health(&served, |role| {
+        !matches!(role, Role::Looking | Role::ReadOnly)
+    })
+    .await
 }
 
 async fn health(served: &Served, good: fn(Role) -> bool) -> Response {
@@ -236,9 +222,4 @@ async fn scrape(State(served): State<Served>) -> Response {
         }
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
-}
-
-fn json_of(status: StatusCode, value: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, format!("{value:#}\n")).into_response()
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use althing_client::persistent::News;
 use althing_core::tree::acl::Acl;
 use althing_core::tree::data::Data;
+use althing_core::tree::quota::{Limits, Usage};
 use althing_core::tree::stat::Stat;
 use althing_core::watch::WatchEvent;
 use base64::Engine as _;
@@ -11,6 +13,15 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::inspect::spelling;
+
+/// For whom it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// What a command gives.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +78,15 @@ pub enum Answer {
         /// Its Stat, if it is wanted.
         stat: Option<Stat>,
     },
+    /// A quota.
+    Quota {
+        /// On which path.
+        path: String,
+        /// How much there may be.
+        limits: Limits,
+        /// How much there is.
+        usage: Usage,
+    },
 }
 
 impl Answer {
@@ -89,6 +109,11 @@ impl Answer {
             Answer::Created { path, .. } => format!("Created {path}"),
             Answer::Deleted { count } => format!("Deleted {count}"),
             Answer::Stat { stat, .. } => stat_text(stat),
+            Answer::Quota {
+                path,
+                limits,
+                usage,
+            } => format!("Output quota for {path} {limits}\nOutput stat for {path} {usage}"),
             Answer::Acl { acl, stat, .. } => {
                 let entries: Vec<String> = acl
                     .0
@@ -127,6 +152,20 @@ impl Answer {
             Answer::Stat { path, stat } => json!({
                 "path": path, "stat": spelling::stat_json(stat),
             }),
+            Answer::Quota {
+                path,
+                limits,
+                usage,
+            } => json!({
+                "path": path,
+                "limits": {
+                    "count": limits.count,
+                    "bytes": limits.bytes,
+                    "count_hard": limits.count_hard,
+                    "bytes_hard": limits.bytes_hard,
+                },
+                "usage": { "count": usage.count, "bytes": usage.bytes },
+            }),
             Answer::Acl { path, acl, stat } => json!({
                 "path": path, "acl": spelling::acl_json(acl), "stat": of(stat),
             }),
@@ -153,14 +192,27 @@ fn stat_text(stat: &Stat) -> String {
     lines.join("\n")
 }
 
+/// What a watch tells.
+pub fn news(news: &News, manner: Manner) -> String {
+    match (news, manner) {
+        (News::Event(event), Manner::Text) => event_text(event),
+        (News::Event(event), Manner::Json) => event_json(event).to_string(),
+        (News::Interrupted, Manner::Text) => {
+            "WATCHER::\nthe connection was lost: what changed meanwhile is told by nobody"
+                .to_owned()
+        }
+        (News::Interrupted, Manner::Json) => json!({ "event": "Interrupted" }).to_string(),
+    }
+}
+
 /// A watch that has fired, as zkCli tells it.
-pub fn event_text(event: &WatchEvent) -> String {
+fn event_text(event: &WatchEvent) -> String {
     let (kind, path) = (event.kind, event.path.as_str());
     format!("WATCHER::\nWatchedEvent state:SyncConnected type:{kind:?} path:{path}")
 }
 
 /// A watch that has fired, as JSON.
-pub fn event_json(event: &WatchEvent) -> Value {
+fn event_json(event: &WatchEvent) -> Value {
     json!({
         "event": format!("{:?}", event.kind),
         "path": event.path.as_str(),

@@ -1,6 +1,7 @@
 //! The flags of `althing cli`.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -36,10 +37,30 @@ pub struct Cli {
     #[arg(value_parser = clap::value_parser!(u64).range(TIMES_MS))]
     pub patience_ms: u64,
 
+    /// Take a server that has no leader, too: it is only read from (zkCli's -r)
+    #[arg(long, short)]
+    pub read_only: bool,
+
     /// As whom to ask, as SCHEME:CREDENTIAL (digest:user:password); other users of this machine may
     /// see it: the variable ALTHING_AUTH is safer
     #[arg(long, value_name = "SCHEME:CREDENTIAL")]
     pub auth: Vec<String>,
+
+    /// Speak TLS with the servers
+    #[arg(long, requires = "ca")]
+    pub tls: bool,
+
+    /// The authorities that sign servers, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub ca: Option<PathBuf>,
+
+    /// Who this shell is: its certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "key", requires = "tls")]
+    pub certificate: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM, which no password protects
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
 
     /// Answer in JSON, one object a line; errors too, on standard error
     #[arg(long)]

@@ -32,12 +32,46 @@ pub enum Command {
     /// Show the Stat of a znode
     #[command(name = "stat")]
     Stat(Stat),
+    /// Leave a watch that stays; a conversation tells all that it sees
+    #[command(name = "addWatch")]
+    AddWatch(AddWatch),
+    /// Remove watches of this session from a znode
+    #[command(name = "removewatches")]
+    RemoveWatches(RemoveWatches),
     /// Show the access control list of a znode
     #[command(name = "getAcl")]
     GetAcl(GetAcl),
     /// Replace the access control list of a znode
     #[command(name = "setAcl")]
     SetAcl(SetAcl),
+    /// Limit the znodes and the bytes of data below a path
+    #[command(name = "setquota")]
+    SetQuota(SetQuota),
+    /// Show the limits of a path, and what is there
+    #[command(name = "listquota")]
+    ListQuota {
+        /// The znode at the top
+        path: String,
+    },
+    /// Remove the limits of a path, or one of them
+    #[command(name = "delquota")]
+    DelQuota(DelQuota),
+    /// List the ephemeral znodes of this session
+    #[command(name = "getEphemerals")]
+    GetEphemerals {
+        /// Only those whose paths begin so
+        #[arg(default_value = "/")]
+        path: String,
+    },
+    /// Count the znodes below a znode
+    #[command(name = "getAllChildrenNumber")]
+    GetAllChildrenNumber {
+        /// The znode
+        path: String,
+    },
+    /// Show as whom this session has authenticated
+    #[command(name = "whoami")]
+    WhoAmI,
     /// Show the configuration of the ensemble
     #[command(name = "config")]
     Config(Config),
@@ -188,6 +222,55 @@ pub struct Stat {
     pub path: String,
 }
 
+/// `addWatch`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+pub struct AddWatch {
+    /// Of the znode alone, or of everything below it, too
+    #[arg(
+        short,
+        value_enum,
+        ignore_case = true,
+        default_value = "PERSISTENT_RECURSIVE"
+    )]
+    pub mode: Mode,
+    /// The znode; it need not be there
+    pub path: String,
+}
+
+/// How far a watch that stays sees, in zkCli's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Mode {
+    /// The znode, its data and its set of children.
+    #[value(name = "PERSISTENT")]
+    Persistent,
+    /// The znode and everything below it, and their data.
+    #[value(name = "PERSISTENT_RECURSIVE")]
+    Recursive,
+}
+
+/// `removewatches`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[command(group = clap::ArgGroup::new("kind"))]
+pub struct RemoveWatches {
+    /// Those left by `ls -w`
+    #[arg(short = 'c', group = "kind")]
+    pub children: bool,
+    /// Those left by `get -w` and `stat -w`
+    #[arg(short = 'd', group = "kind")]
+    pub data: bool,
+    /// Those of every kind, as without a letter
+    #[arg(short = 'a', group = "kind")]
+    pub all: bool,
+    /// Those left by `addWatch -m PERSISTENT`
+    #[arg(short = 'p', group = "kind")]
+    pub persistent: bool,
+    /// Those left by `addWatch -m PERSISTENT_RECURSIVE`
+    #[arg(short = 'r', group = "kind")]
+    pub recursive: bool,
+    /// The znode
+    pub path: String,
+}
+
 /// `getAcl`
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct GetAcl {
@@ -214,6 +297,50 @@ pub struct SetAcl {
     pub path: String,
     /// The list: world:anyone:cdrwa, several separated by commas
     pub acl: String,
+}
+
+/// `setquota`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[command(group = clap::ArgGroup::new("limit").required(true))]
+pub struct SetQuota {
+    /// More znodes than this are told of in the servers' logs
+    #[arg(short = 'n', value_name = "NUMBER", group = "limit")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=i32::MAX as u64))]
+    pub count: Option<u64>,
+    /// More bytes of data than this are told of in the servers' logs
+    #[arg(short = 'b', value_name = "BYTES", group = "limit")]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub bytes: Option<u64>,
+    /// More znodes than this are refused
+    #[arg(short = 'N', value_name = "NUMBER", group = "limit")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=i32::MAX as u64))]
+    pub count_hard: Option<u64>,
+    /// More bytes of data than this are refused
+    #[arg(short = 'B', value_name = "BYTES", group = "limit")]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub bytes_hard: Option<u64>,
+    /// The znode at the top, which counts too
+    pub path: String,
+}
+
+/// `delquota`
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[command(group = clap::ArgGroup::new("limit"))]
+pub struct DelQuota {
+    /// Only the number of znodes that is told of
+    #[arg(short = 'n', group = "limit")]
+    pub count: bool,
+    /// Only the bytes that are told of
+    #[arg(short = 'b', group = "limit")]
+    pub bytes: bool,
+    /// Only the number of znodes beyond which is refused
+    #[arg(short = 'N', group = "limit")]
+    pub count_hard: bool,
+    /// Only the bytes beyond which is refused
+    #[arg(short = 'B', group = "limit")]
+    pub bytes_hard: bool,
+    /// The znode at the top
+    pub path: String,
 }
 
 /// `config`
@@ -351,8 +478,21 @@ mod tests {
             )
         );
         assert!(parse("reconfig -members server.1=a:1:2").is_ok() && parse("config -c").is_ok());
+        let read = parse("setquota -N 5 /a").expect("a command");
+        let Command::SetQuota(quota) = read else {
+            panic!("{read:?}")
+        };
+        assert_eq!((quota.count_hard, quota.count), (Some(5), None));
+        assert!(parse("setquota -B 0 /a").is_ok() && parse("delquota /a").is_ok());
+        assert!(parse("delquota -b /a").is_ok() && parse("listquota /a").is_ok());
         for line in [
             "get",
+            "setquota /a",
+            "setquota -n 0 /a",
+            "setquota -b -1 /a",
+            "setquota -n 1 -N 2 /a",
+            "delquota -n -b /a",
+            "listquota",
             "set /a",
             "lss /",
             "ls -w -R /",

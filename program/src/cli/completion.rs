@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use althing_client::client::Client;
-use althing_client::runtime::Tokio;
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -12,6 +11,7 @@ use rustyline::{Context, Helper};
 use tokio::runtime::Handle;
 
 use crate::cli::command;
+use crate::cli::way::Way;
 
 /// How long a completion waits for the servers; who types does not wait longer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ pub struct Completion {
     names: Vec<String>,
     runtime: Handle,
     /// The session in which paths are looked up.
-    pub client: Option<Client<Tokio>>,
+    pub client: Option<Client<Way>>,
 }
 
 impl Completion {

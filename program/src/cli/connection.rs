@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use althing_client::client::Client;
-use althing_client::config::ClientConfig;
-use althing_client::runtime::Tokio;
+use althing_client::config::{ClientConfig, ReadOnlyServers};
 
 use crate::cli::arguments::Cli;
 use crate::cli::error::CliError;
+use crate::cli::way::Way;
 
 /// Identities that are taken on in every session, separated by this in the variable.
 const AUTH_SEPARATOR: char = '\n';
@@ -18,19 +18,25 @@ const AUTH_VARIABLE: &str = "ALTHING_AUTH";
 /// The session, and how to open another one.
 #[derive(Debug)]
 pub struct Connection {
+    way: Way,
     config: ClientConfig,
     /// Scheme and credential.
     identities: Vec<(String, String)>,
-    client: Option<Client<Tokio>>,
+    client: Option<Client<Way>>,
 }
 
 impl Connection {
     /// A session that is yet to be opened.
     ///
     /// # Errors
-    /// If an identity has no scheme.
+    /// If an identity has no scheme, or a file of TLS is of no use.
     pub fn new(flags: &Cli) -> Result<Connection, CliError> {
+        let read_only_servers = match flags.read_only {
+            true => ReadOnlyServers::Accepted,
+            false => ReadOnlyServers::Refused,
+        };
         let config = ClientConfig::new(flags.server.clone())
+            .read_only_servers(read_only_servers)
             .session_timeout(Duration::from_millis(flags.timeout_ms))
             .connect_patience(Duration::from_millis(flags.patience_ms));
         let of_variable = std::env::var(AUTH_VARIABLE).unwrap_or_default();
@@ -48,6 +54,7 @@ impl Connection {
             })
             .collect();
         Ok(Connection {
+            way: Way::of(flags)?,
             config,
             identities: identities?,
             client: None,
@@ -63,8 +70,11 @@ impl Connection {
         if !servers.is_empty() {
             self.config.servers = servers.to_vec();
         }
-        let opened = Client::connect(Tokio, self.config.clone()).await;
-        let client = opened.map_err(CliError::about(""))?;
+        let opened = Client::connect(self.way.clone(), self.config.clone()).await;
+        let client = opened.map_err(|error| match self.way.complaint() {
+            Some(why) => CliError::NoTls { error, why },
+            None => CliError::about("")(error),
+        })?;
         for (scheme, credential) in &self.identities {
             let taken = client.add_auth(scheme, credential.as_str()).await;
             taken.map_err(CliError::about(scheme))?;
@@ -77,7 +87,7 @@ impl Connection {
     ///
     /// # Errors
     /// If there is none.
-    pub fn client(&self) -> Result<&Client<Tokio>, CliError> {
+    pub fn client(&self) -> Result<&Client<Way>, CliError> {
         self.client.as_ref().ok_or(CliError::NotConnected)
     }
 

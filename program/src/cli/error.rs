@@ -16,6 +16,14 @@ pub enum CliError {
         /// About which znode; empty where it is about none.
         path: String,
     },
+    /// TLS had something against a server, or a server against this client.
+    #[error("{error}; at last: {why}")]
+    NoTls {
+        /// What the client says.
+        error: ClientError,
+        /// What was wrong.
+        why: String,
+    },
     /// It is not understood.
     #[error("{0}")]
     Usage(String),
@@ -49,6 +57,7 @@ fn told(error: &ClientError, path: &str) -> String {
         Code::InvalidACL => "Acl is not valid",
         Code::NoChildrenForEphemerals => "Ephemerals cannot have children",
         Code::AuthFailed => "Authentication failed",
+        Code::NoWatcher => "No such watch",
         _ => return format!("{code}: {path}"),
     };
     format!("{says}: {path}")
@@ -93,7 +102,7 @@ impl CliError {
             }
             | CliError::Usage(_) => 2,
             CliError::Client { error, .. } if self.code().is_none() && !too_much(error) => 3,
-            CliError::NotConnected => 3,
+            CliError::NotConnected | CliError::NoTls { .. } => 3,
             CliError::Client { .. } | CliError::TooMany { .. } | CliError::Output(_) => 1,
         }
     }

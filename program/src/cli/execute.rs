@@ -1,20 +1,25 @@
 //! Does what a command says, through the client.
 
 use althing_client::client::Client;
+use althing_client::error::ClientError;
 use althing_client::members::Reconfiguration;
-use althing_client::runtime::Tokio;
+use althing_client::persistent::{News, PersistentWatcher};
 use althing_client::watcher::Watcher;
 use althing_client::znode::{CreateMode, Version};
+use althing_core::code::Code;
 use althing_core::ids::Zxid;
 use althing_core::tree::data::Data;
 use althing_core::tree::path::Path;
 use althing_core::tree::tree::CONFIG;
+use althing_core::watch::{WatchKind, WatchMode, Whichever};
 
 use crate::cli::answer::Answer;
-use crate::cli::command::{Command, Config, Create, Get, GetAcl, Ls, Reconfig, Set, SetAcl, Stat};
+use crate::cli::command::{AddWatch, Command, Config, Create, Get, GetAcl, Ls, Mode};
+use crate::cli::command::{Reconfig, RemoveWatches, Set, SetAcl, Stat};
 use crate::cli::connection::Connection;
 use crate::cli::error::CliError;
-use crate::cli::{notation, subtree};
+use crate::cli::way::Way;
+use crate::cli::{notation, quotas, subtree};
 use crate::inspect::spelling;
 
 /// What a command gives, and what it leaves behind.
@@ -23,7 +28,32 @@ pub struct Done {
     /// What it gives.
     pub answer: Answer,
     /// The watch that it has left.
-    pub watcher: Option<Watcher>,
+    pub watcher: Option<Left>,
+}
+
+/// A watch that a command has left.
+#[derive(Debug)]
+pub enum Left {
+    /// One that tells once.
+    Once(Watcher),
+    /// One that stays.
+    Staying(PersistentWatcher),
+}
+
+impl Left {
+    /// What the watch tells next, and what of it is left then.
+    ///
+    /// # Errors
+    /// If the session ends, or the watch is removed.
+    pub async fn next(self) -> Result<(News, Option<Left>), ClientError> {
+        match self {
+            Left::Once(watcher) => Ok((News::Event(watcher.await?), None)),
+            Left::Staying(mut watcher) => {
+                let news = watcher.next().await?;
+                Ok((news, Some(Left::Staying(watcher))))
+            }
+        }
+    }
 }
 
 impl From<Answer> for Done {
@@ -56,7 +86,7 @@ fn version() -> String {
     format!("althing {}", env!("CARGO_PKG_VERSION"))
 }
 
-async fn with_session(command: Command, client: &Client<Tokio>) -> Result<Done, CliError> {
+async fn with_session(command: Command, client: &Client<Way>) -> Result<Done, CliError> {
     match command {
         Command::Ls(flags) => ls(client, flags).await,
         Command::Create(flags) => create(client, flags).await,
@@ -73,8 +103,25 @@ async fn with_session(command: Command, client: &Client<Tokio>) -> Result<Done, 
             Ok(Answer::Deleted { count }.into())
         }
         Command::Stat(flags) => stat(client, flags).await,
+        Command::AddWatch(flags) => add_watch(client, flags).await,
+        Command::RemoveWatches(flags) => remove_watches(client, flags).await,
         Command::GetAcl(flags) => get_acl(client, flags).await,
         Command::SetAcl(flags) => set_acl(client, flags).await,
+        Command::SetQuota(flags) => Ok(quotas::set(client, flags).await?.into()),
+        Command::ListQuota { path } => Ok(quotas::list(client, path).await?.into()),
+        Command::DelQuota(flags) => Ok(quotas::delete(client, flags).await?.into()),
+        Command::GetEphemerals { path } => {
+            let paths = client.ephemerals(&path).await;
+            let paths = paths.map_err(CliError::about(&path))?;
+            let paths = paths.iter().map(|path| path.as_str().to_owned());
+            Ok(Answer::Paths(paths.collect()).into())
+        }
+        Command::GetAllChildrenNumber { path } => {
+            let count = client.count_below(&path).await;
+            let count = count.map_err(CliError::about(&path))?;
+            Ok(Answer::Said(count.to_string()).into())
+        }
+        Command::WhoAmI => who_am_i(client).await,
         Command::Config(flags) => config(client, flags).await,
         Command::Reconfig(flags) => reconfig(client, flags).await,
         Command::Sync { path } => {
@@ -98,7 +145,7 @@ fn at(version: Option<i32>) -> Version {
     version.map_or(Version::Any, Version::Exactly)
 }
 
-fn session(client: &Client<Tokio>) -> Result<Done, CliError> {
+fn session(client: &Client<Way>) -> Result<Done, CliError> {
     let (id, timeout) = (client.session(), client.session_timeout().as_millis());
     let seen = spelling::hex(client.last_zxid());
     let state = client.state();
@@ -106,7 +153,16 @@ fn session(client: &Client<Tokio>) -> Result<Done, CliError> {
     Ok(Answer::Said(said).into())
 }
 
-async fn ls(client: &Client<Tokio>, flags: Ls) -> Result<Done, CliError> {
+async fn who_am_i(client: &Client<Way>) -> Result<Done, CliError> {
+    let identities = client.who_am_i().await.map_err(CliError::about("/"))?;
+    let mut said = "Auth scheme: User".to_owned();
+    for who in identities {
+        said += &format!("\n{}: {}", who.scheme, who.id);
+    }
+    Ok(Answer::Said(said).into())
+}
+
+async fn ls(client: &Client<Way>, flags: Ls) -> Result<Done, CliError> {
     let path = flags.path;
     if flags.recursive {
         return Ok(Answer::Paths(subtree::paths(client, &path).await?).into());
@@ -115,7 +171,7 @@ async fn ls(client: &Client<Tokio>, flags: Ls) -> Result<Done, CliError> {
         true => {
             let listed = client.watch_children(&path).await;
             let (children, watcher) = listed.map_err(CliError::about(&path))?;
-            (children, Some(watcher))
+            (children, Some(Left::Once(watcher)))
         }
         false => {
             let listed = client.children(&path).await;
@@ -130,7 +186,7 @@ async fn ls(client: &Client<Tokio>, flags: Ls) -> Result<Done, CliError> {
     Ok(Done { answer, watcher })
 }
 
-async fn create(client: &Client<Tokio>, flags: Create) -> Result<Done, CliError> {
+async fn create(client: &Client<Way>, flags: Create) -> Result<Done, CliError> {
     let acl = flags.acl.as_deref().unwrap_or("world:anyone:cdrwa");
     let acl = notation::acl(acl).map_err(CliError::Usage)?;
     let mode = match (flags.ephemeral, flags.sequential) {
@@ -153,13 +209,13 @@ async fn create(client: &Client<Tokio>, flags: Create) -> Result<Done, CliError>
     Ok(Answer::Created { path, stat }.into())
 }
 
-async fn get(client: &Client<Tokio>, flags: Get) -> Result<Done, CliError> {
+async fn get(client: &Client<Way>, flags: Get) -> Result<Done, CliError> {
     let path = flags.path;
     let (znode, watcher) = match flags.watch {
         true => {
             let read = client.watch_data(&path).await;
             let (znode, watcher) = read.map_err(CliError::about(&path))?;
-            (znode, Some(watcher))
+            (znode, Some(Left::Once(watcher)))
         }
         false => {
             let read = client.get_data(&path).await;
@@ -174,7 +230,7 @@ async fn get(client: &Client<Tokio>, flags: Get) -> Result<Done, CliError> {
     Ok(Done { answer, watcher })
 }
 
-async fn set(client: &Client<Tokio>, flags: Set) -> Result<Done, CliError> {
+async fn set(client: &Client<Way>, flags: Set) -> Result<Done, CliError> {
     let (path, data) = (flags.path, flags.data.into_bytes());
     let set = client.set_data(&path, data, at(flags.version)).await;
     let stat = set.map_err(CliError::about(&path))?;
@@ -184,13 +240,13 @@ async fn set(client: &Client<Tokio>, flags: Set) -> Result<Done, CliError> {
     })
 }
 
-async fn stat(client: &Client<Tokio>, flags: Stat) -> Result<Done, CliError> {
+async fn stat(client: &Client<Way>, flags: Stat) -> Result<Done, CliError> {
     let path = flags.path;
     let (stat, watcher) = match flags.watch {
         true => {
             let asked = client.watch_exists(&path).await;
             let (stat, watcher) = asked.map_err(CliError::about(&path))?;
-            (stat, Some(watcher))
+            (stat, Some(Left::Once(watcher)))
         }
         false => {
             let asked = client.exists(&path).await;
@@ -201,20 +257,48 @@ async fn stat(client: &Client<Tokio>, flags: Stat) -> Result<Done, CliError> {
         (Some(stat), _) => Answer::Stat { path, stat },
         (None, Some(_)) => Answer::Said(format!("Node does not exist: {path}")),
         (None, None) => {
-            let code = althing_core::code::Code::NoNode;
-            let error = althing_client::error::ClientError::Server(code);
+            let error = ClientError::Server(Code::NoNode);
             return Err(CliError::about(&path)(error));
         }
     };
     Ok(Done { answer, watcher })
 }
 
-async fn config(client: &Client<Tokio>, flags: Config) -> Result<Done, CliError> {
+async fn add_watch(client: &Client<Way>, flags: AddWatch) -> Result<Done, CliError> {
+    let mode = match flags.mode {
+        Mode::Persistent => WatchMode::Persistent,
+        Mode::Recursive => WatchMode::Recursive,
+    };
+    let added = client.add_watch(&flags.path, mode).await;
+    let watcher = added.map_err(CliError::about(&flags.path))?;
+    Ok(Done {
+        answer: Answer::Done,
+        watcher: Some(Left::Staying(watcher)),
+    })
+}
+
+async fn remove_watches(client: &Client<Way>, flags: RemoveWatches) -> Result<Done, CliError> {
+    let kinds = match flags {
+        _ if flags.children => Whichever::Only(WatchKind::Child),
+        _ if flags.data => Whichever::Only(WatchKind::Data),
+        _ if flags.persistent => Whichever::Only(WatchKind::Persistent),
+        _ if flags.recursive => Whichever::Only(WatchKind::Recursive),
+        _ => Whichever::Any,
+    };
+    let path = flags.path;
+    let removed = client.remove_watches(&path, kinds).await;
+    match removed.map_err(CliError::about(&path))? {
+        true => Ok(Answer::Done.into()),
+        false => Err(CliError::about(&path)(ClientError::Server(Code::NoWatcher))),
+    }
+}
+
+async fn config(client: &Client<Way>, flags: Config) -> Result<Done, CliError> {
     let (znode, watcher) = match flags.watch {
         true => {
             let read = client.watch_config().await;
             let (znode, watcher) = read.map_err(CliError::about(CONFIG))?;
-            (znode, Some(watcher))
+            (znode, Some(Left::Once(watcher)))
         }
         false => {
             let read = client.config().await;
@@ -244,7 +328,7 @@ fn for_clients(text: &str) -> String {
     format!("{version} {}", clients.join(","))
 }
 
-async fn reconfig(client: &Client<Tokio>, flags: Reconfig) -> Result<Done, CliError> {
+async fn reconfig(client: &Client<Way>, flags: Reconfig) -> Result<Done, CliError> {
     let members = match &flags.file {
         Some(file) => Some(
             std::fs::read_to_string(file)
@@ -270,7 +354,7 @@ async fn reconfig(client: &Client<Tokio>, flags: Reconfig) -> Result<Done, CliEr
     .into())
 }
 
-async fn get_acl(client: &Client<Tokio>, flags: GetAcl) -> Result<Done, CliError> {
+async fn get_acl(client: &Client<Way>, flags: GetAcl) -> Result<Done, CliError> {
     let path = flags.path;
     let read = client.get_acl(&path).await;
     let (acl, stat) = read.map_err(CliError::about(&path))?;
@@ -278,7 +362,7 @@ async fn get_acl(client: &Client<Tokio>, flags: GetAcl) -> Result<Done, CliError
     Ok(Answer::Acl { path, acl, stat }.into())
 }
 
-async fn set_acl(client: &Client<Tokio>, flags: SetAcl) -> Result<Done, CliError> {
+async fn set_acl(client: &Client<Way>, flags: SetAcl) -> Result<Done, CliError> {
     let acl = notation::acl(&flags.acl).map_err(CliError::Usage)?;
     let path = flags.path;
     if flags.recursive {

@@ -4,19 +4,18 @@ use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use althing_client::watcher::Watcher;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor, ExternalPrinter as _};
 use tokio::runtime::Runtime;
 
-use crate::cli::answer::{self, Answer};
+use crate::cli::answer::{self, Answer, Manner};
 use crate::cli::command::{self, Command};
 use crate::cli::completion::Completion;
 use crate::cli::connection::Connection;
 use crate::cli::error::CliError;
-use crate::cli::execute;
-use crate::cli::run::{Manner, tell, tell_error};
+use crate::cli::execute::{self, Left};
+use crate::cli::run::{tell, tell_error};
 use crate::cli::words;
 
 /// Lines that are kept over conversations.
@@ -212,20 +211,23 @@ impl Conversation<'_> {
 /// Prints beside a line that is being typed; false if it cannot.
 type Printer = Box<dyn FnMut(String) -> bool + Send>;
 
-/// Tells of a watch when it fires.
-async fn announce(watcher: Watcher, printer: Option<Printer>, manner: Manner) {
-    // The session's end is told by the next command.
-    let Ok(event) = watcher.await else {
-        return;
-    };
-    let told = match manner {
-        Manner::Text => answer::event_text(&event),
-        Manner::Json => answer::event_json(&event).to_string(),
-    };
-    let printed = printer.is_some_and(|mut printer| printer(format!("{told}\n")));
-    if !printed {
-        // Nobody is left to tell if this fails, too.
-        let _ = writeln!(io::stdout().lock(), "{told}");
+/// Tells of a watch whenever it fires.
+async fn announce(watcher: Left, mut printer: Option<Printer>, manner: Manner) {
+    let mut left = Some(watcher);
+    while let Some(watcher) = left {
+        // The session's end is told by the next command.
+        let Ok((news, rest)) = watcher.next().await else {
+            return;
+        };
+        left = rest;
+        let told = answer::news(&news, manner);
+        let printed = printer
+            .as_mut()
+            .is_some_and(|printer| printer(format!("{told}\n")));
+        if !printed {
+            // Nobody is left to tell if this fails, too.
+            let _ = writeln!(io::stdout().lock(), "{told}");
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod error;
 mod execute;
 mod interactive;
 mod notation;
+mod quotas;
 pub mod run;
 mod subtree;
+mod way;
 mod words;

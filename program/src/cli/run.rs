@@ -5,21 +5,12 @@ use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 
-use crate::cli::answer::{self, Answer};
+use crate::cli::answer::{self, Answer, Manner};
 use crate::cli::arguments::Cli;
 use crate::cli::command::{self, Command};
 use crate::cli::connection::Connection;
 use crate::cli::error::CliError;
 use crate::cli::{execute, interactive};
-
-/// For whom it is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// Asks what the flags say, and tells the exit code.
 pub fn run(flags: &Cli) -> ExitCode {
@@ -78,12 +69,11 @@ fn once(
         }
         let done = execute::execute(command, &mut connection).await?;
         tell(&done.answer, manner)?;
-        if let Some(watcher) = done.watcher {
-            let event = watcher.await.map_err(CliError::about(""))?;
-            line(match manner {
-                Manner::Text => answer::event_text(&event),
-                Manner::Json => answer::event_json(&event).to_string(),
-            })?;
+        let mut left = done.watcher;
+        while let Some(watcher) = left {
+            let (news, rest) = watcher.next().await.map_err(CliError::about(""))?;
+            line(answer::news(&news, manner))?;
+            left = rest;
         }
         connection.close().await
     })

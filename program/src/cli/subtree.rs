@@ -3,12 +3,12 @@
 
 use althing_client::client::Client;
 use althing_client::error::{ClientError, MultiError};
-use althing_client::runtime::Tokio;
 use althing_client::transaction::Transaction;
 use althing_client::znode::Version;
 use althing_core::code::Code;
 
 use crate::cli::error::CliError;
+use crate::cli::way::Way;
 
 /// The largest subtree that one command takes: its paths are kept in memory.
 const ZNODES_MAX: usize = 10_000_000;
@@ -17,7 +17,7 @@ const ZNODES_MAX: usize = 10_000_000;
 ///
 /// # Errors
 /// If `top` is not there, or there are too many.
-pub async fn paths(client: &Client<Tokio>, top: &str) -> Result<Vec<String>, CliError> {
+pub async fn paths(client: &Client<Way>, top: &str) -> Result<Vec<String>, CliError> {
     let mut found = Vec::new();
     let mut left = vec![top.to_owned()];
     while let Some(path) = left.pop() {
@@ -48,7 +48,7 @@ pub async fn paths(client: &Client<Tokio>, top: &str) -> Result<Vec<String>, Cli
 ///
 /// # Errors
 /// If `top` is not there or a znode cannot be deleted. What went before is gone.
-pub async fn delete(client: &Client<Tokio>, top: &str, batch: u32) -> Result<usize, CliError> {
+pub async fn delete(client: &Client<Way>, top: &str, batch: u32) -> Result<usize, CliError> {
     let mut paths = paths(client, top).await?;
     // Children come before their parents.
     paths.reverse();
@@ -74,7 +74,7 @@ pub async fn delete(client: &Client<Tokio>, top: &str, batch: u32) -> Result<usi
     Ok(deleted)
 }
 
-async fn one_by_one(client: &Client<Tokio>, paths: &[String]) -> Result<usize, CliError> {
+async fn one_by_one(client: &Client<Way>, paths: &[String]) -> Result<usize, CliError> {
     let mut deleted = 0;
     for path in paths {
         match client.delete(path, Version::Any).await {

@@ -3,10 +3,10 @@
 
 pub mod arguments;
 mod compared;
-mod findings;
-mod place;
+pub(crate) mod findings;
+pub(crate) mod place;
 mod read_only;
 pub mod run;
 mod segments;
-mod snapshots;
+pub(crate) mod snapshots;
 pub mod spelling;

@@ -1,5 +1,6 @@
 //! How the values of the storage are written, for people and as JSON.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use althing_core::ids::{ServerId, Zxid};
@@ -12,6 +13,7 @@ use althing_core::tree::acl::Acl;
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Op};
 use althing_core::tree::stat::Stat;
+use althing_core::voters::Voters;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -165,10 +167,12 @@ pub fn members(membership: &Membership) -> String {
             false => ids.join(" "),
         }
     };
-    let voters = list(&mut membership.voters.iter());
+    let voters = match membership.voters.is_empty() {
+        true => "nobody".to_owned(),
+        false => membership.voters.to_string(),
+    };
     let learners = list(&mut membership.learners.iter());
     let incoming = membership.incoming.as_ref();
-    let incoming = incoming.map(|incoming| list(&mut incoming.iter()));
     let incoming = incoming.map_or(String::new(), |ids| format!(", incoming voters {ids}"));
     format!("voters {voters}{incoming}, learners {learners}")
 }
@@ -334,11 +338,33 @@ pub fn members_json(membership: &Membership) -> Value {
     let ids = |servers: &mut dyn Iterator<Item = &ServerId>| -> Vec<u8> {
         servers.map(|server| server.0).collect()
     };
-    json!({
+    let mut told = json!({
         "voters": ids(&mut membership.voters.iter()),
         "incoming": membership.incoming.as_ref().map(|servers| ids(&mut servers.iter())),
         "learners": ids(&mut membership.learners.iter()),
-    })
+    });
+    let in_groups = [
+        ("groups", Some(&membership.voters)),
+        ("incoming_groups", membership.incoming.as_ref()),
+    ];
+    for (key, voters) in in_groups {
+        if let Some(voters) = voters.filter(|voters| !voters.shares().is_empty()) {
+            told[key] = groups_json(voters);
+        }
+    }
+    told
+}
+
+/// By group, the weight of each server.
+fn groups_json(voters: &Voters) -> Value {
+    let mut groups: BTreeMap<u32, BTreeMap<u8, u32>> = BTreeMap::new();
+    for (server, share) in voters.shares() {
+        groups
+            .entry(share.group)
+            .or_default()
+            .insert(server.0, share.weight);
+    }
+    json!(groups)
 }
 
 /// A Stat, as JSON with ZooKeeper's names.

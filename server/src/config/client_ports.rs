@@ -151,19 +151,13 @@ fn tls(draft: &Draft) -> Result<Option<ClientTls>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ensemble::Identity;
-    use crate::config::settings::Settings;
-    use crate::config::{toml_file, zoo_cfg};
+    use crate::config::settled;
+    use crate::config::zoo_cfg;
 
     const FILES: &str = "client_tls_certificate = \"c\"\nclient_tls_key = \"k\"\n";
 
-    fn ports(draft: Draft) -> Result<ClientPorts, String> {
-        let settled = Settings::settle(draft, &Identity::default());
-        Ok(settled.map_err(|error| error.to_string())?.ports)
-    }
-
     fn of_toml(text: &str) -> Result<ClientPorts, String> {
-        ports(toml_file::read("t.toml", text).map_err(|error| error.to_string())?)
+        settled::of_toml(text).map(|settings| settings.ports)
     }
 
     #[test]
@@ -226,9 +220,7 @@ mod tests {
         let text = "clientPort=2181\nsecureClientPort=2281\nssl.keyStore.location=server.pem\n\
                     ssl.trustStore.location=ca.pem\nssl.clientAuth=want\n\
                     serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n";
-        let read = zoo_cfg::read("zoo.cfg", text).expect("a good file");
-        assert!(read.warnings.is_empty(), "{:?}", read.warnings);
-        let ports = ports(read.draft).expect("a good file");
+        let ports = settled::of_zoo_cfg(text).expect("a good file").ports;
         assert_eq!(ports.listen.to_string(), "0.0.0.0:2181");
         let secure = ports.secure_listen.map(|secure| secure.to_string());
         assert_eq!(secure.as_deref(), Some("0.0.0.0:2281"));

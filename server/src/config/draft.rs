@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use althing_core::ids::ServerId;
 use althing_core::listed::{self, ListedServer, PeerRole};
+use althing_core::voters::Groups;
 use thiserror::Error;
 
 use crate::config::client_certificates::ClientCertificates;
@@ -105,6 +106,15 @@ pub struct Wanted {
     pub port: Option<Given<u16>>,
 }
 
+/// How often something may be asked for, as it was given.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WantedRate {
+    /// Requests each second.
+    pub per_second: Option<Given<u32>>,
+    /// Requests at once.
+    pub burst: Option<Given<u32>>,
+}
+
 /// What was given; `None` where nothing was.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(
@@ -122,10 +132,15 @@ pub struct Draft {
     pub snapshots_kept: Option<Given<usize>>,
     pub log_segment_bytes: Option<Given<u64>>,
     pub data_bytes_max: Option<Given<u32>>,
+    pub reply_bytes_max: Option<Given<usize>>,
+    pub session_rate: WantedRate,
+    pub address_rate: WantedRate,
+    pub identity_rate: WantedRate,
     pub max_connections: Option<Given<usize>>,
     pub max_connections_per_address: Option<Given<usize>>,
     pub id: Option<Given<ServerId>>,
     pub servers: BTreeMap<ServerId, Given<ListedServer>>,
+    pub groups: Option<Given<Groups>>,
     pub peer_type: Option<Given<PeerRole>>,
     pub peer_listen_address: Option<Given<IpAddr>>,
     pub peer_tls_certificate: Option<Given<PathBuf>>,
@@ -139,14 +154,28 @@ pub struct Draft {
     pub client_certificates: Option<Given<ClientCertificates>>,
     pub super_digest: Option<Given<String>>,
     pub super_subject: Option<Given<String>>,
+    pub super_sasl: Option<Given<String>>,
+    pub sasl_users_file: Option<Given<PathBuf>>,
+    pub allow_failed_sasl: Option<Given<bool>>,
+    pub enforce_auth: Option<Given<bool>>,
+    pub enforce_auth_schemes: Option<Given<String>>,
+    pub require_sasl: Option<Given<bool>>,
     pub gossip_secret_file: Option<Given<PathBuf>>,
     pub election_timeout_ms: Option<Given<u32>>,
     pub beat_ms: Option<Given<u32>>,
     pub isolation_timeout_ms: Option<Given<u32>>,
+    pub read_only_mode: Option<Given<bool>>,
+    pub reap_interval_ms: Option<Given<u32>>,
     pub reconfig: Option<Given<bool>>,
+    pub enforce_quotas: Option<Given<bool>>,
     pub admin: Wanted,
+    pub admin_snapshot: Option<Given<bool>>,
+    pub admin_snapshot_pause_ms: Option<Given<u32>>,
     pub metrics: Wanted,
     pub four_letter_words: Option<Given<Whitelist>>,
+    pub audit: Option<Given<bool>>,
+    pub audit_file: Option<Given<PathBuf>>,
+    pub audit_files_kept: Option<Given<usize>>,
     pub log_format: Option<Given<LogFormat>>,
     pub log_level: Option<Given<String>>,
 }

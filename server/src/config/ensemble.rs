@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use althing_core::ids::ServerId;
 use althing_core::listed::{self, HostPort, ListedServer, PeerRole};
+use althing_core::voters::Voters;
 
 use crate::config::draft::{ConfigError, Draft, Given, Place};
 
@@ -74,6 +75,8 @@ pub struct Ensemble {
     pub id: ServerId,
     /// All servers, this one included; none for a server on its own.
     pub servers: BTreeMap<ServerId, ListedServer>,
+    /// The servers that vote in an ensemble that is not founded yet, perhaps in groups.
+    pub voters: Voters,
     /// Where this server listens for the others, if not at its own address of the list.
     pub listen_address: Option<IpAddr>,
     /// TLS between the servers.
@@ -98,6 +101,7 @@ impl Ensemble {
             return match draft.servers.values().next() {
                 None => Ok(Ensemble {
                     id: ServerId(1),
+                    voters: voters(draft, ServerId(1))?,
                     servers,
                     listen_address,
                     tls,
@@ -118,6 +122,7 @@ impl Ensemble {
         }
         Ok(Ensemble {
             id,
+            voters: voters(draft, id)?,
             servers,
             listen_address,
             tls,
@@ -129,22 +134,10 @@ impl Ensemble {
         self.servers.get(&self.id)
     }
 
-    /// The servers that vote in an ensemble that is not founded yet.
-    pub fn voters(&self) -> BTreeSet<ServerId> {
-        match self.servers.is_empty() {
-            true => BTreeSet::from([self.id]),
-            false => self.with(PeerRole::Voter),
-        }
-    }
-
     /// The servers that only learn.
     pub fn learners(&self) -> BTreeSet<ServerId> {
-        self.with(PeerRole::Observer)
-    }
-
-    fn with(&self, role: PeerRole) -> BTreeSet<ServerId> {
         let all = self.servers.iter();
-        all.filter(|(_, server)| server.role == role)
+        all.filter(|(_, server)| server.role == PeerRole::Observer)
             .map(|(id, _)| *id)
             .collect()
     }
@@ -155,6 +148,29 @@ impl Ensemble {
         all.filter(|(id, _)| **id != self.id)
             .map(|(id, server)| (*id, &server.at.peer))
             .collect()
+    }
+}
+
+/// Who votes; a server on its own, if nobody is listed.
+fn voters(draft: &Draft, id: ServerId) -> Result<Voters, ConfigError> {
+    let listed = draft.servers.iter();
+    let votes = |given: &Given<ListedServer>| given.value.role == PeerRole::Voter;
+    let mut voters: BTreeSet<ServerId> = listed
+        .filter(|(_, given)| votes(given))
+        .map(|(id, _)| *id)
+        .collect();
+    if draft.servers.is_empty() {
+        voters.insert(id);
+    }
+    match &draft.groups {
+        None => Ok(Voters::from(voters)),
+        Some(given) if draft.servers.is_empty() => {
+            Err(given.wrong("groups and weights are those of servers that are listed"))
+        }
+        Some(given) => {
+            let settled = given.value.settle(voters);
+            settled.map_err(|what| given.wrong(what))
+        }
     }
 }
 
@@ -294,7 +310,7 @@ mod tests {
         let ensemble = settle(text, &Identity::default()).expect("a good file");
         let ids =
             |ids: &[u8]| -> BTreeSet<ServerId> { ids.iter().copied().map(ServerId).collect() };
-        assert_eq!(ensemble.voters(), ids(&[1, 2, 3]));
+        assert_eq!(ensemble.voters.servers(), &ids(&[1, 2, 3]));
         assert_eq!(ensemble.learners(), ids(&[4]));
         let others: Vec<String> = ensemble
             .others()
@@ -303,7 +319,7 @@ mod tests {
             .collect();
         assert_eq!(others, ["a:1", "c:1", "d:1"]);
         let alone = settle("", &Identity::default()).expect("alone");
-        assert_eq!(alone.voters(), ids(&[1]));
+        assert_eq!(alone.voters.servers(), &ids(&[1]));
         assert!(alone.others().is_empty());
     }
 
@@ -334,6 +350,21 @@ mod tests {
                 "id = 1\n[servers]\n1 = \"b:1:observer\"\n",
                 Identity::default(),
                 "t.toml:3:1: servers.1: all servers are observers",
+            ),
+            (
+                "[groups]\n1 = [1]\n",
+                Identity::default(),
+                "t.toml:2:1: groups.1: groups and weights are those of servers that are listed",
+            ),
+            (
+                "id = 1\n[servers]\n1 = \"a:1\"\n2 = \"b:1\"\n[groups]\n1 = [1]\n",
+                Identity::default(),
+                "t.toml:6:1: groups.1: server 2 votes and is in no group",
+            ),
+            (
+                "id = 1\n[servers]\n1 = \"a:1\"\n[weights]\n1 = 2\n",
+                Identity::default(),
+                "t.toml:5:1: weights.1: server 1 votes and is in no group",
             ),
             (
                 "id = 1\npeer_tls_key = \"k\"\n",

@@ -10,11 +10,20 @@
 //! | `snapshot_every` | `snapCount` | 100000 transactions |
 //! | `snapshots_kept` | `autopurge.snapRetainCount` | 3 |
 //! | `log_segment_bytes` | | 64 MiB |
-//! | `data_bytes_max` | | 1 MiB |
+//! | `data_bytes_max` | `althing.dataBytesMax` | 1 MiB - 89, which `getData` can answer |
+//! | `reply_bytes_max` | `althing.replyBytesMax` | 1 MiB - 1, or what the largest data needs |
+//! | `session_requests_per_second` | `althing.sessionRequestsPerSecond` | none: sessions ask as often as they like |
+//! | `session_requests_burst` | `althing.sessionRequestsBurst` | those of a second |
+//! | `address_requests_per_second` | `althing.addressRequestsPerSecond` | none |
+//! | `address_requests_burst` | `althing.addressRequestsBurst` | those of a second |
+//! | `identity_requests_per_second` | `althing.identityRequestsPerSecond` | none |
+//! | `identity_requests_burst` | `althing.identityRequestsBurst` | those of a second |
 //! | `max_connections` | `maxCnxns` | 10000; 0 is no limit |
 //! | `max_connections_per_address` | `maxClientCnxns` | 0, no limit |
 //! | `id` | `althing.id`, or the file `myid` in the data directory | 1, for a server on its own |
-//! | `servers` | `server.N` | none: a server on its own |
+//! | `servers` | `server.N`, in the file of `dynamicConfigFile` if that is given | none: a server on its own |
+//! | `groups` | `group.N` | none: a majority of the voters decides |
+//! | `weights` | `weight.N` | 1 for each voter, if there are groups |
 //! | `peer_listen_address` | `quorumListenOnAllIPs` | the host of this server's own line |
 //! | `peer_tls_certificate` | `althing.peerTlsCertificate` | none: no TLS between servers |
 //! | `peer_tls_key` | `althing.peerTlsKey` | none |
@@ -27,14 +36,25 @@
 //! | `client_certificates` | `ssl.clientAuth` | `need` if there is an authority |
 //! | `super_digest` | `DigestAuthenticationProvider.superDigest` | none: nobody may do everything |
 //! | `super_subject` | `X509AuthenticationProvider.superUser` | none |
+//! | `super_sasl` | `superUser` | none |
+//! | `sasl_users_file` | `althing.saslUsersFile` | none: nobody authenticates by SASL |
+//! | `allow_failed_sasl` | `allowSaslFailedClients` | false: who fails is told so, and cut off |
+//! | `enforce_auth_schemes` | `enforce.auth.enabled`, `enforce.auth.schemes`, `sessionRequireClientSASLAuth` | none: nobody must authenticate |
 //! | `gossip_secret_file` | `althing.gossipSecretFile` | none: no gossip |
 //! | `election_timeout_ms` | `althing.electionTimeout` | 250 |
 //! | `beat_ms` | `althing.beat` | 50, or a fifth of the election time-out if that is given |
 //! | `isolation_timeout_ms` | `althing.isolationTimeout` | 2 ticks |
+//! | `read_only_mode` | `readonlymode.enabled` | false: without a leader nobody is served |
+//! | `reap_interval_ms` | `znode.container.checkIntervalMs` | 60000 |
 //! | `reconfig` | `reconfigEnabled` | false: clients cannot change the members |
+//! | `enforce_quotas` | `enforceQuota` | false: hard limits of quotas are told of, not enforced |
 //! | `admin_listen` | `admin.enableServer`, `admin.serverAddress`, `admin.serverPort` | none: no admin interface |
+//! | `admin_snapshot` | `admin.snapshot.enabled` | true: who may do everything is given snapshots there |
+//! | `admin_snapshot_pause_ms` | `admin.rateLimiterIntervalInMS` | 300000 between two of them |
 //! | `metrics_listen` | `metricsProvider.className`, `.httpHost`, `.httpPort` | none, beside the admin interface's |
 //! | `four_letter_words` | `4lw.commands.whitelist` | those that are cheap and tell no znodes |
+//! | `audit_file` | `audit.enable`, `althing.auditFile` | none: no audit log |
+//! | `audit_files_kept` | `althing.auditFilesKept` | 10, of a day each |
 //! | `log_format` | | `text` |
 //! | `log_level` | | `info` |
 //!
@@ -45,9 +65,11 @@
 
 use std::path::PathBuf;
 
-use althing_core::config::{Config, DATA_BYTES_MAX_DEFAULT, Reconfiguring};
+use althing_core::config::{Config, HardLimits, Reconfiguring, read_only_after};
 use althing_core::time::Duration;
 
+use crate::config::authentication;
+use crate::config::client_limits;
 use crate::config::client_ports::ClientPorts;
 use crate::config::draft::{ConfigError, Draft, Given, LogFormat};
 use crate::config::ensemble::{Ensemble, Identity};
@@ -72,6 +94,8 @@ pub struct Settings {
     pub ensemble: Ensemble,
     /// The file with the secret of the gossip.
     pub gossip_secret_file: Option<PathBuf>,
+    /// The file with the users of SASL.
+    pub sasl_users_file: Option<PathBuf>,
     /// For the node.
     pub config: Config,
     /// Towards clients.
@@ -117,6 +141,7 @@ impl Settings {
             data_dir: value(draft.data_dir, PathBuf::from(DATA_DIR_DEFAULT)),
             ensemble,
             gossip_secret_file: draft.gossip_secret_file.map(|given| given.value),
+            sasl_users_file: draft.sasl_users_file.map(|given| given.value),
             config,
             limits,
             storage,
@@ -129,7 +154,7 @@ impl Settings {
 
 fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError> {
     let mut config = Config::standalone(ensemble.id);
-    config.voters = ensemble.voters();
+    config.voters = ensemble.voters.clone();
     let listed = ensemble.servers.iter();
     config.addresses = listed
         .map(|(id, server)| (*id, server.at.clone()))
@@ -138,11 +163,25 @@ fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError
         Some(given) if given.value => Reconfiguring::On,
         _ => Reconfiguring::Off,
     };
+    config.settings.hard_limits = match &draft.enforce_quotas {
+        Some(given) if given.value => HardLimits::Enforced,
+        _ => HardLimits::Advised,
+    };
     if let Some(tick) = &draft.tick_ms {
         config.tick = Duration::from_millis(tick.value.into());
         config.session_timeout_min = config.tick * 2;
         config.session_timeout_max = config.tick * 20;
         config.isolation_timeout = config.tick * 2;
+    }
+    if draft
+        .read_only_mode
+        .as_ref()
+        .is_some_and(|given| given.value)
+    {
+        config.read_only_after = Some(read_only_after(config.tick));
+    }
+    if let Some(interval) = &draft.reap_interval_ms {
+        config.reap_interval = Duration::from_millis(interval.value.into());
     }
     elections(draft, &mut config)?;
     let (min, max) = (&draft.session_timeout_min_ms, &draft.session_timeout_max_ms);
@@ -171,10 +210,9 @@ fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError
     let given = |text: &Option<Given<String>>| text.as_ref().map(|given| given.value.clone());
     config.supers.digest = given(&draft.super_digest);
     config.supers.subject = given(&draft.super_subject);
-    config.settings.data_bytes_max = draft
-        .data_bytes_max
-        .as_ref()
-        .map_or(DATA_BYTES_MAX_DEFAULT, |given| given.value);
+    config.supers.sasl = given(&draft.super_sasl);
+    client_limits::settle(draft, &mut config)?;
+    authentication::settle(draft, &mut config)?;
     Ok(config)
 }
 
@@ -225,6 +263,8 @@ pub mod range {
     pub const BEAT_MS: RangeInclusive<u32> = 4..=30_000;
     /// Below, clients would be sent away by every election.
     pub const ISOLATION_TIMEOUT_MS: RangeInclusive<u32> = 100..=600_000;
+    /// Below, the leader would do little else than look; a day is for ever.
+    pub const REAP_MS: RangeInclusive<u32> = 100..=86_400_000;
     /// A snapshot for every transaction is for tests.
     pub const SNAPSHOT_EVERY: RangeInclusive<u32> = 1..=u32::MAX;
     /// ZooKeeper demands 3; one is enough to start from.
@@ -233,6 +273,14 @@ pub mod range {
     pub const LOG_SEGMENT_BYTES: RangeInclusive<u64> = 64 * 1024..=16 * 1024 * 1024 * 1024;
     /// A log record holds a znode's data and more, and has its own limit of 64 MiB.
     pub const DATA_BYTES_MAX: RangeInclusive<u32> = 1024..=32 * 1024 * 1024;
+    /// Room for the largest data, in a frame as clients can be told to take it.
+    pub const REPLY_BYTES_MAX: RangeInclusive<usize> = 2048..=256 * 1024 * 1024;
+    /// Above, a limit limits nothing.
+    pub const REQUESTS: RangeInclusive<u32> = 1..=10_000_000;
+    /// Three years of days.
+    pub const AUDIT_FILES_KEPT: RangeInclusive<usize> = 1..=1000;
+    /// None for tests; a day is for ever.
+    pub const SNAPSHOT_PAUSE_MS: RangeInclusive<u32> = 0..=86_400_000;
     /// More than any machine has ports and file descriptors.
     pub const CONNECTIONS: RangeInclusive<usize> = 0..=10_000_000;
 }

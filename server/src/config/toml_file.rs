@@ -1,54 +1,12 @@
 //! Reads our own configuration file, in TOML. A key that we do not know is refused: it is a mistake
 //! that would otherwise be found in production.
 
-use std::net::SocketAddr;
-
 use althing_core::listed::{self, Address, HostPort, ListedServer, PeerRole};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::config::draft::{ConfigError, Draft, Entry, Given, LogFormat, Place};
-use crate::config::settings::range;
-use crate::words::Whitelist;
-
-/// All keys.
-const KEYS: [&str; 35] = [
-    "listen",
-    "data_dir",
-    "tick_ms",
-    "session_timeout_min_ms",
-    "session_timeout_max_ms",
-    "snapshot_every",
-    "snapshots_kept",
-    "log_segment_bytes",
-    "data_bytes_max",
-    "max_connections",
-    "max_connections_per_address",
-    "id",
-    "servers",
-    "peer_listen_address",
-    "peer_tls_certificate",
-    "peer_tls_key",
-    "peer_tls_authority",
-    "secure_listen",
-    "port_unification",
-    "client_tls_certificate",
-    "client_tls_key",
-    "client_tls_authority",
-    "client_certificates",
-    "super_digest",
-    "super_subject",
-    "gossip_secret_file",
-    "election_timeout_ms",
-    "beat_ms",
-    "isolation_timeout_ms",
-    "reconfig",
-    "admin_listen",
-    "metrics_listen",
-    "four_letter_words",
-    "log_format",
-    "log_level",
-];
+use crate::config::draft::{ConfigError, Draft, Entry, Given, Place};
+use crate::config::{server_list, toml_keys};
 
 /// The keys of a server's own table.
 const SERVER_KEYS: [&str; 3] = ["address", "role", "client"];
@@ -70,7 +28,13 @@ pub fn read(file: &str, text: &str) -> Result<Draft, ConfigError> {
             DeValue::Table(table) if place.key == "servers" => {
                 source.servers(&mut draft, table)?;
             }
-            _ => set(&mut draft, &entry(place, value)?)?,
+            DeValue::Table(table) if place.key == "groups" => {
+                source.groups(&mut draft, table)?;
+            }
+            DeValue::Table(table) if place.key == "weights" => {
+                source.weights(&mut draft, table)?;
+            }
+            _ => toml_keys::set(&mut draft, &entry(place, value)?)?,
         }
     }
     Ok(draft)
@@ -112,6 +76,33 @@ impl Source<'_> {
             };
             let value = server;
             draft.servers.insert(id, Given { value, place });
+        }
+        Ok(())
+    }
+
+    /// The table of the groups: each is a list of the servers in it.
+    fn groups(&self, draft: &mut Draft, table: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (key, value) in table {
+            let place = self.place(key, "groups.");
+            let DeValue::Array(servers) = value.get_ref() else {
+                let what = "is a list of servers, as [1, 2, 3]".to_owned();
+                return Err(ConfigError::At { place, what });
+            };
+            let servers = servers.iter().map(|server| entry(place.clone(), server));
+            let servers: Vec<String> = servers
+                .map(|server| server.map(|server| server.text))
+                .collect::<Result<_, _>>()?;
+            let text = servers.join(":");
+            server_list::group(draft, key.get_ref(), &Entry { text, place })?;
+        }
+        Ok(())
+    }
+
+    /// The table of the weights: a number for each server.
+    fn weights(&self, draft: &mut Draft, table: &DeTable<'_>) -> Result<(), ConfigError> {
+        for (key, value) in table {
+            let weight = entry(self.place(key, "weights."), value)?;
+            server_list::weight(draft, key.get_ref(), &weight)?;
         }
         Ok(())
     }
@@ -166,87 +157,6 @@ fn entry(place: Place, value: &Spanned<DeValue<'_>>) -> Result<Entry, ConfigErro
     Ok(Entry { text, place })
 }
 
-fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
-    match entry.place.key.as_str() {
-        "listen" => {
-            let Ok(listen) = entry.text.parse::<SocketAddr>() else {
-                let text = &entry.text;
-                return Err(entry.wrong(format!("`{text}` is not ADDRESS:PORT")));
-            };
-            draft.listen_address = Some(entry.given(listen.ip()));
-            draft.listen_port = Some(entry.given(listen.port()));
-        }
-        "data_dir" => draft.data_dir = entry.path()?,
-        "tick_ms" => draft.tick_ms = entry.number(range::TICK_MS)?,
-        "session_timeout_min_ms" => {
-            draft.session_timeout_min_ms = entry.number(range::SESSION_TIMEOUT_MS)?;
-        }
-        "session_timeout_max_ms" => {
-            draft.session_timeout_max_ms = entry.number(range::SESSION_TIMEOUT_MS)?;
-        }
-        "snapshot_every" => draft.snapshot_every = entry.number(range::SNAPSHOT_EVERY)?,
-        "snapshots_kept" => draft.snapshots_kept = entry.number(range::SNAPSHOTS_KEPT)?,
-        "log_segment_bytes" => draft.log_segment_bytes = entry.number(range::LOG_SEGMENT_BYTES)?,
-        "data_bytes_max" => draft.data_bytes_max = entry.number(range::DATA_BYTES_MAX)?,
-        "max_connections" => draft.max_connections = entry.number(range::CONNECTIONS)?,
-        "max_connections_per_address" => {
-            draft.max_connections_per_address = entry.number(range::CONNECTIONS)?;
-        }
-        "id" => draft.id = entry.server_id()?,
-        "servers" => {
-            return Err(
-                entry.wrong("is a table: [servers], then a line for each, as 1 = \"a:2888\"")
-            );
-        }
-        "peer_listen_address" => draft.peer_listen_address = entry.address()?,
-        "peer_tls_certificate" => draft.peer_tls_certificate = entry.path()?,
-        "peer_tls_key" => draft.peer_tls_key = entry.path()?,
-        "peer_tls_authority" => draft.peer_tls_authority = entry.path()?,
-        "secure_listen" => entry.endpoint(&mut draft.secure)?,
-        "port_unification" => draft.port_unification = entry.truth()?,
-        "client_tls_certificate" => draft.client_tls_certificate = entry.path()?,
-        "client_tls_key" => draft.client_tls_key = entry.path()?,
-        "client_tls_authority" => draft.client_tls_authority = entry.path()?,
-        "client_certificates" => draft.client_certificates = entry.client_certificates()?,
-        "super_digest" => draft.super_digest = entry.text()?,
-        "super_subject" => draft.super_subject = entry.text()?,
-        "gossip_secret_file" => draft.gossip_secret_file = entry.path()?,
-        "election_timeout_ms" => {
-            draft.election_timeout_ms = entry.number(range::ELECTION_TIMEOUT_MS)?;
-        }
-        "beat_ms" => draft.beat_ms = entry.number(range::BEAT_MS)?,
-        "isolation_timeout_ms" => {
-            draft.isolation_timeout_ms = entry.number(range::ISOLATION_TIMEOUT_MS)?;
-        }
-        "reconfig" => draft.reconfig = entry.truth()?,
-        "admin_listen" => entry.endpoint(&mut draft.admin)?,
-        "metrics_listen" => entry.endpoint(&mut draft.metrics)?,
-        "four_letter_words" => draft.four_letter_words = Some(four_letter_words(entry)?),
-        "log_format" => {
-            draft.log_format = Some(entry.given(match entry.text.as_str() {
-                "text" => LogFormat::Text,
-                "json" => LogFormat::Json,
-                other => return Err(entry.wrong(format!("`{other}` is neither text nor json"))),
-            }));
-        }
-        "log_level" => draft.log_level = Some(entry.given(entry.text.clone())),
-        _ => {
-            let known = KEYS.join(", ");
-            return Err(entry.wrong(format!("is not a key; the keys are {known}")));
-        }
-    }
-    Ok(())
-}
-
-/// A list of words, each of which must be one.
-fn four_letter_words(entry: &Entry) -> Result<Given<Whitelist>, ConfigError> {
-    let (words, strange) = Whitelist::parse(&entry.text);
-    match strange.first() {
-        None => Ok(entry.given(words)),
-        Some(word) => Err(entry.wrong(format!("`{word}` is no word that is answered"))),
-    }
-}
-
 /// Line and column of a byte, from 1.
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = &text[..byte];
@@ -260,14 +170,17 @@ mod tests {
     use super::*;
     use crate::config::client_certificates::ClientCertificates;
     use crate::config::client_ports::Speaks;
+    use crate::config::draft::LogFormat;
     use crate::config::ensemble::Identity;
+    use crate::config::operators::Snapshots;
     use crate::config::settings::Settings;
+    use crate::config::toml_keys::KEYS;
     use crate::limits::FRAME_SLACK_BYTES;
     use crate::words::Word;
-    use althing_core::config::Reconfiguring;
+    use althing_core::config::{FailedSasl, HardLimits, Rates, Reconfiguring};
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
-    use std::collections::BTreeSet;
+    use std::path::Path;
 
     fn settle(text: &str) -> Result<Settings, String> {
         let settled = read("althing.toml", text)
@@ -286,6 +199,13 @@ mod tests {
         snapshots_kept = 5
         log_segment_bytes = 1048576
         data_bytes_max = 2048
+        reply_bytes_max = 4096
+        session_requests_per_second = 10
+        session_requests_burst = 20
+        address_requests_per_second = 30
+        address_requests_burst = 40
+        identity_requests_per_second = 50
+        identity_requests_burst = 60
         max_connections = 7
         max_connections_per_address = 60
         id = 3
@@ -301,14 +221,25 @@ mod tests {
         client_certificates = "want"
         super_digest = "super:hash"
         super_subject = "CN=root"
+        super_sasl = "root"
+        sasl_users_file = "jaas.conf"
+        allow_failed_sasl = true
+        enforce_auth_schemes = "sasl,digest"
         reconfig = true
+        enforce_quotas = true
         gossip_secret_file = "secret"
         election_timeout_ms = 1000
         beat_ms = 100
         isolation_timeout_ms = 5000
+        read_only_mode = true
+        reap_interval_ms = 1000
         admin_listen = "127.0.0.1:8081"
+        admin_snapshot = true
+        admin_snapshot_pause_ms = 1000
         metrics_listen = "0.0.0.0:7001"
         four_letter_words = "ruok, wchp"
+        audit_file = "/var/log/audit.log"
+        audit_files_kept = 30
         log_format = "json"
         log_level = "debug"
         [servers]
@@ -317,6 +248,11 @@ mod tests {
         [servers.3]
         address = "[::1]:2888"
         client = "[::1]:2182"
+        [groups]
+        1 = [1]
+        7 = [3]
+        [weights]
+        3 = 2
     "#;
 
     /// Bad files, and what is said of each.
@@ -365,6 +301,26 @@ mod tests {
         (
             "servers = 3",
             "althing.toml:1:1: servers: is a table: [servers], then a line",
+        ),
+        (
+            "groups = 3",
+            "althing.toml:1:1: groups: is a table: [groups], then a line",
+        ),
+        (
+            "weights = 3",
+            "althing.toml:1:1: weights: is a table: [weights], then a line",
+        ),
+        (
+            "[groups]\n1 = 1",
+            "althing.toml:2:1: groups.1: is a list of servers, as [1, 2, 3]",
+        ),
+        (
+            "[groups]\n1 = [1, 1]",
+            "althing.toml:2:1: groups.1: server 1 is in a group already",
+        ),
+        (
+            "[weights]\n1 = -1",
+            "althing.toml:2:1: weights.1: `-1` is not a weight",
         ),
         (
             "[servers]\n0 = \"a:1\"",
@@ -418,13 +374,21 @@ mod tests {
         assert_eq!(settings.storage.snapshots_kept, 5);
         assert_eq!(settings.storage.segment_bytes, 1_048_576);
         assert_eq!(settings.config.settings.data_bytes_max, 2048);
+        assert_eq!(settings.config.reply_bytes_max, 4096);
+        assert_eq!(settings.config.supers.sasl.as_deref(), Some("root"));
+        assert_eq!(settings.config.sasl.failed, FailedSasl::Kept);
+        assert_eq!(settings.config.enforced_schemes.len(), 2);
+        let Rates {
+            session,
+            address,
+            identity,
+        } = settings.config.rates;
+        let rates = [session, address, identity].map(|rate| rate.expect("given"));
+        let rates = rates.map(|rate| (rate.per_second.get(), rate.burst.get()));
+        assert_eq!(rates, [(10, 20), (30, 40), (50, 60)]);
         assert_eq!(settings.limits.frame_bytes_max, 2048 + FRAME_SLACK_BYTES);
         assert_eq!(settings.limits.connections_max, 7);
         assert_eq!(settings.limits.connections_per_address_max, 60);
-        let operators = &settings.operators;
-        let ports = [operators.admin, operators.metrics].map(|port| port.expect("given"));
-        assert_eq!(ports.map(|port| port.port()), [8081, 7001]);
-        assert!(operators.words.has(Word::Wchp) && !operators.words.has(Word::Srvr));
         assert_eq!(settings.log_format, LogFormat::Json);
         assert_eq!(settings.log_level.as_deref(), Some("debug"));
         let ensemble = &settings.ensemble;
@@ -436,8 +400,9 @@ mod tests {
         let tls = ports.tls.as_ref().expect("asked for");
         assert_eq!(tls.certificates, ClientCertificates::Wanted);
         assert_eq!(tls.files.authority.as_deref(), Some("clients.pem".as_ref()));
-        let secret = settings.gossip_secret_file.as_deref();
-        assert_eq!(secret, Some(std::path::Path::new("secret")));
+        let files = [&settings.gossip_secret_file, &settings.sasl_users_file];
+        let files = files.map(|file| file.as_deref().and_then(Path::to_str));
+        assert_eq!(files, [Some("secret"), Some("jaas.conf")]);
         let others: Vec<String> = ensemble
             .others()
             .values()
@@ -446,15 +411,47 @@ mod tests {
         assert_eq!(others, ["zk1:2888", "zk2:2888"]);
         let config = &settings.config;
         assert_eq!(config.server, ServerId(3));
-        assert_eq!(config.voters, BTreeSet::from([ServerId(1), ServerId(3)]));
+        assert_eq!(config.voters.to_string(), "1 / 3*2");
         assert_eq!(config.election_timeout, Duration::from_secs(1));
         assert_eq!(config.beat, Duration::from_millis(100));
         assert_eq!(config.isolation_timeout, Duration::from_secs(5));
+        assert_eq!(config.reap_interval, Duration::from_secs(1));
         let supers = [&config.supers.digest, &config.supers.subject];
         let supers = supers.map(|given| given.as_deref().expect("given"));
         assert_eq!(supers, ["super:hash", "CN=root"]);
         assert_eq!(config.reconfiguring, Reconfiguring::On);
-        assert_eq!(KEYS.len(), 35, "and these are all");
+        assert_eq!(config.settings.hard_limits, HardLimits::Enforced);
+        assert_eq!(KEYS.len(), 55, "and these are all");
+    }
+
+    #[test]
+    fn every_key_for_operators_is_read() {
+        let operators = settle(EVERY_KEY).expect("a good file").operators;
+        let ports = [operators.admin, operators.metrics].map(|port| port.expect("given"));
+        assert_eq!(ports.map(|port| port.port()), [8081, 7001]);
+        let pause = std::time::Duration::from_secs(1);
+        assert_eq!(operators.snapshots, Snapshots::Every(pause));
+        assert!(operators.words.has(Word::Wchp) && !operators.words.has(Word::Srvr));
+        let audit = operators.audit.expect("asked for");
+        assert_eq!(
+            (audit.file.to_str(), audit.kept),
+            (Some("/var/log/audit.log"), 30)
+        );
+    }
+
+    #[test]
+    fn readers_are_served_after_two_seconds_or_a_tick() {
+        for (text, seconds) in [
+            ("read_only_mode = true", Some(2)),
+            ("read_only_mode = true\ntick_ms = 1000", Some(2)),
+            ("tick_ms = 3000\nread_only_mode = true", Some(3)),
+            ("read_only_mode = false", None),
+            ("", None),
+        ] {
+            let config = settle(text).expect("a good file").config;
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(config.read_only_after, expected, "{text}");
+        }
     }
 
     #[test]

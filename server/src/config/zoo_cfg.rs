@@ -4,9 +4,10 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use althing_core::listed::{self, ListedServer};
+use althing_core::listed;
 
-use crate::config::draft::{ConfigError, Draft, Entry, Given, Place};
+use crate::config::draft::{ConfigError, Draft, Entry, Given};
+use crate::config::server_list::{self, Taken};
 use crate::config::settings::range;
 use crate::words::Whitelist;
 
@@ -28,6 +29,9 @@ const NEEDLESS: [&str; 11] = [
 /// ZooKeeper's own provider of metrics for Prometheus.
 const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
 
+/// Its provider of authentication by SASL.
+const SASL_PROVIDER: &str = "org.apache.zookeeper.server.auth.SASLAuthenticationProvider";
+
 /// Its provider of no metrics but those of `mntr`: its default.
 const NO_PROMETHEUS: &str = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider";
 
@@ -45,8 +49,23 @@ pub const KEYS: [&str; 5] = [
 pub struct Read {
     /// What was given.
     pub draft: Draft,
+    /// The file that lists the servers, if it is another one.
+    pub dynamic: Option<Given<PathBuf>>,
     /// What to tell the operator.
     pub warnings: Vec<String>,
+}
+
+impl Read {
+    /// All files are read: warns of what the list of the servers says in vain.
+    pub fn with_servers(mut self) -> Read {
+        if let Some(place) = server_list::election_port(&self.draft) {
+            self.warnings.push(format!(
+                "{place}: elections go over the peer port here; the ports given for them are not \
+                 used"
+            ));
+        }
+        self
+    }
 }
 
 /// Reads `text`, the contents of `file`.
@@ -57,33 +76,20 @@ pub struct Read {
 pub fn read(file: &str, text: &str) -> Result<Read, ConfigError> {
     let mut read = Read::default();
     let mut log_dir = None;
-    let mut elections = None;
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with(['#', '!']) {
-            continue;
-        }
-        let (key, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
-        let entry = Entry {
-            text: value.trim().to_owned(),
-            place: Place {
-                file: file.to_owned(),
-                line: index + 1,
-                column: None,
-                key: key.trim().to_owned(),
-            },
-        };
-        if let Some(id) = entry.place.key.strip_prefix("server.") {
-            let has_election_port = listed(&mut read.draft, id, &entry)?;
-            if has_election_port && elections.is_none() {
-                elections = Some(entry.place);
-            }
+    for entry in server_list::lines(file, text) {
+        if server_list::take(&mut read.draft, &entry)? == Taken::Yes {
             continue;
         }
         match entry.place.key.as_str() {
             "dataLogDir" => log_dir = entry.path()?,
+            "dynamicConfigFile" => read.dynamic = entry.path()?,
             _ => set(&mut read, &entry)?,
         }
+    }
+    if let Some(dynamic) = &read.dynamic
+        && let Some(twice) = server_list::twice(&read.draft, dynamic)
+    {
+        return Err(twice);
     }
     if read.draft.listen_address.is_none()
         && let Some(port) = &read.draft.listen_port
@@ -93,11 +99,6 @@ pub fn read(file: &str, text: &str) -> Result<Read, ConfigError> {
             value: everywhere,
             place: port.place.clone(),
         });
-    }
-    if let Some(place) = elections {
-        read.warnings.push(format!(
-            "{place}: elections go over the peer port here; the ports given for them are not used"
-        ));
     }
     let data_dir = read.draft.data_dir.as_ref();
     if let Some(Given { value, place }) = log_dir
@@ -153,13 +154,39 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         "althing.isolationTimeout" => {
             draft.isolation_timeout_ms = entry.number(range::ISOLATION_TIMEOUT_MS)?;
         }
+        "althing.dataBytesMax" => draft.data_bytes_max = entry.number(range::DATA_BYTES_MAX)?,
+        "althing.replyBytesMax" => {
+            draft.reply_bytes_max = entry.number(range::REPLY_BYTES_MAX)?;
+        }
+        "znode.container.checkIntervalMs" => {
+            draft.reap_interval_ms = entry.number(range::REAP_MS)?
+        }
         "althing.peerTlsCertificate" => draft.peer_tls_certificate = entry.path()?,
         "althing.peerTlsKey" => draft.peer_tls_key = entry.path()?,
         "althing.peerTlsAuthority" => draft.peer_tls_authority = entry.path()?,
         "althing.gossipSecretFile" => draft.gossip_secret_file = entry.path()?,
+        "reconfigEnabled" => draft.reconfig = entry.truth()?,
+        "enforceQuota" => draft.enforce_quotas = entry.truth()?,
+        "4lw.commands.whitelist" => four_letter_words(read, entry),
+        key if NEEDLESS.contains(&key) => {}
+        _ => return ports_of_operators(read, entry),
+    }
+    Ok(())
+}
+
+/// The admin interface, and the metrics.
+fn ports_of_operators(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
+    let draft = &mut read.draft;
+    match entry.place.key.as_str() {
         "admin.enableServer" => draft.admin.enabled = entry.truth()?,
         "admin.serverAddress" => draft.admin.address = entry.address()?,
         "admin.serverPort" => draft.admin.port = entry.number(0..=u16::MAX)?,
+        "admin.snapshot.enabled" => draft.admin_snapshot = entry.truth()?,
+        "admin.rateLimiterIntervalInMS" => {
+            draft.admin_snapshot_pause_ms = entry.number(range::SNAPSHOT_PAUSE_MS)?;
+        }
+        // No server that runs is set back.
+        "admin.restore.enabled" if entry.text == "false" => {}
         "admin.commandURL" if entry.text == "/commands" => {}
         "metricsProvider.className" if entry.text == PROMETHEUS => {
             draft.metrics.enabled = Some(entry.given(true));
@@ -169,15 +196,28 @@ fn set(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         }
         "metricsProvider.httpHost" => draft.metrics.address = entry.address()?,
         "metricsProvider.httpPort" => draft.metrics.port = entry.number(0..=u16::MAX)?,
-        "reconfigEnabled" => draft.reconfig = entry.truth()?,
-        "4lw.commands.whitelist" => four_letter_words(read, entry),
-        key if NEEDLESS.contains(&key) => {}
+        _ => return rate(read, entry),
+    }
+    Ok(())
+}
+
+/// How often clients may ask, and whether of a server without a leader, too.
+fn rate(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
+    let (draft, number) = (&mut read.draft, || entry.number(range::REQUESTS));
+    match entry.place.key.as_str() {
+        "readonlymode.enabled" => draft.read_only_mode = entry.truth()?,
+        "althing.sessionRequestsPerSecond" => draft.session_rate.per_second = number()?,
+        "althing.sessionRequestsBurst" => draft.session_rate.burst = number()?,
+        "althing.addressRequestsPerSecond" => draft.address_rate.per_second = number()?,
+        "althing.addressRequestsBurst" => draft.address_rate.burst = number()?,
+        "althing.identityRequestsPerSecond" => draft.identity_rate.per_second = number()?,
+        "althing.identityRequestsBurst" => draft.identity_rate.burst = number()?,
         _ => return secured(read, entry),
     }
     Ok(())
 }
 
-/// What concerns TLS with clients, and who may do everything.
+/// What concerns TLS with clients, who must authenticate, and who may do everything.
 fn secured(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
     let draft = &mut read.draft;
     match entry.place.key.as_str() {
@@ -191,6 +231,19 @@ fn secured(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
         "ssl.trustStore.location" => draft.client_tls_authority = store(entry)?,
         "ssl.clientAuth" => draft.client_certificates = entry.client_certificates()?,
         "DigestAuthenticationProvider.superDigest" => draft.super_digest = entry.text()?,
+        "audit.enable" => draft.audit = entry.truth()?,
+        "althing.auditFile" => draft.audit_file = entry.path()?,
+        "althing.auditFilesKept" => {
+            draft.audit_files_kept = entry.number(range::AUDIT_FILES_KEPT)?;
+        }
+        "superUser" => draft.super_sasl = entry.text()?,
+        "althing.saslUsersFile" => draft.sasl_users_file = entry.path()?,
+        "allowSaslFailedClients" => draft.allow_failed_sasl = entry.truth()?,
+        "enforce.auth.enabled" => draft.enforce_auth = entry.truth()?,
+        "enforce.auth.schemes" => draft.enforce_auth_schemes = entry.text()?,
+        "sessionRequireClientSASLAuth" => draft.require_sasl = entry.truth()?,
+        // It is there without being asked for.
+        key if key.starts_with("authProvider.") && entry.text == SASL_PROVIDER => {}
         "X509AuthenticationProvider.superUser" => draft.super_subject = entry.text()?,
         _ => return strange(read, entry),
     }
@@ -222,35 +275,14 @@ fn store(entry: &Entry) -> Result<Option<Given<PathBuf>>, ConfigError> {
     }
 }
 
-/// A line `server.ID=...`. Does it give a port for elections?
-fn listed(draft: &mut Draft, id: &str, entry: &Entry) -> Result<bool, ConfigError> {
-    let id = listed::id(id).map_err(|what| entry.wrong(what))?;
-    let server = ListedServer::parse(&entry.text).map_err(|what| entry.wrong(what))?;
-    let has_election_port = server.at.election_port.is_some();
-    match draft.servers.insert(id, entry.given(server)) {
-        None => Ok(has_election_port),
-        Some(earlier) => Err(entry.wrong(format!(
-            "server {id} is listed already, at {}",
-            earlier.place
-        ))),
-    }
-}
-
 /// A key that means nothing here: a warning, unless the ensemble would not be what it asks for.
 fn strange(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
     let key = entry.place.key.as_str();
     let what = match key {
-        "dynamicConfigFile" => {
-            "the servers must be listed in this file itself; the file that is named here is not read"
-        }
         "sslQuorum" if entry.text == "true" => {
             "TLS between the servers is asked for by althing.peerTlsCertificate, \
              althing.peerTlsKey and althing.peerTlsAuthority, which name files in PEM"
         }
-        _ if key.starts_with("group.") || key.starts_with("weight.") => {
-            "quorums by groups and weights are not supported: every server has one vote"
-        }
-
         _ => {
             let place = &entry.place;
             let warning = format!("{place}: is not known here and has no effect");
@@ -265,11 +297,12 @@ fn strange(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
 mod tests {
     use super::*;
     use crate::config::ensemble::Identity;
+    use crate::config::operators::Snapshots;
     use crate::config::settings::Settings;
-    use althing_core::config::Reconfiguring;
+    use althing_core::config::{HardLimits, Reconfiguring};
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
-    use std::collections::BTreeSet;
+    use althing_core::voters::Voters;
 
     fn settle(draft: Draft) -> Result<Settings, ConfigError> {
         Settings::settle(draft, &Identity::default())
@@ -315,6 +348,8 @@ clientPort=2181
             autopurge.purgeInterval=1\n\
             4lw.commands.whitelist=*\n\
             reconfigEnabled=true\n\
+            znode.container.checkIntervalMs=2000\n\
+            enforceQuota=true\n\
             DigestAuthenticationProvider.superDigest=super:xQJmxLMiHGwaqBvst5y6rkB6HQs=\n\
             admin.enableServer=true\n\
             admin.serverPort=8081\n\
@@ -327,10 +362,13 @@ clientPort=2181
         assert_eq!(settings.ports.listen.to_string(), "127.0.0.1:0");
         assert_eq!(settings.config.session_timeout_min, Duration::from_secs(2));
         assert_eq!(settings.config.session_timeout_max, Duration::from_secs(5));
+        assert_eq!(settings.config.reap_interval, Duration::from_secs(2));
         assert_eq!(settings.limits.connections_per_address_max, 60);
         assert_eq!(settings.limits.connections_max, 500);
         assert_eq!(settings.config.snapshot_every, 1000);
         assert_eq!(settings.config.reconfiguring, Reconfiguring::On);
+        let hard_limits = settings.config.settings.hard_limits;
+        assert_eq!(hard_limits, HardLimits::Enforced);
         assert_eq!(
             settings.config.supers.digest.as_deref(),
             Some("super:xQJmxLMiHGwaqBvst5y6rkB6HQs=")
@@ -358,10 +396,12 @@ clientPort=2181
             althing.electionTimeout=500\n\
             althing.beat=100\n\
             althing.isolationTimeout=3000\n\
+            readonlymode.enabled=true\n\
+            tickTime=3000\n\
             althing.peerTlsCertificate=c.pem\n\
             althing.peerTlsKey=k.pem\n\
             althing.peerTlsAuthority=a.pem\n";
-        let read = read("zoo.cfg", text).expect("a good file");
+        let read = read("zoo.cfg", text).expect("a good file").with_servers();
         assert_eq!(
             read.warnings,
             [
@@ -382,10 +422,12 @@ clientPort=2181
         assert_eq!(settings.ports.listen.to_string(), "0.0.0.0:2182");
         let config = &settings.config;
         assert_eq!(config.server, ServerId(2));
-        assert_eq!(config.voters, BTreeSet::from([ServerId(1), ServerId(2)]));
+        assert_eq!(config.voters, Voters::from([ServerId(1), ServerId(2)]));
         assert_eq!(config.election_timeout, Duration::from_millis(500));
         assert_eq!(config.beat, Duration::from_millis(100));
         assert_eq!(config.isolation_timeout, Duration::from_secs(3));
+        let at_least_a_tick = Some(Duration::from_secs(3));
+        assert_eq!(config.read_only_after, at_least_a_tick);
         let tls = ensemble.tls.as_ref().expect("all three files");
         assert_eq!(tls.key.to_str(), Some("k.pem"));
     }
@@ -405,6 +447,45 @@ clientPort=2181
             assert_eq!(admin.as_deref(), expected, "{text}");
             let warned = settings.operators.warnings().len();
             assert_eq!(warned, usize::from(text.contains("0.0.0.0")), "{text}");
+        }
+    }
+
+    #[test]
+    fn snapshots_are_given_away_as_often_as_in_zookeeper() {
+        let every = |ms| Snapshots::Every(std::time::Duration::from_millis(ms));
+        for (text, expected) in [
+            ("admin.serverPort=1", every(300_000)),
+            (
+                "admin.rateLimiterIntervalInMS=5\nadmin.restore.enabled=false",
+                every(5),
+            ),
+            ("admin.snapshot.enabled=false", Snapshots::Withheld),
+        ] {
+            let read = read("zoo.cfg", text).expect("a good file");
+            assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+            let settings = settle(read.draft).expect("a good file");
+            assert_eq!(settings.operators.snapshots, expected, "{text}");
+        }
+        let restoring = read("zoo.cfg", "admin.restore.enabled=true").expect("a good file");
+        assert_eq!(restoring.warnings.len(), 1, "it has no effect");
+    }
+
+    #[test]
+    fn an_audit_log_is_there_if_it_is_asked_for() {
+        for (text, expected) in [
+            ("audit.enable=false\nalthing.auditFile=/a", None),
+            ("audit.enable=true", Some(("zookeeper_audit.log", 10))),
+            (
+                "althing.auditFile=/a\nalthing.auditFilesKept=3",
+                Some(("/a", 3)),
+            ),
+        ] {
+            let read = read("zoo.cfg", text).expect("a good file");
+            assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+            let audit = settle(read.draft).expect("a good file").operators.audit;
+            let audit = audit.as_ref();
+            let found = audit.map(|audit| (audit.file.to_str().expect("text"), audit.kept));
+            assert_eq!(found, expected, "{text}");
         }
     }
 
@@ -455,16 +536,21 @@ clientPort=2181
                 "zoo.cfg:1: server.1: `boss` is neither participant nor observer",
             ),
             (
-                "dynamicConfigFile=/zoo.cfg.dynamic",
-                "zoo.cfg:1: dynamicConfigFile: the servers must be listed in this file itself",
+                "server.1=a:1:2\ndynamicConfigFile=/zoo.cfg.dynamic",
+                "zoo.cfg:2: dynamicConfigFile: the servers are listed in that file, and here too, \
+                 at zoo.cfg:1: server.1",
+            ),
+            (
+                "group.1=1:2\ngroup.2=3:1",
+                "zoo.cfg:2: group.2: server 1 is in a group already",
+            ),
+            (
+                "weight.1=heavy",
+                "zoo.cfg:1: weight.1: `heavy` is not a weight",
             ),
             (
                 "sslQuorum=true",
                 "zoo.cfg:1: sslQuorum: TLS between the servers is asked for by althing.peerTls",
-            ),
-            (
-                "weight.1=2",
-                "zoo.cfg:1: weight.1: quorums by groups and weights are not supported",
             ),
         ] {
             let told = read("zoo.cfg", text).expect_err(text).to_string();

@@ -69,6 +69,20 @@ pub enum StorageError {
         /// A file that is there.
         found: String,
     },
+    /// A directory that should be filled was used before.
+    #[error(
+        "this data directory holds {found}: it was used before. Name one that does not exist yet"
+    )]
+    InUse {
+        /// A file that is there.
+        found: String,
+    },
+    /// There was no space for what must be written at once.
+    #[error("{file}: no space left. Make space, remove the directory, and begin anew")]
+    Full {
+        /// What was being written.
+        file: String,
+    },
     /// A part of the log is not there.
     #[error(
         "{file}: a part of the log is missing: what follows {expected_after} was expected, but \

@@ -52,7 +52,7 @@ pub async fn establish<D: Disk>(
     Ok(fresh)
 }
 
-async fn write<D: Disk>(
+pub(super) async fn write<D: Disk>(
     disk: &D,
     server: ServerId,
     directory: DirectoryId,

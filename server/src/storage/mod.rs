@@ -3,11 +3,13 @@
 //!
 //! [`storage::open`] finds what an earlier life has left, [`log::LogWriter`] appends to the log,
 //! [`snapshots::SnapshotWriter`] writes snapshots and reads them for other servers, whose own
-//! [`install`] puts them in the place of the log. What damage is detected, and what cannot be, is
-//! told in [`segment`]; whose a directory is, in [`identity`].
+//! [`install`] puts them in the place of the log. [`founding`] fills a new directory with a state.
+//! What damage is detected, and what cannot be, is told in [`segment`]; whose a directory is, in
+//! [`identity`].
 
 mod directory;
 pub mod error;
+pub mod founding;
 pub mod identity;
 pub mod install;
 pub mod log;

@@ -47,6 +47,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "a leader that another has replaced knows it some seconds later, if servers are not slow",
     ),
     (
+        "L8 reaping",
+        "an empty container, or a childless znode whose time to live is over, goes soon",
+    ),
+    (
         "G1 garbage",
         "whatever a server sends can be read and answers something",
     ),
@@ -195,6 +199,22 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     (
         "M3 election",
         "one token has one holder, and while it is held nobody else takes it away",
+    ),
+    (
+        "N1 read only",
+        "only who asked is served without a leader; it reads, and nothing that needs one is done",
+    ),
+    (
+        "N2 whole again",
+        "soon after its server could find a leader, no client is only let read",
+    ),
+    (
+        "Q1 quota",
+        "the stats of a quota say how many znodes and bytes there are below it, at every moment",
+    ),
+    (
+        "Q2 rate",
+        "who asks no more often than its rate is not refused for it, and nobody is granted more",
     ),
 ];
 

@@ -10,6 +10,7 @@ use althing_core::ids::ServerId;
 
 use crate::history::What;
 use crate::plan::{FaultKind, Plan, Who};
+use crate::quorums::Quorums;
 use crate::world::partition::{across, between, bridged};
 
 /// How long a blow is felt after it is over: until two servers have noticed that their link is of
@@ -36,6 +37,7 @@ enum Reach {
 #[derive(Debug)]
 pub struct Health<'a> {
     plan: &'a Plan,
+    quorums: Quorums,
     /// What is in force, by the place in the plan.
     in_force: BTreeMap<usize, Reach>,
     /// Since when a server runs; one that does not is not here.
@@ -51,6 +53,7 @@ impl<'a> Health<'a> {
     pub fn new(plan: &'a Plan) -> Health<'a> {
         Health {
             plan,
+            quorums: Quorums::of_plan(plan),
             in_force: BTreeMap::new(),
             runs: BTreeMap::new(),
             struck: BTreeMap::new(),
@@ -99,11 +102,10 @@ impl<'a> Health<'a> {
     /// Is there a quorum of the voters, this one among them, that are all well, and whom this one
     /// hears and is heard by?
     pub fn has_quorum(&self, leader: ServerId, at: Duration) -> bool {
-        let voters: Vec<ServerId> = self.plan.voters().into_iter().map(ServerId).collect();
-        let near = |other: &&ServerId| {
-            **other == leader || (self.is_well(**other, at) && self.are_linked(leader, **other, at))
+        let near = |other: ServerId| {
+            other == leader || (self.is_well(other, at) && self.are_linked(leader, other, at))
         };
-        self.is_well(leader, at) && voters.iter().filter(near).count() * 2 > voters.len()
+        self.is_well(leader, at) && self.quorums.has(near)
     }
 
     fn is_well(&self, server: ServerId, at: Duration) -> bool {

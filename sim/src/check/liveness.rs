@@ -80,9 +80,10 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
         return;
     };
     let owed = log.by(due);
-    let members = members(log);
+    let members = members_since(log, owed);
     for (server, known) in servers {
-        // Who was put out of the ensemble is told nothing any more.
+        // Who was put out of the ensemble is told nothing any more, and who was taken in just now
+        // has not had its time.
         if members
             .as_ref()
             .is_some_and(|members| !members.contains(&server))
@@ -105,11 +106,22 @@ pub fn is_fair(weather: &Weather) -> bool {
     weather.loss == 0.0 && weather.shuffle == 0.0 && delay < ELECTION_TIMEOUT_DEFAULT / 2
 }
 
-/// Who has the log at the end of the run, if anybody says.
-fn members(log: &Log) -> Option<BTreeSet<ServerId>> {
-    let mut newest = log.agreed.iter().rev();
-    let members = newest
-        .find_map(|agreed| agreed.txn.action.membership())?
-        .members();
-    (!members.is_empty()).then_some(members)
+/// Who was a member all the time from this position to the end of the run, if anybody says: who
+/// comes back has some time to catch up.
+fn members_since(log: &Log, position: Zxid) -> Option<BTreeSet<ServerId>> {
+    let mut since: Option<BTreeSet<ServerId>> = None;
+    for agreed in log.agreed.iter().rev() {
+        let Some(membership) = agreed.txn.action.membership() else {
+            continue;
+        };
+        let members = membership.members();
+        since = Some(match since {
+            Some(since) => since.intersection(&members).copied().collect(),
+            None => members,
+        });
+        if agreed.zxid <= position {
+            break;
+        }
+    }
+    since.filter(|members| !members.is_empty())
 }

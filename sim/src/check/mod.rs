@@ -8,7 +8,9 @@ pub mod agreement;
 pub mod calm;
 pub mod differing;
 pub mod findings;
+pub mod following;
 pub mod health;
+pub mod lapses;
 pub mod liveness;
 pub mod log;
 pub mod memory;
@@ -16,7 +18,10 @@ pub mod outside;
 pub mod pauses;
 pub mod polite;
 pub mod prevote;
+pub mod rates;
+pub mod read_only;
 pub mod reads;
+pub mod reaping;
 pub mod recipes;
 pub mod refusals;
 pub mod registered;
@@ -38,6 +43,7 @@ use crate::check::findings::Findings;
 use crate::check::log::Log;
 use crate::history::{History, Violation};
 use crate::plan::Plan;
+use crate::quorums::Quorums;
 
 /// Every rule that the run broke, by the time at which it was seen to be broken; at most a few of
 /// each ([`findings::PER_INVARIANT_MAX`]).
@@ -45,7 +51,7 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
     let history = &*memory::remembered(history);
     let known = Known {
-        founders: plan.voters(),
+        founders: Quorums::of_plan(plan),
         clients: writes::Known::Everybody,
         weather: Some(plan),
         surroundings: sessions::Surroundings::of(plan, history),
@@ -53,6 +59,7 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     let (log, replayed) = service(&known, history, &mut findings);
     recipes::check(plan, history, &log, &replayed, &mut findings);
     liveness::check(plan, history, &log, &mut findings);
+    reaping::check(plan, &known.surroundings, &replayed.lapses, &mut findings);
     polite::check(plan, history, &mut findings);
     stickiness::check(plan, history, &mut findings);
     prevote::check(plan, history, &mut findings);
@@ -63,8 +70,8 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
 
 /// What is known of a run beside its history.
 struct Known<'a> {
-    /// Who votes until somebody else is agreed on.
-    founders: Vec<u8>,
+    /// Who decides until somebody else is agreed on.
+    founders: Quorums,
     /// Whose requests are in the history.
     clients: writes::Known,
     /// What disturbs the run; only then can an answer be called late.
@@ -80,18 +87,25 @@ fn service(
     history: &History,
     findings: &mut Findings,
 ) -> (Log, replay::Replayed) {
-    let founders = known.founders.iter().copied();
-    let log = agreement::agreement::build(founders, history, findings);
+    let log = agreement::agreement::build(known.founders.clone(), history, findings);
     let mut wire = wire::join(history, findings);
     writes::attach(&log, &mut wire);
     let replayed = replay::replay(&log, &wire, findings);
     writes::check(known.clients, &log, &wire, &replayed, findings);
     match known.weather {
-        Some(plan) => reads::check(plan, history, &log, &wire, findings),
+        Some(plan) => {
+            reads::check(plan, history, &log, &wire, findings);
+            rates::check(plan, &wire, findings);
+        }
         None => reads::check_order(&log, &wire, findings),
     }
     watches::check(&wire, &replayed, findings);
     let surroundings = &known.surroundings;
+    let calm = &surroundings.calm;
+    let calm = known
+        .weather
+        .and_then(|plan| read_only::calm_for_all(plan, calm));
+    read_only::check(&wire, calm, findings);
     sessions::check(surroundings, history, &log, &wire, &replayed, findings);
     (log, replayed)
 }

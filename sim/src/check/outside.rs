@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::ids::{Password, ServerId, SessionId, Zxid};
-use althing_core::node::reply::Reply;
 use althing_core::store::txn::{Action, Entry, Txn};
 
 use crate::check::agreement::entries::{follows, same};
@@ -21,8 +20,8 @@ use crate::check::replay::{Replayed, replay};
 use crate::check::wire::{Wire, join};
 use crate::check::wording::action;
 use crate::check::writes::Known;
-use crate::check::{reads, watches, writes};
-use crate::history::{History, Moment, Received, Violation, What};
+use crate::check::{read_only, reads, watches, writes};
+use crate::history::{History, Moment, Violation, What};
 
 /// A server's whole log, as its data directory has it after the run.
 #[derive(Clone, Debug)]
@@ -77,6 +76,7 @@ pub fn check(history: &History, disks: &[Disk], tick: Duration) -> Vec<Violation
     reads::check_order(&log, &wire, &mut findings);
     watches::check(&wire, &replayed, &mut findings);
     handshakes(tick, &bounds, &wire, &replayed, &mut findings);
+    read_only::check(&wire, None, &mut findings);
     findings.sorted()
 }
 
@@ -152,7 +152,7 @@ impl Shown {
             let What::Received { client, frame, .. } = &moment.what else {
                 continue;
             };
-            let Some(zxid) = shown_by(frame).filter(|zxid| *zxid > Zxid::ZERO) else {
+            let Some(zxid) = frame.shows().filter(|zxid| *zxid > Zxid::ZERO) else {
                 continue;
             };
             let newest = shown.rises.last().map_or(Zxid::ZERO, |(_, zxid)| *zxid);
@@ -180,27 +180,6 @@ impl Shown {
                 });
             }
         }
-    }
-}
-
-/// The position whose effects a frame shows.
-fn shown_by(frame: &Received) -> Option<Zxid> {
-    match frame {
-        // A session's id is the position of the transaction that opened it.
-        Received::Connected(response)
-        | Received::Reply {
-            reply: Reply::Connected(response),
-            ..
-        } => Some(Zxid::from_wire(response.session?.0)),
-        Received::Reply {
-            reply: Reply::Answer { zxid, .. },
-            ..
-        } => Some(*zxid),
-        Received::Reply {
-            reply: Reply::Event(event),
-            ..
-        } => Some(event.zxid),
-        Received::Garbage(_) => None,
     }
 }
 
@@ -330,7 +309,7 @@ fn handshakes(
     findings: &mut Findings,
 ) {
     let mut opened = BTreeSet::new();
-    for link in &wire.links {
+    for link in wire.links.iter().filter(|link| !link.reads_only()) {
         let (Some((from, request)), Some((at, response))) = (link.connect, link.connected) else {
             continue;
         };

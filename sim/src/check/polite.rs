@@ -11,6 +11,7 @@ use althing_core::node::request::Request;
 use crate::check::findings::Findings;
 use crate::history::{History, LinkId, Received, Sent, What};
 use crate::plan::{FaultKind, Plan};
+use crate::quorums::spares_anybody;
 
 /// A server has ended so long after it has let its clients go, at most.
 const LEAVES_WITHIN: Duration = Duration::from_secs(20);
@@ -36,7 +37,7 @@ pub fn check(plan: &Plan, history: &History, findings: &mut Findings) {
     };
     let is_calm = plan.network.loss == 0.0 && plan.network.shuffle == 0.0;
     let only_polite = plan.faults.iter().all(|fault| polite(&fault.what));
-    if plan.faults.is_empty() || !only_polite || !is_calm || plan.voters().len() < 3 {
+    if plan.faults.is_empty() || !only_polite || !is_calm || !spares_anybody(plan) {
         return;
     }
     judge(history, findings);
@@ -68,7 +69,10 @@ fn judge(history: &History, findings: &mut Findings) {
                 ..
             } => {
                 if let Some(talk) = talks.get_mut(link) {
-                    talk.attached = response.session.is_some() && response.timeout_ms > 0;
+                    // Who is only let read is sent away when there is a leader.
+                    let is_whole = response.read_only != Some(true);
+                    talk.attached =
+                        response.session.is_some() && response.timeout_ms > 0 && is_whole;
                 }
             }
             What::Sent {

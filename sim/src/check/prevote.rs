@@ -11,6 +11,7 @@ use althing_core::node::event::Event;
 use crate::check::findings::Findings;
 use crate::history::{History, What};
 use crate::plan::Plan;
+use crate::quorums::Quorums;
 
 /// What is known of a server.
 #[derive(Default)]
@@ -35,7 +36,7 @@ struct Canvass {
 }
 
 struct Walk<'a, 'f> {
-    plan: &'a Plan,
+    quorums: &'a Quorums,
     findings: &'f mut Findings,
     servers: BTreeMap<ServerId, Server>,
 }
@@ -47,7 +48,7 @@ pub fn check(plan: &Plan, history: &History, findings: &mut Findings) {
     }
     let servers = (1..=plan.servers).map(|number| (ServerId(number), Server::default()));
     let mut walk = Walk {
-        plan,
+        quorums: &Quorums::of_plan(plan),
         findings,
         servers: servers.collect(),
     };
@@ -160,13 +161,11 @@ impl Walk<'_, '_> {
         }
         // Who has not asked at all goes by what is there now.
         let canvass = asked.unwrap_or_else(|| self.canvass(server, epoch));
-        let voters = self.plan.voters();
-        let would = |voter: &&u8| {
-            let voter = ServerId(**voter);
+        let would = |voter: ServerId| {
             let last = canvass.others.get(&voter).copied().unwrap_or_default();
             voter == server || last <= canvass.own
         };
-        if voters.iter().filter(would).count() * 2 > voters.len() {
+        if self.quorums.has(would) {
             return;
         }
         self.findings.add("L6 pre-vote", at, None, || {

@@ -8,6 +8,7 @@ use althing_core::node::request::Request;
 
 use crate::check::findings::Findings;
 use crate::check::log::Log;
+use crate::check::rates::is_throttled;
 use crate::check::timely::Timely;
 use crate::check::wire::{Step, Wire};
 use crate::history::History;
@@ -106,6 +107,10 @@ fn walk(company: Company, timely: Timely, log: &Log, wire: &Wire<'_>, findings: 
 
 impl Walk<'_, '_> {
     fn asked(&mut self, link: usize, index: usize) {
+        if self.wire.links[link].reads_only() {
+            // What it reads may be old, and it is promised nothing else.
+            return;
+        }
         match self.wire.links[link].asked[index].request {
             Request::Sync { .. } => {
                 self.syncs.insert((link, index), self.told);
@@ -154,7 +159,10 @@ impl Walk<'_, '_> {
             behind("R2 monotone", seen.shown, answer.at, "it has seen that");
         }
         let mut promised = self.promised.get(&at).copied().unwrap_or_default();
-        if let Some(told) = self.syncs.remove(&(at, index)) {
+        // What was refused for its client's rate waited for nothing, and promises nothing.
+        let refused = is_throttled(asked);
+        let told = self.syncs.remove(&(at, index));
+        if let Some(told) = told.filter(|_| !refused) {
             promised = promised.max(told);
             self.promised.insert(at, promised);
         }
@@ -164,11 +172,13 @@ impl Walk<'_, '_> {
             answer.at,
             "somebody was told that before the sync",
         );
-        if let Some(told) = self.told_before.remove(&(at, index)) {
+        let told = self.told_before.remove(&(at, index));
+        if let Some(told) = told.filter(|_| !refused) {
             let why = "somebody was told that before the linearizable read";
             behind("R5 linearizable", told, answer.at, why);
         }
-        if let Some(since) = self.timely.since(asked.at, answer.at) {
+        let since = self.timely.since(asked.at, answer.at);
+        if let Some(since) = since.filter(|_| !link.reads_only()) {
             let why = "it was agreed long before the request was sent";
             behind("R6 timely", self.log.by(since), answer.at, why);
         }

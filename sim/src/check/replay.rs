@@ -15,7 +15,9 @@ use althing_core::tree::path::Path;
 
 use crate::check::differing::{differing, op_path, owner_shown, read_path, same_answer};
 use crate::check::findings::Findings;
+use crate::check::lapses::{Lapse, Lapses};
 use crate::check::log::{Agreed, Log};
+use crate::check::rates;
 use crate::check::wire::{Answer, Asked, Wire};
 use crate::check::wording::{difference, identities};
 use crate::reference::access;
@@ -63,6 +65,8 @@ pub struct Replayed {
     pub rearmed: BTreeMap<(usize, usize), Vec<Rearmed>>,
     /// The writes that executed in each attachment, in the order of the positions.
     pub writes: BTreeMap<(SessionId, Zxid), Vec<Zxid>>,
+    /// When znodes could have gone by themselves.
+    pub lapses: Vec<Lapse>,
 }
 
 /// The action that a request becomes, if it becomes one.
@@ -99,6 +103,7 @@ pub fn replay(log: &Log, wire: &Wire<'_>, findings: &mut Findings) -> Replayed {
         replayed: Replayed::default(),
         refused_multis: BTreeSet::new(),
         sequences: BTreeMap::new(),
+        lapses: Lapses::default(),
     };
     for (link, index) in answers.remove(&Zxid::ZERO).unwrap_or_default() {
         replaying.judge(None, link, index);
@@ -110,6 +115,7 @@ pub fn replay(log: &Log, wire: &Wire<'_>, findings: &mut Findings) -> Replayed {
             replaying.judge(Some((agreed, &applied)), link, index);
         }
     }
+    replaying.replayed.lapses = replaying.lapses.into_all();
     replaying.replayed
 }
 
@@ -122,11 +128,14 @@ struct Replaying<'a, 'f> {
     refused_multis: BTreeSet<Path>,
     /// By parent (its path and its creation): the last sequence number that a client was given.
     sequences: BTreeMap<(Path, Zxid), u64>,
+    lapses: Lapses,
 }
 
 impl Replaying<'_, '_> {
     fn note(&mut self, agreed: &Agreed, applied: &Applied) {
         let zxid = agreed.zxid;
+        let tree = &self.state.tree;
+        self.lapses.see(agreed, &applied.told, tree);
         for told in &applied.told {
             let key = (told.table, told.path.clone());
             self.refused_multis.remove(&told.path);
@@ -187,6 +196,9 @@ impl Replaying<'_, '_> {
         if self.excused(link, asked, &answer) {
             return;
         }
+        if self.wire.links[link].reads_only() && self.is_refused_to_readers(asked, &answer) {
+            return;
+        }
         if asked.is_write() {
             self.judge_write(here, link, index, &answer);
             return;
@@ -224,6 +236,11 @@ impl Replaying<'_, '_> {
         self.compare(link, asked, &answer, &expected);
     }
 
+    /// What needs a leader is refused where there is none; who only reads may still leave.
+    fn is_refused_to_readers(&self, asked: &Asked<'_>, answer: &Answer<'_>) -> bool {
+        *answer.result == Err(Code::NotReadOnly) || *asked.request == Request::CloseSession
+    }
+
     /// A connection whose session ended, or moved elsewhere, may be told so instead.
     fn excused(&self, link: usize, asked: &Asked<'_>, answer: &Answer<'_>) -> bool {
         let Some(session) = self.wire.links[link].session() else {
@@ -236,6 +253,8 @@ impl Replaying<'_, '_> {
                 let mine = self.wire.links[link].attachment;
                 known.is_some_and(|known| mine.is_none_or(|mine| mine < known.attachment))
             }
+            // Who may be told that, and when, is judged by itself.
+            Err(Code::ThrottledOp) => rates::costs(asked.request),
             // The disk was full: the write is not in L (the matching of writes sees to that).
             Err(Code::SystemError) => asked.is_write(),
             _ => false,

@@ -12,6 +12,7 @@ use althing_core::store::txn::{Action, Ending};
 
 use crate::check::calm::Calm;
 use crate::check::findings::Findings;
+use crate::check::following::Following;
 use crate::check::log::Log;
 use crate::check::pauses::Pauses;
 use crate::check::reigns::Reigns;
@@ -71,7 +72,8 @@ pub fn check(
         not_late(clock, *session, life, of_session, calm, findings);
     }
     ended_by_a_leader(history, &reigns, findings);
-    heard_on_the_wire(clock, wire, replayed, &reigns, calm, findings);
+    let following = Following::of(history);
+    heard_on_the_wire(clock, wire, replayed, &reigns, &following, calm, findings);
     ephemerals(history, replayed, findings);
     handshakes(clock, log, wire, replayed, findings);
 }
@@ -122,7 +124,7 @@ impl Clock {
     }
 
     /// The true time after which even the slowest clock has measured `time`.
-    fn measured_by_all(&self, time: Duration) -> Duration {
+    pub fn measured_by_all(&self, time: Duration) -> Duration {
         let slowest = (1_000_000 + self.slowest_ppm).max(1) as u128;
         let micros = time.as_micros() * 1_000_000 / slowest;
         Duration::from_micros(micros as u64)
@@ -233,16 +235,21 @@ fn ended_by_a_leader(history: &History, reigns: &Reigns, findings: &mut Findings
 const TOUCH_TRAVELS_MAX: Duration = Duration::from_millis(500);
 
 /// E1 by what clients saw: what was sent within the time-out and answered before the end was
-/// decided was heard within the time-out; by the leader itself, or, in calm, by any server.
+/// decided was heard within the time-out; by the leader itself, or, in calm, by who follows it.
 fn heard_on_the_wire(
     clock: &Clock,
     wire: &Wire<'_>,
     replayed: &Replayed,
     reigns: &Reigns,
+    following: &Following,
     calm: &Calm,
     findings: &mut Findings,
 ) {
     for link in &wire.links {
+        if link.reads_only() {
+            // Nobody else hears of its client.
+            continue;
+        }
         let Some((session, life)) = link
             .session()
             .and_then(|session| Some((session, replayed.lives.get(&session)?)))
@@ -266,9 +273,18 @@ fn heard_on_the_wire(
                 answer.is_some_and(|answer| answer.result.is_ok() && answer.at < limit)
             };
             let in_calm = || calm.longest_within(asked.at, decided) >= decided - asked.at;
+            // What somebody else answers by itself, no leader hears of.
+            let told = asked.at + TOUCH_TRAVELS_MAX;
+            let epoch = closed.zxid.epoch();
+            let follows = || {
+                let holds = |server| following.holds(server, epoch, asked.at, told);
+                link.server.is_some_and(holds)
+            };
             match at_leader && asked.at >= began {
                 true => answered(decided),
-                false => answered(decided.saturating_sub(TOUCH_TRAVELS_MAX)) && in_calm(),
+                false => {
+                    answered(decided.saturating_sub(TOUCH_TRAVELS_MAX)) && in_calm() && follows()
+                }
             }
         });
         if let Some(last) = heard.next_back()
@@ -364,7 +380,7 @@ fn handshakes(
         })
         .collect();
     let mut opened = BTreeSet::new();
-    for link in &wire.links {
+    for link in wire.links.iter().filter(|link| !link.reads_only()) {
         let (Some((from, request)), Some((at, response))) = (link.connect, link.connected) else {
             continue;
         };

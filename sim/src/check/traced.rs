@@ -2,10 +2,9 @@
 //! simulator, but not what befell the machines. So what holds only in calm is not judged (E2, R6,
 //! liveness), nor what a story would have to tell (recipes).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use althing_core::ids::ServerId;
+use althing_core::voters::Voters;
 
 use crate::check::calm::Calm;
 use crate::check::findings::Findings;
@@ -14,6 +13,7 @@ use crate::check::pauses::Pauses;
 use crate::check::sessions::{Clock, Surroundings};
 use crate::check::{Known, service, writes};
 use crate::history::{History, Violation};
+use crate::quorums::Quorums;
 
 /// What came of it.
 #[derive(Debug)]
@@ -25,10 +25,10 @@ pub struct Judged {
 }
 
 /// Judges the history of an ensemble that was founded by `founders` and whose tick is `tick`.
-pub fn check(founders: &BTreeSet<ServerId>, tick: Duration, history: &History) -> Judged {
+pub fn check(founders: &Voters, tick: Duration, history: &History) -> Judged {
     let mut findings = Findings::default();
     let known = Known {
-        founders: founders.iter().map(|server| server.0).collect(),
+        founders: Quorums::of(founders),
         clients: writes::Known::Some,
         weather: None,
         surroundings: Surroundings {

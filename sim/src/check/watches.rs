@@ -15,6 +15,7 @@ use althing_core::tree::path::Path;
 use althing_core::watch::{WatchKind, Whichever};
 
 use crate::check::findings::Findings;
+use crate::check::rates::is_throttled;
 use crate::check::registered::{Registered, Told};
 use crate::check::replay::Replayed;
 use crate::check::wire::{Answer, Frame, Link, Wire};
@@ -191,6 +192,7 @@ impl Watched<'_, '_> {
         self.overdue(&answer);
         if let Request::CheckWatches { path, kinds } | Request::RemoveWatches { path, kinds } =
             asked.request
+            && !is_throttled(asked)
         {
             self.found(index, path, *kinds, &answer);
         }

@@ -92,6 +92,13 @@ impl<'a> Link<'a> {
         self.connected.and_then(|(_, response)| response.session)
     }
 
+    /// Has its server no leader, so that the client is only let read?
+    pub fn reads_only(&self) -> bool {
+        self.connected.is_some_and(|(_, response)| {
+            response.session.is_some() && response.read_only == Some(true)
+        })
+    }
+
     /// As whom the client asks its request `index`: its address, and what it has proven before.
     pub fn identities(&self, index: usize) -> Vec<Identity> {
         let mut identities: Vec<Identity> =

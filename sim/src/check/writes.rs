@@ -32,11 +32,8 @@ pub fn attach(log: &Log, wire: &mut Wire<'_>) {
         link.attachment = by_answers(log, link);
         taken.extend(link.attachment);
     }
-    for link in wire
-        .links
-        .iter_mut()
-        .filter(|link| link.attachment.is_none())
-    {
+    let open = |link: &&mut Link<'_>| link.attachment.is_none() && !link.reads_only();
+    for link in wire.links.iter_mut().filter(open) {
         let (Some((from, _)), Some((to, _))) = (link.connect, link.connected) else {
             continue;
         };
@@ -97,7 +94,7 @@ pub fn check(
 fn undone(code: &Code) -> bool {
     matches!(
         code,
-        Code::SystemError | Code::SessionMoved | Code::SessionExpired
+        Code::SystemError | Code::SessionMoved | Code::SessionExpired | Code::ThrottledOp
     )
 }
 
@@ -188,7 +185,7 @@ fn unsent(
     let open: BTreeSet<SessionId> = wire
         .links
         .iter()
-        .filter(|link| link.attachment.is_none())
+        .filter(|link| link.attachment.is_none() && !link.reads_only())
         .filter_map(|link| link.session())
         .collect();
     let held: BTreeSet<SessionId> = wire
@@ -215,7 +212,7 @@ fn unsent(
 /// Two writes that were told the same position.
 fn twice(wire: &Wire<'_>, findings: &mut Findings) {
     let mut told = BTreeMap::new();
-    for link in &wire.links {
+    for link in wire.links.iter().filter(|link| !link.reads_only()) {
         for asked in link.asked.iter().filter(|asked| asked.is_write()) {
             let Some(answer) = asked.answer.filter(|answer| answer.result.is_ok()) else {
                 continue;
@@ -244,7 +241,7 @@ fn real_time(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
         };
         let link = &wire.links[at];
         let asked = &link.asked[index];
-        if !asked.is_write() {
+        if !asked.is_write() || link.reads_only() {
             continue;
         }
         let Step::Answered(..) = step else {

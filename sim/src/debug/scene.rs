@@ -16,6 +16,7 @@ use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::history::{History, LinkId, Moment, Received, Sent, What};
 use crate::plan::Plan;
+use crate::quorums::Quorums;
 use crate::reference::reference::Reference;
 use crate::reference::tree::RefZnode;
 use crate::telling::{clipped, operation, requested};
@@ -36,7 +37,7 @@ impl<'a> Scene<'a> {
     pub fn new(plan: &Plan, history: &'a History) -> Scene<'a> {
         // What is wrong with the run was told when it was judged.
         let mut told_already = Findings::default();
-        let log = agreement::build(plan.voters(), history, &mut told_already);
+        let log = agreement::build(Quorums::of_plan(plan), history, &mut told_already);
         Scene { history, log }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use althing_core::config::Config;
 use althing_core::ids::ServerId;
 use althing_core::node::input::Timer;
+use althing_core::voters::Voters;
 
 use crate::explore::client::Want;
 use crate::explore::disk::Honesty;
@@ -90,10 +91,11 @@ impl Kind {
             Timer::Election => Kind::Election,
             Timer::Beat => Kind::Beat,
             Timer::Quorum => Kind::Quorum,
-            Timer::Isolation => Kind::Isolation,
+            // No server of an explored ensemble is in read-only mode.
+            Timer::Isolation | Timer::ReadOnly => Kind::Isolation,
             // Never armed: what the explorer's clients create stays, or goes with its session.
             Timer::Tick | Timer::Reap => Kind::Tick,
-            Timer::Expiry(_) => Kind::Expiry,
+            Timer::Expiry(_) | Timer::Silence(_) => Kind::Expiry,
         }
     }
 }
@@ -149,8 +151,8 @@ pub enum Saves {
 /// The members that an operator wants.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wish {
-    /// The voters.
-    pub voters: BTreeSet<ServerId>,
+    /// The voters, perhaps in groups.
+    pub voters: Voters,
     /// The learners.
     pub learners: BTreeSet<ServerId>,
 }
@@ -240,14 +242,11 @@ impl Rules {
     /// What a server is told at its start.
     pub fn config(&self, server: ServerId) -> Config {
         let mut config = Config::standalone(server);
+        // One that is not a founder knows of the others what its file says.
         config.voters = self
             .all()
-            .filter(|other| other.0 <= self.founders)
+            .filter(|other| other.0 <= self.founders || *other == server)
             .collect();
-        // One that is not a founder knows of the others what its file says.
-        if server.0 > self.founders {
-            config.voters.insert(server);
-        }
         config.snapshot_every = self.snapshot_every;
         config.counter_max = self.counter_max;
         config

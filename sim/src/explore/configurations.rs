@@ -2,6 +2,7 @@
 //! others, and says how far it goes.
 
 use althing_core::ids::ServerId;
+use althing_core::voters::{Share, Voters};
 
 use crate::explore::bounds::{Counts, Kind, Rules, Saves, Wish};
 use crate::explore::client::Want;
@@ -120,6 +121,7 @@ pub fn all() -> Vec<Configuration> {
         forwarding,
         transfer,
         membership,
+        weights,
         lost_disk,
         full_disk,
     ];
@@ -407,6 +409,41 @@ fn membership(size: Size) -> Configuration {
         about: "members change by joint consensus, and somebody stands meanwhile",
         size,
         prelude: FOUNDED,
+        rules,
+        marks: &["reconfigured", "elected"],
+    }
+}
+
+/// Three equal votes become those of two groups; server 2 loses its own in the larger size.
+fn weights(size: Size) -> Configuration {
+    let mut rules = three(size, 4, 5);
+    rules.saves = Saves::AtOnce;
+    rules.epoch_max = 2;
+    rules.candidates = vec![ServerId(2), ServerId(3)];
+    let grouped = |shares: [(u32, u32); 3]| Wish {
+        voters: {
+            let share = |(server, (group, weight))| (ServerId(server), Share { group, weight });
+            Voters::in_groups((1..).zip(shares).map(share).collect())
+        },
+        learners: [].into(),
+    };
+    rules.wishes = vec![grouped([(1, 2), (1, 1), (2, 1)])];
+    if size == Size::Large {
+        rules.wishes.push(grouped([(1, 1), (1, 0), (1, 1)]));
+    }
+    rules.allowed = Counts::of(&[
+        (Kind::Reconfigure, 1),
+        (Kind::Ask, 1),
+        (Kind::Election, 1),
+        (Kind::Drop, either(size, 0, 1)),
+        (Kind::Restart, either(size, 0, 1)),
+        (Kind::Suspicion, 1),
+    ]);
+    Configuration {
+        name: named(size, "weights", "weights-large"),
+        about: "voters come into groups and get weights, and somebody stands meanwhile",
+        size,
+        prelude: SERVED,
         rules,
         marks: &["reconfigured", "elected"],
     }

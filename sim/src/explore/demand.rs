@@ -48,9 +48,7 @@ pub fn demand(world: &World) -> Result<(), Violation> {
             let due = armed.filter(|timer| match timer {
                 Timer::Election => *who == stands,
                 Timer::Beat => true,
-                Timer::Quorum | Timer::Isolation | Timer::Tick | Timer::Reap | Timer::Expiry(_) => {
-                    false
-                }
+                _ => false,
             });
             for timer in due.collect::<Vec<_>>() {
                 if world

@@ -3,6 +3,7 @@
 use crate::explore::server::{Power, Server};
 use crate::explore::violation::Violation;
 use crate::explore::world::World;
+use crate::quorums::decide;
 
 /// Checks a state.
 pub fn check(world: &World) -> Result<(), Violation> {
@@ -96,7 +97,7 @@ fn durability(world: &World) -> Result<(), Violation> {
     }
     let membership = world.ledger().membership();
     let holds = |id| world.server(id).disk.holds(agreed.mark);
-    match membership.is_empty() || membership.is_quorum(holds) {
+    match membership.is_empty() || decide(membership, holds) {
         true => Ok(()),
         false => Err(Violation::new(
             "I3 durability",

@@ -119,18 +119,16 @@ fn txn_text(txn: &Txn) -> String {
     }
 }
 
-/// Members, shortly: `{1 2 3}`, while they change `{1 2 3 -> 2 3 4}`, with learners `{1 + 2}`.
+/// Members, shortly: `{1 2 3}`, in groups `{1 2 / 3*0}`, while they change `{1 2 3 -> 2 3 4}`, with
+/// learners `{1 + 2}`.
 pub fn members(membership: &Membership) -> String {
-    let names = |servers: &mut dyn Iterator<Item = &ServerId>| {
-        let names: Vec<String> = servers.map(ToString::to_string).collect();
-        names.join(" ")
-    };
-    let mut text = names(&mut membership.voters.iter());
+    let mut text = membership.voters.to_string();
     if let Some(incoming) = &membership.incoming {
-        text += &format!(" -> {}", names(&mut incoming.iter()));
+        text += &format!(" -> {incoming}");
     }
     if !membership.learners.is_empty() {
-        text += &format!(" + {}", names(&mut membership.learners.iter()));
+        let names = membership.learners.iter().map(ToString::to_string);
+        text += &format!(" + {}", names.collect::<Vec<_>>().join(" "));
     }
     format!("{{{text}}}")
 }

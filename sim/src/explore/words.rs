@@ -1,10 +1,11 @@
 //! Actions in words, and back. An action names a message by who sent it to whom, its name, and
 //! which one of those that are alike it is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use althing_core::ids::{ServerId, SessionId};
 use althing_core::node::input::Timer;
+use althing_core::voters::{Share, Voters, WEIGHT_DEFAULT};
 
 use crate::explore::action::Action;
 use crate::explore::bounds::Wish;
@@ -37,11 +38,9 @@ pub fn text(world: &World, action: &Action) -> String {
         Action::Leave(client) => format!("leave c{}", client + 1),
         Action::Reconfigure(who, wish) => {
             let Wish { voters, learners } = &world.rules().wishes[*wish];
-            let names = |servers: &mut dyn Iterator<Item = &ServerId>| {
-                let names: Vec<String> = servers.map(ToString::to_string).collect();
-                names.join(",")
-            };
-            let (voters, learners) = (names(&mut voters.iter()), names(&mut learners.iter()));
+            let voters = voters.to_string().replace(" / ", "/").replace(' ', ",");
+            let learners: Vec<String> = learners.iter().map(ToString::to_string).collect();
+            let learners = learners.join(",");
             match learners.is_empty() {
                 true => format!("reconfigure {who} voters={voters}"),
                 false => format!("reconfigure {who} voters={voters} learners={learners}"),
@@ -76,6 +75,8 @@ fn timer_text(timer: Timer) -> String {
         Timer::Tick => "tick".to_owned(),
         Timer::Reap => "reap".to_owned(),
         Timer::Expiry(session) => format!("expiry={session}"),
+        Timer::ReadOnly => "read-only".to_owned(),
+        Timer::Silence(session) => format!("silence={session}"),
     }
 }
 
@@ -210,20 +211,36 @@ fn kept(words: &[&str]) -> Result<usize, String> {
     })
 }
 
-/// Members: `voters=1,2,3 learners=4`.
+/// Members: `voters=1,2,3 learners=4`; in groups `voters=1,2*5/3*0`, where weights follow stars.
 pub fn wish(words: &[&str]) -> Result<Wish, String> {
-    let named = |key: &str| -> Result<BTreeSet<ServerId>, String> {
+    let after = |key: &str| {
         let value = words.iter().find_map(|word| word.strip_prefix(key));
-        let names = value
-            .unwrap_or_default()
-            .split(',')
-            .filter(|name| !name.is_empty());
-        names.map(server).collect()
+        value.unwrap_or_default()
     };
+    let learners = after("learners=").split(',');
+    let learners = learners.filter(|name| !name.is_empty()).map(server);
     Ok(Wish {
-        voters: named("voters=")?,
-        learners: named("learners=")?,
+        voters: voters(after("voters="))?,
+        learners: learners.collect::<Result<_, String>>()?,
     })
+}
+
+fn voters(text: &str) -> Result<Voters, String> {
+    let mut shares = BTreeMap::new();
+    for (group, names) in (1..).zip(text.split('/')) {
+        for name in names.split(',').filter(|name| !name.is_empty()) {
+            let (name, weight) = match name.split_once('*') {
+                None => (name, Ok(WEIGHT_DEFAULT)),
+                Some((name, weight)) => (name, weight.parse()),
+            };
+            let weight = weight.map_err(|_| format!("`{text}` has a weight that is none"))?;
+            shares.insert(server(name)?, Share { group, weight });
+        }
+    }
+    match text.contains(['/', '*']) {
+        true => Ok(Voters::in_groups(shares)),
+        false => Ok(shares.into_keys().collect()),
+    }
 }
 
 fn packet(world: &World, way: &str, name: &str) -> Result<Option<usize>, String> {

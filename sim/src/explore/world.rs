@@ -19,6 +19,7 @@ use crate::explore::played::{Outcome, Wish};
 use crate::explore::server::{Power, Server};
 use crate::explore::violation::Violation;
 use crate::explore::wire::{Packet, Wire};
+use crate::quorums::decide;
 
 /// An ensemble, whole. Cloning it is cheap: what does not change is shared.
 #[derive(Clone, Debug)]
@@ -369,7 +370,7 @@ impl World {
             known.is_some_and(|server| server.disk.holds(agreed.mark))
         };
         let membership = self.server(who).node.store().membership();
-        if !membership.is_quorum(holds) {
+        if !decide(membership, holds) {
             let zxid = agreed.mark.zxid;
             let text = format!("{who} executed {zxid}, which no quorum has saved");
             return Err(Violation::new("I3 durability", text));

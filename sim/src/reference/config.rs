@@ -1,12 +1,13 @@
 //! The configuration of the ensemble, by ZooKeeper's rules: the reference's own reading of what
 //! clients wish, and its own spelling of `/zookeeper/config`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use althing_core::code::Code;
 use althing_core::ids::{ServerId, Zxid};
 use althing_core::membership::Membership;
 use althing_core::store::roster::{Decision, Wish};
+use althing_core::voters::Share;
 
 /// The znode with the configuration.
 pub const CONFIG: &str = "/zookeeper/config";
@@ -23,6 +24,16 @@ struct Line {
 }
 
 type Lines = BTreeMap<u8, Line>;
+
+/// The group and the weight of each voter; nothing if there are no groups.
+type Shares = BTreeMap<u8, (u32, u32)>;
+
+fn shares_of(members: &Membership) -> Shares {
+    let voters = members.incoming.as_ref().unwrap_or(&members.voters);
+    let shares = voters.shares().iter();
+    let share = |(server, share): (&ServerId, &Share)| (server.0, (share.group, share.weight));
+    shares.map(share).collect()
+}
 
 fn lines_of(members: &Membership) -> Lines {
     let voters = members.incoming.as_ref().unwrap_or(&members.voters);
@@ -68,7 +79,53 @@ pub fn text_of(members: &Membership) -> String {
         }
         text.push('\n');
     }
+    let shares = shares_of(members);
+    let groups: BTreeSet<u32> = shares.values().map(|(group, _)| *group).collect();
+    for group in groups {
+        let within = shares.iter().filter(|(_, (of, _))| *of == group);
+        let within: Vec<String> = within.map(|(server, _)| server.to_string()).collect();
+        text += &format!("group.{group}={}\n", within.join(":"));
+    }
+    for (server, (_, weight)) in shares {
+        text += &format!("weight.{server}={weight}\n");
+    }
     text
+}
+
+/// The groups and weights in these pieces of a list, each of `voters` with its own; if none is
+/// there, nobody has any.
+fn shares_in(pieces: &[String], voters: &BTreeSet<u8>) -> Option<Shares> {
+    let (mut groups, mut weights) = (BTreeMap::new(), BTreeMap::new());
+    let mut numbers = BTreeSet::new();
+    for piece in pieces {
+        let (key, value) = piece.split_once('=')?;
+        if let Some(number) = key.strip_prefix("group.") {
+            let number: u32 = number.parse().ok()?;
+            let is_new = numbers.insert(number);
+            for server in value.split(':') {
+                let server: u8 = server.parse().ok()?;
+                if !is_new || groups.insert(server, number).is_some() {
+                    return None;
+                }
+            }
+        } else if let Some(server) = key.strip_prefix("weight.") {
+            let (server, weight): (u8, u32) = (server.parse().ok()?, value.parse().ok()?);
+            if weights.insert(server, weight).is_some() {
+                return None;
+            }
+        }
+    }
+    if groups.is_empty() && weights.is_empty() {
+        return Some(Shares::new());
+    }
+    let in_groups: BTreeSet<u8> = groups.keys().copied().collect();
+    let weighs = |server: &u8| weights.get(server).copied().unwrap_or(1);
+    let is_sound = in_groups == *voters
+        && weights.keys().all(|server| voters.contains(server))
+        && voters.iter().any(|server| weighs(server) > 0);
+    let shares = groups.iter();
+    let shares = shares.map(|(server, group)| (*server, (*group, weighs(server))));
+    is_sound.then(|| shares.collect())
 }
 
 /// Reads `server.N=host:port:port[:role];[address:]port`; the whole list may leave the latter out.
@@ -106,20 +163,25 @@ fn line(text: &str, is_whole: bool) -> Option<(u8, Line)> {
     ))
 }
 
-/// The servers that a wish names, if it can be understood.
-fn wished(wish: &Wish, members: &Membership) -> Option<Lines> {
-    let mut lines = Lines::new();
+/// The servers that a wish names, and their groups, if it can be understood.
+fn wished(wish: &Wish, members: &Membership) -> Option<(Lines, Shares)> {
+    let (mut lines, mut listed) = (Lines::new(), Vec::new());
     let pieces = |text: &str| -> Vec<String> {
         let pieces = text.split([',', '\n']).map(|piece| piece.trim().to_owned());
         pieces.filter(|piece| !piece.is_empty()).collect()
     };
     if let Some(all) = &wish.members {
         for piece in pieces(all) {
-            if !piece.starts_with("version=") {
+            if piece.starts_with("group.") || piece.starts_with("weight.") {
+                listed.push(piece);
+            } else if !piece.starts_with("version=") {
                 let (server, line) = line(&piece, true)?;
                 lines.insert(server, line);
             }
         }
+    } else if !shares_of(members).is_empty() {
+        // Nobody would know in which group who joins is.
+        return None;
     } else {
         lines = lines_of(members);
         for piece in pieces(wish.leaving.as_deref().unwrap_or_default()) {
@@ -137,8 +199,10 @@ fn wished(wish: &Wish, members: &Membership) -> Option<Lines> {
         .collect();
     places.sort_unstable();
     let stands_once = places.windows(2).all(|two| two[0] != two[1]);
-    let votes = lines.values().filter(|line| line.role == "participant");
-    (votes.count() >= 2 && stands_once).then_some(lines)
+    let votes = lines.iter().filter(|(_, line)| line.role == "participant");
+    let voters: BTreeSet<u8> = votes.map(|(server, _)| *server).collect();
+    let shares = shares_in(&listed, &voters)?;
+    (voters.len() >= 2 && stands_once).then_some((lines, shares))
 }
 
 /// What may come of a wish: the refusal, or the members that the leader has granted. Whether a
@@ -160,7 +224,7 @@ pub fn judged(
     if wish.version != -1 && wish.version != version.to_wire() {
         return Err(Code::BadVersion);
     }
-    let lines = wished(wish, before).ok_or(Code::BadArguments)?;
+    let (lines, shares) = wished(wish, before).ok_or(Code::BadArguments)?;
     if *decision == Decision::Refused(Code::NewConfigNoQuorum) {
         return Err(Code::NewConfigNoQuorum);
     }
@@ -174,6 +238,7 @@ pub fn judged(
     let votes = |server: &ServerId| lines.get(&server.0).map(|line| line.role);
     let voters = after.incoming.as_ref().unwrap_or(&after.voters);
     let is_right = lines_of(after) == lines
+        && shares_of(after) == shares
         && after.voters == before.voters
         && after.incoming.as_ref() != Some(&before.voters)
         && voters

@@ -3,5 +3,6 @@
 
 pub mod access;
 pub mod config;
+pub mod quotas;
 pub mod reference;
 pub mod tree;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use althing_core::code::Code;
-use althing_core::config::Settings;
+use althing_core::config::{REPLY_BYTES_MAX_DEFAULT, Settings};
 use althing_core::ids::{Password, SessionId, Token, Zxid};
 use althing_core::membership::Membership;
-use althing_core::node::reading::SEVERAL_BYTES_MAX;
 use althing_core::node::reply::{EventKind, PartRead, Response};
 use althing_core::node::request::{Listing, Read, ReadPart, SetWatches, Watching};
+use althing_core::node::size::{self, HEADER_BYTES};
 use althing_core::store::roster::{Decision, Wish};
 use althing_core::store::txn::{Action, Attachment, Origin, Outcome, Txn};
 use althing_core::tree::acl::{Identity, Perms};
@@ -134,6 +134,7 @@ impl Reference {
             session: txn.origin.map(|origin| origin.session),
             identities: &txn.identities,
             data_bytes_max: self.settings.data_bytes_max,
+            hard_limits: self.settings.hard_limits,
         };
         match &txn.action {
             Action::OpenEpoch {
@@ -142,6 +143,7 @@ impl Reference {
                 membership,
             } => {
                 self.settings = *settings;
+                self.tree.reach(settings.feature_level);
                 self.membership = membership.clone();
                 self.show_config(&actor, Shown::IfNew, told);
                 Outcome::EpochOpened
@@ -259,8 +261,21 @@ impl Reference {
     /// What a read answers to somebody with these identities, in this session.
     ///
     /// # Errors
-    /// `NoNode`; `NoAuth`.
+    /// `NoNode`; `NoAuth`; `MarshallingError` if the whole answer is too large.
     pub fn read(
+        &self,
+        read: &Read,
+        identities: &[Identity],
+        session: Option<SessionId>,
+    ) -> Result<Response, Code> {
+        let found = self.found(read, identities, session)?;
+        match HEADER_BYTES + size::of_read(&found) <= REPLY_BYTES_MAX_DEFAULT {
+            true => Ok(found),
+            false => Err(Code::MarshallingError),
+        }
+    }
+
+    fn found(
         &self,
         read: &Read,
         identities: &[Identity],
@@ -323,7 +338,7 @@ impl Reference {
         }
     }
 
-    /// Each read by itself, unless the whole answer is too large.
+    /// Each read by itself.
     fn several(
         &self,
         parts: &[ReadPart],
@@ -348,11 +363,7 @@ impl Reference {
             }
         };
         let all: Vec<Result<PartRead, Code>> = parts.iter().map(one).collect();
-        let bytes: usize = all.iter().flatten().map(PartRead::weight).sum();
-        match bytes <= SEVERAL_BYTES_MAX {
-            true => Ok(all),
-            false => Err(Code::BadArguments),
-        }
+        Ok(all)
     }
 
     /// What `setWatches` does with each of its watches, in the order of the request.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use althing_core::code::Code;
+use althing_core::config::HardLimits;
 use althing_core::ids::{SessionId, Zxid};
 use althing_core::node::reply::EventKind;
 use althing_core::time::WallTime;
@@ -15,6 +16,7 @@ use althing_core::tree::stat::Stat;
 
 use crate::reference::access;
 use crate::reference::config::CONFIG;
+use crate::reference::quotas::{self, Size};
 
 /// The znodes that are always there.
 pub const RESERVED: [&str; 4] = ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];
@@ -115,6 +117,8 @@ pub struct Actor<'a> {
     pub identities: &'a [Identity],
     /// The limit on a znode's data.
     pub data_bytes_max: u32,
+    /// Are hard limits of quotas enforced?
+    pub hard_limits: HardLimits,
 }
 
 impl Actor<'_> {
@@ -154,6 +158,8 @@ pub struct RefTree {
     znodes: BTreeMap<Key, RefZnode>,
     /// What stood where before, newest last: to take a multi back.
     before: Vec<(Key, Option<RefZnode>)>,
+    /// The level of the semantics.
+    level: u32,
 }
 
 impl RefTree {
@@ -162,6 +168,7 @@ impl RefTree {
         let mut tree = RefTree {
             znodes: BTreeMap::new(),
             before: Vec::new(),
+            level: quotas::LEVEL,
         };
         for (path, children) in RESERVED.iter().zip([1_i32, 2, 0, 0]) {
             tree.znodes.insert(
@@ -251,6 +258,7 @@ impl RefTree {
         for path in &paths {
             self.remove(zxid, path, told);
         }
+        self.keep_stats();
         self.before.clear();
         paths
     }
@@ -278,6 +286,7 @@ impl RefTree {
                 gone.push(path.clone());
             }
         }
+        self.keep_stats();
         self.before.clear();
         gone
     }
@@ -322,7 +331,87 @@ impl RefTree {
         self.before.push((key, before));
     }
 
+    /// The level of the semantics is this one from here on.
+    pub fn reach(&mut self, level: u32) {
+        self.level = level;
+        self.keep_stats();
+        self.before.clear();
+    }
+
+    /// What every quota that holds governs, and how much that is.
+    fn quotas(&self) -> Vec<(String, Size)> {
+        let is_any = |znode: &RefZnode| znode.children > 0;
+        if self.level < quotas::LEVEL || !self.get(quotas::ABOVE).is_some_and(is_any) {
+            return Vec::new();
+        }
+        let named = self
+            .znodes
+            .keys()
+            .filter(|(_, name)| name == quotas::LIMITS);
+        let governed = named.filter_map(|(parent, _)| quotas::governed(parent));
+        governed
+            .filter(|governed| self.get(&quotas::stats_of(governed)).is_some())
+            .map(|governed| (governed.to_owned(), self.size(governed)))
+            .collect()
+    }
+
+    fn size(&self, governed: &str) -> Size {
+        let mut size = Size::default();
+        for ((parent, name), znode) in &self.znodes {
+            if quotas::is_within(&format!("{parent}/{name}"), governed) {
+                size.count += 1;
+                size.bytes += znode.data.as_ref().map_or(0, |data| data.len() as i64);
+            }
+        }
+        size
+    }
+
+    /// Says in the stats of every quota what is true; nobody is told.
+    fn keep_stats(&mut self) {
+        for (governed, size) in self.quotas() {
+            let stats = quotas::stats_of(&governed);
+            let mut znode = self.get(&stats).expect("it holds").clone();
+            let said = Some(Data::from(size.text().as_str()));
+            if znode.data != said {
+                znode.data = said;
+                self.set(&stats, Some(znode));
+            }
+        }
+    }
+
+    /// May so much come to this znode?
+    fn judge(&self, actor: &Actor<'_>, path: &str, more: Size) -> Result<(), Code> {
+        let breaks = |(governed, size): &(String, Size)| {
+            let limits = self.get(&quotas::limits_of(governed));
+            let limits = limits.and_then(|znode| znode.data.as_ref());
+            quotas::is_within(path, governed) && size.breaks(more, limits)
+        };
+        match actor.hard_limits == HardLimits::Enforced && self.quotas().iter().any(breaks) {
+            true => Err(Code::QuotaExceeded),
+            false => Ok(()),
+        }
+    }
+
     fn change(
+        &mut self,
+        actor: &Actor<'_>,
+        op: &Op,
+        told: &mut Vec<Telling>,
+    ) -> Result<Done, Code> {
+        let mut done = self.change_one(actor, op, told)?;
+        self.keep_stats();
+        // What is shown of stats is what they say then.
+        match (&mut done, op) {
+            (Done::Created { path, stat, .. }, _) => *stat = self.znode(path.as_str())?.stat(),
+            (Done::DataSet(stat), Op::SetData { path, .. }) => {
+                *stat = self.znode(path.as_str())?.stat();
+            }
+            _ => {}
+        }
+        Ok(done)
+    }
+
+    fn change_one(
         &mut self,
         actor: &Actor<'_>,
         op: &Op,
@@ -355,6 +444,9 @@ impl RefTree {
                 if path.as_str() == CONFIG && znode.version == -1 {
                     return Err(Code::BadArguments);
                 }
+                let bytes = |data: &Option<Data>| data.as_ref().map_or(0, |data| data.len() as i64);
+                let (count, bytes) = (0, bytes(data) - bytes(&znode.data));
+                self.judge(actor, path.as_str(), Size { count, bytes })?;
                 at_version(*version, znode.version)?;
                 znode.data = data.clone();
                 znode.version = znode.version.wrapping_add(1);
@@ -434,6 +526,8 @@ impl RefTree {
         if parent.owner.is_some() {
             return Err(Code::NoChildrenForEphemerals);
         }
+        let bytes = create.data.as_ref().map_or(0, |data| data.len() as i64);
+        self.judge(actor, path.as_str(), Size { count: 1, bytes })?;
         parent.creations += 1;
         parent.children += 1;
         parent.pzxid = actor.zxid;

@@ -348,6 +348,7 @@ pub fn worth(point: &Point<'_>) -> Worth {
             Deed::Rang { timer, .. } => match timer {
                 althing_core::node::input::Timer::Election
                 | althing_core::node::input::Timer::Isolation
+                | althing_core::node::input::Timer::ReadOnly
                 | althing_core::node::input::Timer::Expiry(_) => Worth::Story,
                 _ => Worth::Routine,
             },

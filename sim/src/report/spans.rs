@@ -213,7 +213,9 @@ fn role_of(plan: &Plan, what: &What) -> Option<(ServerId, Role, Option<Epoch>)> 
                 true => (*server, Role::Learner, Some(*epoch)),
                 false => (*server, Role::Follower, Some(*epoch)),
             },
-            Event::Deposed { .. } | Event::Isolated { .. } => (*server, Role::Looking, None),
+            Event::Deposed { .. } | Event::Isolated { .. } | Event::ReadOnlyBegun => {
+                (*server, Role::Looking, None)
+            }
             _ => return None,
         },
         _ => return None,

@@ -125,7 +125,10 @@ impl Weaver {
             }
             Deed::Rang { server, timer } => {
                 self.input(*server, index, Input::Nudge);
-                if matches!(timer, Timer::Election | Timer::Quorum | Timer::Isolation) {
+                if matches!(
+                    timer,
+                    Timer::Election | Timer::Quorum | Timer::Isolation | Timer::ReadOnly
+                ) {
                     self.because_of_faults(index);
                 }
             }

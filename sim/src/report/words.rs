@@ -128,8 +128,11 @@ fn timer_name(timer: Timer) -> String {
         Timer::Beat => "a heartbeat is due".to_owned(),
         Timer::Quorum => "does a quorum still answer?".to_owned(),
         Timer::Isolation => "no leader for long".to_owned(),
+        Timer::ReadOnly => "no leader for so long that clients may read".to_owned(),
         Timer::Tick => "tick".to_owned(),
         Timer::Reap => "is anybody's time over?".to_owned(),
-        Timer::Expiry(session) => format!("session {session} was silent for its whole time-out"),
+        Timer::Expiry(session) | Timer::Silence(session) => {
+            format!("session {session} was silent for its whole time-out")
+        }
     }
 }

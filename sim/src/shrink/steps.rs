@@ -7,9 +7,9 @@ use crate::cast;
 use crate::cue::Cue;
 use crate::numbers::Numbers;
 use crate::plan::{
-    Direction, DiskSpeed, Fault, FaultKind, Heals, Plan, ServerSettings, Weather, Which, Who,
-    Workload,
+    Direction, DiskSpeed, Fault, FaultKind, Heals, Plan, Weather, Which, Who, Workload,
 };
+use crate::server_settings::ServerSettings;
 use crate::soundness::check_plan;
 use crate::span::Span;
 use crate::swarm::Kind;
@@ -116,6 +116,12 @@ pub fn with_servers(plan: &Plan, servers: u8) -> Option<Plan> {
     let mut smaller = plan.clone();
     smaller.servers = servers;
     smaller.learners.retain(there);
+    smaller
+        .groups
+        .iter_mut()
+        .for_each(|group| group.retain(there));
+    smaller.groups.retain(|group| !group.is_empty());
+    smaller.weights.truncate(usize::from(servers));
     for fault in &mut smaller.faults {
         match &mut fault.what {
             FaultKind::Split { servers: side, .. } => side.retain(there),
@@ -210,6 +216,12 @@ pub fn calmer(plan: &Plan) -> Vec<Plan> {
         },
         Plan {
             learners: Vec::new(),
+            groups: Vec::new(),
+            weights: Vec::new(),
+            ..plan.clone()
+        },
+        Plan {
+            weights: Vec::new(),
             ..plan.clone()
         },
     ];

@@ -303,6 +303,8 @@ impl Trial {
                     name: self.name.clone(),
                     servers: self.servers,
                     learners: Vec::new(),
+                    groups: Vec::new(),
+                    weights: Vec::new(),
                     lasts: self.lasts,
                     settles: self.settles,
                     reaches: Vec::new(),

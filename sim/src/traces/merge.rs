@@ -11,6 +11,7 @@ use std::time::Duration;
 use althing::trace::line::{Did, Header as ServerHeader, Line as ServerLine};
 use althing_core::ids::{ServerId, Zxid};
 use althing_core::store::txn::Txn;
+use althing_core::voters::Voters;
 use thiserror::Error;
 
 use crate::history::{History, LinkId, Moment, Violation, What};
@@ -94,7 +95,7 @@ pub struct Merged {
     /// The rules that single frames break: what no server should send.
     pub violations: Vec<Violation>,
     /// The servers that founded the ensemble.
-    pub founders: BTreeSet<ServerId>,
+    pub founders: Voters,
     /// The servers' tick.
     pub tick: Duration,
     /// How many servers and clients were traced.
@@ -260,16 +261,13 @@ fn tick(servers: &ByServer<'_>) -> Result<Duration, Unmergeable> {
 }
 
 /// Who voted first; every server that ever votes must be traced.
-fn founders(
-    history: &History,
-    traced: BTreeSet<ServerId>,
-) -> Result<BTreeSet<ServerId>, Unmergeable> {
+fn founders(history: &History, traced: BTreeSet<ServerId>) -> Result<Voters, Unmergeable> {
     let mut founders = None;
     let mut look = |txn: &Txn| {
         let Some(membership) = txn.action.membership() else {
             return Ok(());
         };
-        let incoming = membership.incoming.iter().flatten();
+        let incoming = membership.incoming.iter().flat_map(Voters::iter);
         let mut voters = membership.voters.iter().chain(incoming);
         if let Some(server) = voters.find(|server| !traced.contains(server)) {
             return Err(Unmergeable::Untraced { server: *server });
@@ -287,7 +285,7 @@ fn founders(
         }
     }
     // Without a single transaction nobody has founded anything.
-    Ok(founders.unwrap_or(traced))
+    Ok(founders.unwrap_or_else(|| Voters::from(traced)))
 }
 
 struct Merging {

@@ -11,6 +11,7 @@ use althing_client::runtime::Runtime;
 use althing_client::transaction::Transaction;
 use althing_client::watcher::Watcher;
 use althing_client::znode::{CreateMode, Version};
+use althing_core::code::Code;
 use althing_core::tree::acl::{Acl, Perms};
 
 use crate::random::Stream;
@@ -95,6 +96,7 @@ pub async fn together<R: Runtime>(
             Ok(Trace::Stays(watcher)) => memory.staying.push_back(watcher),
             Ok(Trace::Left(path)) => memory.left.push_back(path),
             Err(ClientError::SessionExpired) => mark("session-lost"),
+            Err(ClientError::Server(Code::NotReadOnly)) => mark("write-refused"),
             // What a server refuses is part of the mixture, and the wire's checkers judge it.
             Err(_) => {}
         }

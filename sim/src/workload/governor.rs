@@ -1,9 +1,10 @@
 //! A governor changes the members by ZooKeeper's `reconfig`, beside whatever other clients do.
 //!
-//! It mostly asks as the super user, adds, moves and removes servers or lists them all, sometimes
-//! from a version of the configuration that is over. After the faults it wishes that all servers
-//! vote, until that is so. What is right is judged from the wire, and by its own eyes: a
-//! configuration that it was granted is what it reads next, unless a newer one is.
+//! It mostly asks as the super user, adds, moves and removes servers or lists them all, with groups
+//! and weights or without, sometimes from a version of the configuration that is over. After the
+//! faults it wishes that all servers vote, until that is so. What is right is judged from the wire,
+//! and by its own eyes: a configuration that it was granted is what it reads next, unless a newer
+//! one is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use std::time::Duration;
 use althing_client::client::Client;
 use althing_client::error::ClientError;
 use althing_client::members::Reconfiguration;
-use althing_client::runtime::Runtime;
 use althing_client::znode::Znode;
 use althing_core::ids::Zxid;
 
@@ -19,7 +19,7 @@ use crate::random::Stream;
 use crate::reference::access::SUPER_CREDENTIAL;
 use crate::testbed::bed::{Bed, CLIENT_PORT, Process};
 use crate::workload::board::{Board, Debt, debts};
-use crate::workload::persistence::{SESSION, persevere, sessions};
+use crate::workload::persistence::{SESSION, next_round, persevere, sessions};
 use crate::world::house::{ELECTION_PORT, PEER_PORT};
 use crate::world::runtime::SimRuntime;
 
@@ -29,6 +29,10 @@ const AS_NOBODY: f64 = 0.1;
 /// How many of its wishes are uttered from the version that it has read, and from another.
 const FROM_KNOWN: f64 = 0.4;
 const FROM_OUTDATED: f64 = 0.1;
+
+/// Into how many groups it puts voters, and what one weighs at most.
+const GROUPS: u8 = 3;
+const WEIGHT_MAX: u64 = 3;
 
 /// The name of the rule that it checks.
 const OWN_WISH: &str = "R3 own writes";
@@ -61,15 +65,9 @@ impl Governed {
 async fn govern(process: Process, every: Duration, done: Board<bool>) {
     let sessions = sessions(&process, SESSION);
     let servers = u8::try_from(process.bed().servers().len()).expect("few servers");
-    while !process.bed().are_faults_over() {
-        let mut operation = process.operation();
-        let pause = operation.random.between(every / 2, every * 3 / 2);
-        process.runtime.sleep(pause).await;
-        if !operation.is_done() {
-            continue;
-        }
-        let outcome = match sessions.client().await {
-            Ok(client) => utter(&process, &client, &mut operation.random, servers).await,
+    while let Some((client, mut random)) = next_round(&process, &sessions, every).await {
+        let outcome = match client {
+            Ok(client) => utter(&process, &client, &mut random, servers).await,
             Err(error) => Err(error),
         };
         match outcome {
@@ -94,7 +92,11 @@ async fn let_all_vote(
     let missing = (1..=servers).filter(|id| !text.contains(&format!("server.{id}=")));
     let missing: Vec<String> = missing.map(|id| line(id, "observer")).collect();
     if !missing.is_empty() {
-        let learning = Reconfiguration::changing(&missing.join(","), "");
+        // Where there are groups, only a whole list is taken.
+        let learning = match text.contains("group.") {
+            true => Reconfiguration::to(&format!("{}\n{text}", missing.join("\n"))),
+            false => Reconfiguration::changing(&missing.join(","), ""),
+        };
         ask(process, &client, learning).await?;
     }
     let all: Vec<String> = (1..=servers).map(|id| line(id, "participant")).collect();
@@ -130,25 +132,41 @@ async fn utter(
 
 fn draw(random: &mut Stream, servers: u8) -> Reconfiguration {
     let id = 1 + random.index(usize::from(servers)) as u8;
-    match random.below(4) {
+    match random.below(5) {
         0 => Reconfiguration::changing("", &id.to_string()),
         1 => Reconfiguration::changing(&line(id, "participant"), ""),
         2 => Reconfiguration::changing(&line(id, "observer"), ""),
-        // Some do not vote, or are left out: a majority of all votes in any case.
+        3 => Reconfiguration::to(&all(random, servers, id).join(",")),
         _ => {
-            let spared = servers / 2 + 1;
-            let role = |other: u8| match (other + id) % servers < spared {
-                true => Some("participant"),
-                false => random.chance(0.5).then_some("observer"),
-            };
-            let roles: Vec<Option<&str>> = (0..servers).map(role).collect();
-            let all = (1..=servers).zip(roles);
-            let lines: Vec<String> = all
-                .filter_map(|(id, role)| role.map(|role| line(id, role)))
-                .collect();
-            Reconfiguration::to(&lines.join(","))
+            let mut lines = all(random, servers, id);
+            let votes = |id: &u8| lines.contains(&line(*id, "participant"));
+            let voters: Vec<u8> = (1..=servers).filter(votes).collect();
+            for group in 0..GROUPS {
+                let within = voters.iter().filter(|id| **id % GROUPS == group);
+                let within: Vec<String> = within.map(ToString::to_string).collect();
+                if !within.is_empty() {
+                    lines.push(format!("group.{group}={}", within.join(":")));
+                }
+            }
+            // The heaviest may weigh as much as all others of its group.
+            let weighs = |id: u8| format!("weight.{id}={}", random.below(WEIGHT_MAX + 1));
+            lines.extend(voters.into_iter().map(weighs));
+            Reconfiguration::to(&lines.join("\n"))
         }
     }
+}
+
+/// Some do not vote, or are left out: a majority of all votes in any case.
+fn all(random: &mut Stream, servers: u8, id: u8) -> Vec<String> {
+    let spared = servers / 2 + 1;
+    let role = |other: u8| match (other + id) % servers < spared {
+        true => Some("participant"),
+        false => random.chance(0.5).then_some("observer"),
+    };
+    let roles: Vec<Option<&str>> = (0..servers).map(role).collect();
+    let all = (1..=servers).zip(roles);
+    all.filter_map(|(id, role)| role.map(|role| line(id, role)))
+        .collect()
 }
 
 /// The version that a configuration's text tells; none if it tells none.

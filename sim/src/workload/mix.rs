@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_client::client::Client;
+use althing_client::config::ReadOnlyServers;
 use althing_client::error::ClientError;
 use althing_client::runtime::Runtime;
+use althing_client::state::SessionState;
 use althing_client::znode::Version;
 
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::deeds::{DIRECTORY, Dice, Memory, how_many_together, lay_out, together};
 use crate::workload::governor::Governed;
-use crate::workload::persistence::{persevere, sessions};
+use crate::workload::persistence::{persevere, reading_sessions};
+use crate::workload::warden::Guarded;
 use crate::world::operation::Operation;
 use crate::world::runtime::SimRuntime;
 
@@ -33,6 +36,10 @@ pub struct Figures {
     pub rare: u32,
     /// How often a governor wishes for other members, if there is one.
     pub wishes: Option<Duration>,
+    /// How often a warden changes quotas, if there is one.
+    pub quotas: Option<Duration>,
+    /// How many of the clients take a server that only lets them read.
+    pub readers: u32,
 }
 
 /// Who has written and read after the faults.
@@ -44,9 +51,17 @@ pub async fn play(bed: &Bed, clients: u32, figures: Figures) {
     let owed = debts(bed, &names, "writes and reads it back");
     let served = Served::new(BTreeSet::new());
     let governed = figures.wishes.map(|every| Governed::begin(bed, every));
-    for name in &names {
+    let quotas = figures.quotas;
+    let guarded = quotas.map(|every| Guarded::begin(bed, every, figures.znodes));
+    for (name, number) in names.iter().zip(0..) {
         let served = served.clone();
-        bed.process(name, move |process| mix(process, figures, served.clone()));
+        let read_only_servers = match number < figures.readers {
+            true => ReadOnlyServers::Accepted,
+            false => ReadOnlyServers::Refused,
+        };
+        bed.process(name, move |process| {
+            mix(process, figures, read_only_servers, served.clone())
+        });
     }
     bed.faults_over().await;
     served
@@ -55,10 +70,19 @@ pub async fn play(bed: &Bed, clients: u32, figures: Figures) {
     if let Some(governed) = governed {
         governed.end(bed).await;
     }
+    if let Some(guarded) = guarded {
+        guarded.end(bed).await;
+    }
 }
 
-async fn mix(process: Process, figures: Figures, served: Served) {
-    let sessions = sessions(&process, figures.session);
+async fn mix(
+    process: Process,
+    figures: Figures,
+    read_only_servers: ReadOnlyServers,
+    served: Served,
+) {
+    let sessions = reading_sessions(&process, figures.session, read_only_servers);
+    let mut rights = Rights::default();
     let life = format!("{}.{}", process.name, process.life);
     let mut dice = Dice::new(process.random.clone(), figures.znodes, life);
     dice.be_rare(figures.rare);
@@ -84,6 +108,7 @@ async fn mix(process: Process, figures: Figures, served: Served) {
                 }
                 let mark = |name| process.mark(name, "");
                 together(&client, deeds, &mut memory, &mark).await;
+                rights.observe(client.state(), &mark);
             }
             Err(error) => tracing::debug!(%error, "no session"),
         }
@@ -96,6 +121,33 @@ async fn mix(process: Process, figures: Figures, served: Served) {
     served.note(|served| {
         served.insert(Arc::clone(&process.name));
     });
+}
+
+/// What the client's server lets it do, as it was seen last.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Rights {
+    /// Everything.
+    #[default]
+    All,
+    /// It only reads.
+    Reading,
+}
+
+impl Rights {
+    /// Marks what has changed.
+    fn observe(&mut self, state: SessionState, mark: &impl Fn(&'static str)) {
+        match (*self, state) {
+            (Rights::All, SessionState::ReadOnly) => {
+                *self = Rights::Reading;
+                mark("only-reads");
+            }
+            (Rights::Reading, SessionState::Connected) => {
+                *self = Rights::All;
+                mark("whole-again");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Writes something that nobody else touches and reads it back.

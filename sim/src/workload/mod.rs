@@ -15,6 +15,7 @@ mod rollout;
 mod service_tree;
 mod shard;
 pub mod store;
+mod warden;
 
 /// Plays the story of the bed's plan; ends when everything that the story owes is done, which is
 /// after the first act.
@@ -47,6 +48,8 @@ pub async fn perform(bed: Bed) {
             session,
             rare,
             wishes,
+            quotas,
+            readers,
         } => {
             let figures = mix::Figures {
                 rare,
@@ -54,6 +57,8 @@ pub async fn perform(bed: Bed) {
                 znodes: u64::from(znodes),
                 session: session.0,
                 wishes: wishes.map(|every| every.0),
+                quotas: quotas.map(|every| every.0),
+                readers,
             };
             mix::play(bed, clients, figures).await;
         }

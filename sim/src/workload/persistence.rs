@@ -4,13 +4,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use althing_client::client::Client;
-use althing_client::config::ClientConfig;
+use althing_client::config::{ClientConfig, ReadOnlyServers};
 use althing_client::error::ClientError;
 use althing_client::recipes::hold::Hold;
 use althing_client::runtime::Runtime;
 use althing_client::sessions::Sessions;
 
 use crate::history;
+use crate::random::Stream;
 use crate::testbed::bed::Process;
 use crate::world::runtime::SimRuntime;
 
@@ -23,7 +24,18 @@ const REST_MAX: Duration = Duration::from_millis(500);
 
 /// The process's sessions, one after another.
 pub fn sessions(process: &Process, timeout: Duration) -> Sessions<SimRuntime> {
-    let config = ClientConfig::new(process.bed().servers()).session_timeout(timeout);
+    reading_sessions(process, timeout, ReadOnlyServers::Refused)
+}
+
+/// The same, with a word on servers that only let their clients read.
+pub fn reading_sessions(
+    process: &Process,
+    timeout: Duration,
+    read_only_servers: ReadOnlyServers,
+) -> Sessions<SimRuntime> {
+    let config = ClientConfig::new(process.bed().servers())
+        .session_timeout(timeout)
+        .read_only_servers(read_only_servers);
     Sessions::new(process.runtime.clone(), config)
 }
 
@@ -47,6 +59,24 @@ where
         }
         rest(sessions.runtime()).await;
     }
+}
+
+/// The next turn of who acts `every` now and then, after its pause: a client, if there is one, and
+/// the dice of this operation. `None` when the faults are over.
+pub async fn next_round(
+    process: &Process,
+    sessions: &Sessions<SimRuntime>,
+    every: Duration,
+) -> Option<(Result<Client<SimRuntime>, ClientError>, Stream)> {
+    while !process.bed().are_faults_over() {
+        let mut operation = process.operation();
+        let pause = operation.random.between(every / 2, every * 3 / 2);
+        process.runtime.sleep(pause).await;
+        if operation.is_done() {
+            return Some((sessions.client().await, operation.random));
+        }
+    }
+    None
 }
 
 /// A short pause of random length.

@@ -392,8 +392,9 @@ impl Means {
     }
 
     fn reconfigure(&self, voters: &[u8], learners: &[u8]) -> Blow {
-        let ids = |numbers: &[u8]| numbers.iter().copied().map(ServerId).collect();
-        match self.house.reconfigure(ids(voters), ids(learners)) {
+        let all = voters.iter().copied().map(ServerId).collect();
+        let learn = learners.iter().copied().map(ServerId).collect();
+        match self.house.reconfigure(all, learn) {
             Some(leader) => passed(format!(
                 "server-{leader} is told: {voters:?} vote, {learners:?} learn"
             )),

@@ -1,13 +1,14 @@
 //! The director of mishaps: lets the plan's faults fall at their cues, ends them when their time is
 //! over, and heals everything for the second act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::cue::Cue;
 use crate::history::What;
 use crate::plan::{Fault, FaultKind, Plan};
+use crate::quorums::Quorums;
 use crate::random::Stream;
 use crate::world::blows::{Blow, Means, Remedy};
 use crate::world::net::Death;
@@ -28,6 +29,7 @@ struct Shared {
     /// The randomness of each.
     random: Vec<Mutex<Stream>>,
     voters: Vec<u8>,
+    quorums: Quorums,
     /// `None` once the first act is over: then nothing falls any more.
     in_force: Mutex<Option<BTreeMap<usize, Ongoing>>>,
 }
@@ -46,6 +48,7 @@ impl Director {
             means,
             faults: plan.faults.clone(),
             voters: plan.voters(),
+            quorums: Quorums::of_plan(plan),
             in_force: Mutex::new(Some(BTreeMap::new())),
         }))
     }
@@ -85,14 +88,20 @@ impl Director {
         let means = &self.0.means;
         let damaged = means.damaged();
         let mut random = means.world.streams.fork("faults.retired");
-        let mut core = self.0.voters.clone();
-        core.retain(|voter| !damaged.contains(voter));
-        let quorum = self.0.voters.len() / 2 + 1;
-        if core.len() < quorum {
+        let mut candidates = self.0.voters.clone();
+        candidates.retain(|voter| !damaged.contains(voter));
+        let mut core: BTreeSet<u8> = candidates.iter().copied().collect();
+        let decide = |core: &BTreeSet<u8>| self.0.quorums.has(|server| core.contains(&server.0));
+        if !decide(&core) {
             return;
         }
-        while core.len() > quorum {
-            core.swap_remove(random.index(core.len()));
+        // One after the other goes, as long as the rest is a quorum.
+        while !candidates.is_empty() {
+            let mut smaller = core.clone();
+            smaller.remove(&candidates.swap_remove(random.index(candidates.len())));
+            if decide(&smaller) {
+                core = smaller;
+            }
         }
         for number in (1..=means.house.count()).filter(|number| !core.contains(number)) {
             means.house.take_down(number, Death::Killed);

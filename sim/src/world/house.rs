@@ -13,18 +13,21 @@ use althing::server::{Attendance, Setup, serve};
 use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
 use althing::witness::Witness;
-use althing_core::config::{Config, Reconfiguring};
+use althing_core::config::{Config, HardLimits, Reconfiguring, read_only_after};
 use althing_core::gossip::key::Key;
 use althing_core::ids::ServerId;
 use althing_core::listed::{Address, ClientAddress, HostPort};
 use althing_core::time::Instant;
+use althing_core::voters::Voters;
 use madsim::runtime::{Handle, NodeHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::history::What;
-use crate::plan::{Plan, RotPlace, ServerSettings};
+use crate::plan::{Plan, RotPlace};
+use crate::quorums::founders;
 use crate::reference::access;
+use crate::server_settings::ServerSettings;
 use crate::testbed::bed::CLIENT_PORT;
 use crate::world::clock::Clock;
 use crate::world::connection::MachineId;
@@ -37,7 +40,7 @@ use crate::world::shell::{End, SimShell};
 use crate::world::world::World;
 
 /// How often leaders look for znodes whose time is over: runs are too short for a minute.
-const REAP_INTERVAL: Duration = Duration::from_secs(2);
+pub const REAP_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the servers say of the ports for other servers, and for elections.
 pub const PEER_PORT: u16 = 2888;
@@ -82,13 +85,17 @@ impl Process {
     }
 }
 
+/// The server that enforces no quotas when it leads.
+const LENIENT: ServerId = ServerId(2);
+
 struct Shared {
     world: World,
     settings: ServerSettings,
     count: u8,
-    voters: BTreeSet<ServerId>,
+    voters: Voters,
     learners: BTreeSet<ServerId>,
     reconfiguring: Reconfiguring,
+    has_quotas: bool,
     servers: Mutex<Vec<Server>>,
     ended: UnboundedSender<(ServerId, u32, End)>,
 }
@@ -130,7 +137,8 @@ impl House {
                 true => Reconfiguring::On,
                 false => Reconfiguring::Off,
             },
-            voters: plan.voters().into_iter().map(ServerId).collect(),
+            has_quotas: plan.workload.has_quotas(),
+            voters: founders(plan),
             servers: Mutex::new(servers.collect()),
             ended,
         }));
@@ -179,11 +187,7 @@ impl House {
     }
 
     /// Tells the leader that the operator wants other members; who that is, if anybody leads.
-    pub fn reconfigure(
-        &self,
-        voters: BTreeSet<ServerId>,
-        learners: BTreeSet<ServerId>,
-    ) -> Option<ServerId> {
+    pub fn reconfigure(&self, voters: Voters, learners: BTreeSet<ServerId>) -> Option<ServerId> {
         let leader = self.0.world.reign.leader()?;
         let mut servers = self.servers();
         let process = known(&mut servers, leader.0).process.as_ref()?;
@@ -423,6 +427,14 @@ impl House {
             .collect()
     }
 
+    /// The servers' files differ, as files do: what the leader's says holds for all.
+    fn hard_limits(&self, id: ServerId) -> HardLimits {
+        match self.0.has_quotas && id != LENIENT {
+            true => HardLimits::Enforced,
+            false => HardLimits::Advised,
+        }
+    }
+
     fn setup(&self, id: ServerId) -> Setup {
         let all = (1..=self.0.count).map(ServerId);
         let described = |server: ServerId| (server, format!("server-{server}"));
@@ -431,6 +443,7 @@ impl House {
         config.reap_interval = REAP_INTERVAL;
         config.voters = self.0.voters.clone();
         config.reconfiguring = self.0.reconfiguring;
+        config.settings.hard_limits = self.hard_limits(id);
         let super_user = access::digest_identity(access::SUPER_CREDENTIAL);
         config.supers.digest = super_user.map(|who| who.id.as_ref().to_owned());
         config.addresses = self.addresses();
@@ -440,9 +453,13 @@ impl House {
             config.session_timeout_min = tick.0 * 2;
             config.session_timeout_max = tick.0 * 20;
         }
+        if settings.read_only_mode {
+            config.read_only_after = Some(read_only_after(config.tick));
+        }
         if let Some(count) = settings.snap_count {
             config.snapshot_every = count;
         }
+        config.rates = settings.rates();
         let mut storage = StorageSettings::default();
         if let Some(bytes) = settings.segment_bytes {
             storage.segment_bytes = bytes;

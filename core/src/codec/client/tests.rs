@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::node::reply::{EventKind, Response, WatchEvent};
 use crate::node::request::{Read, SetWatches, Watching};
+use crate::node::size;
 use crate::strategies;
 use crate::tree::acl::{ACL_ENTRIES_MAX, Acl};
 use crate::tree::data::Data;
@@ -182,6 +183,13 @@ fn creates_that_break_a_rule() {
         panic!("{decoded:?}");
     };
     assert!(create.acl.0.is_empty(), "null is the empty list");
+    let auth = "00000001 0000001f 00000004 61757468 ffffffff";
+    let decoded = decode_request(&create_frame("/a", auth, "00000000"));
+    let Ok((_, Request::Write(Op::Create(create)))) = decoded else {
+        panic!("{decoded:?}");
+    };
+    let who = &create.acl.0[0].who;
+    assert_eq!((&*who.scheme, &*who.id), ("auth", ""), "null is no id");
     let decoded = decode_request(&create_frame("/q/", OPEN, "00000003"));
     assert!(matches!(
         decoded,
@@ -454,6 +462,46 @@ proptest! {
         let Reply::Answer { xid, .. } = &reply else { unreachable!() };
         prop_assert_eq!(peek_xid(&frame), Ok(*xid));
         prop_assert_eq!(decode_reply(&frame, Some(&request)), Ok(reply));
+    }
+
+    /// The node decides by these figures what it may answer.
+    #[test]
+    fn reads_are_as_large_as_the_node_takes_them_for((request, reply) in strategies::exchange()) {
+        if let (Request::Read(_), Reply::Answer { result: Ok(response), .. }) = (&request, &reply) {
+            let frame = unframed(|out| encode_reply(&reply, out));
+            prop_assert_eq!(frame.len(), size::HEADER_BYTES + size::of_read(response));
+        }
+    }
+
+    #[test]
+    fn multis_are_answered_with_no_more_than_the_node_fears(
+        ops in many(strategies::op_in_multi(), 1..8),
+        stat in strategies::stat(),
+    ) {
+        let done = |op: &Op| match op {
+            Op::Create(create) => Done::Created {
+                path: match create.naming {
+                    Naming::Exact => create.place.path(),
+                    Naming::Sequential => create.place.completed(u64::MAX),
+                },
+                stat,
+                telling: create.telling,
+            },
+            Op::Delete { .. } => Done::Deleted,
+            Op::SetData { .. } => Done::DataSet(stat),
+            Op::SetAcl { .. } => Done::AclSet(stat),
+            Op::Check { .. } => Done::Checked(stat),
+        };
+        let (count, code) = (ops.len(), Code::NoNode);
+        for response in [
+            Response::AllDone(ops.iter().map(done).collect()),
+            Response::NoneDone { count, index: 0, code },
+        ] {
+            let (xid, zxid, result) = (Xid(7), Zxid(5), Ok(response));
+            let reply = Reply::Answer { xid, zxid, result };
+            let frame = unframed(|out| encode_reply(&reply, out));
+            prop_assert!(frame.len() <= size::of_multi_at_most(&ops));
+        }
     }
 
     #[test]

@@ -72,14 +72,7 @@ fn takes_a_snapshot() -> Vec<Vec<u8>> {
     stage.append(TWO, 1, at(1, 1), &[]);
     digests.step(&stage);
     for (offset, extent) in [(0, Extent::More), (10, Extent::Last)] {
-        let chunk = Message::Chunk {
-            epoch: Epoch(1),
-            zxid: at(1, 9),
-            offset,
-            bytes: alloc::vec![0; 10],
-            extent,
-        };
-        stage.hear(TWO, chunk);
+        stage.chunk(offset, extent);
         digests.step(&stage);
         if extent == Extent::More {
             stage.replica.chunk_taken(at(1, 9), 10);

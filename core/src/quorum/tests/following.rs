@@ -20,17 +20,6 @@ fn said_durable(stage: &mut Stage) -> Vec<Zxid> {
     stage.said().into_iter().filter_map(durable).collect()
 }
 
-fn chunk(stage: &mut Stage, offset: u64, extent: Extent) {
-    let chunk = Message::Chunk {
-        epoch: Epoch(1),
-        zxid: at(1, 9),
-        offset,
-        bytes: alloc::vec![0; 10],
-        extent,
-    };
-    stage.hear(TWO, chunk);
-}
-
 /// The offset at which it wants to go on, if it asks for a piece.
 fn asked_offset(stage: &mut Stage) -> Option<u64> {
     let taken = |(_, message)| match message {
@@ -121,37 +110,37 @@ fn a_full_disk_takes_nothing_for_a_while() {
 #[test]
 fn a_snapshot_is_taken_piece_by_piece_and_gone_on_with() {
     let mut stage = Stage::founded();
-    chunk(&mut stage, 0, Extent::More);
+    stage.chunk(0, Extent::More);
     assert_eq!(taken(&mut stage), [0]);
     // One piece at a time.
-    chunk(&mut stage, 0, Extent::More);
+    stage.chunk(0, Extent::More);
     assert_eq!(taken(&mut stage), []);
     stage.replica.chunk_taken(at(1, 9), 10);
     stage.gather();
     assert_eq!(asked_offset(&mut stage), Some(10));
     // A piece comes twice: it goes on with what it has.
-    chunk(&mut stage, 0, Extent::More);
+    stage.chunk(0, Extent::More);
     assert_eq!(taken(&mut stage), []);
     assert_eq!(asked_offset(&mut stage), Some(10));
-    chunk(&mut stage, 10, Extent::Last);
+    stage.chunk(10, Extent::Last);
     assert_eq!(taken(&mut stage), [10]);
 }
 
 #[test]
 fn a_refused_piece_begins_the_snapshot_anew_after_a_while() {
     let mut stage = Stage::founded();
-    chunk(&mut stage, 0, Extent::More);
+    stage.chunk(0, Extent::More);
     stage.replica.chunk_taken(at(1, 9), 10);
     stage.gather();
-    chunk(&mut stage, 10, Extent::More);
+    stage.chunk(10, Extent::More);
     stage.replica.chunk_refused(stage.now, at(1, 9));
     stage.gather();
     taken(&mut stage);
     stage.said();
-    chunk(&mut stage, 0, Extent::More);
+    stage.chunk(0, Extent::More);
     assert_eq!(taken(&mut stage), [], "the disk was full just now");
     stage.wait(Duration::from_millis(500));
-    chunk(&mut stage, 10, Extent::More);
+    stage.chunk(10, Extent::More);
     assert_eq!(taken(&mut stage), []);
     assert_eq!(asked_offset(&mut stage), Some(0));
 }
@@ -159,13 +148,13 @@ fn a_refused_piece_begins_the_snapshot_anew_after_a_while() {
 #[test]
 fn who_installs_a_snapshot_takes_no_entries_and_does_not_stand() {
     let mut stage = Stage::founded();
-    chunk(&mut stage, 0, Extent::More);
+    stage.chunk(0, Extent::More);
     assert!(stage.is_armed(Alarm::Election));
     stage.append(TWO, 1, at(1, 1), &[at(1, 2)]);
     assert_eq!(stage.replica.last(), at(1, 2));
     stage.replica.chunk_taken(at(1, 9), 10);
     stage.gather();
-    chunk(&mut stage, 10, Extent::Last);
+    stage.chunk(10, Extent::Last);
     assert!(!stage.is_armed(Alarm::Election));
     stage.append(TWO, 1, at(1, 2), &[at(1, 3)]);
     assert_eq!(stage.replica.last(), at(1, 2));

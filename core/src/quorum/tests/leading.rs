@@ -11,6 +11,7 @@ use crate::ids::{ServerId, Zxid};
 use crate::quorum::act::{Act, Alarm, Part};
 use crate::quorum::message::Message;
 use crate::store::txn::Txn;
+use crate::voters::Voters;
 
 fn leader() -> Stage {
     let mut stage = Stage::founded();
@@ -250,7 +251,7 @@ fn members_change_in_two_steps_and_one_change_at_a_time() {
     let none = BTreeSet::new();
     let same = stage.replica.reconfigured(&[ME, TWO, THREE].into(), &none);
     assert_eq!(same.expect("a membership").incoming, None);
-    let voters: BTreeSet<ServerId> = [ME, TWO].into();
+    let voters = Voters::from([ME, TWO]);
     let joint = stage.replica.reconfigured(&voters, &[THREE].into());
     let joint = joint.expect("a membership");
     assert_eq!(joint.voters, [ME, TWO, THREE].into());
@@ -264,7 +265,8 @@ fn members_change_in_two_steps_and_one_change_at_a_time() {
     assert!(!unknown.directories.contains_key(&four));
     let strangers = stage.replica.reconfigured(&[ME, four].into(), &none);
     assert_eq!(strangers, None, "one of two is no quorum");
-    assert_eq!(stage.replica.reconfigured(&none, &voters), None);
+    let nobody = Voters::default();
+    assert_eq!(stage.replica.reconfigured(&nobody, voters.servers()), None);
     assert_eq!(stage.replica.settled(), None);
     stage.change(joint);
     let settled = stage.replica.settled().expect("the second half");

@@ -3,6 +3,7 @@
 mod digest;
 mod electing;
 mod following;
+mod grouping;
 mod leading;
 mod transferring;
 
@@ -15,7 +16,7 @@ use crate::membership::Membership;
 use crate::prng::{Prng, Seed};
 use crate::quorum::act::{Act, Alarm, Part, Timing};
 use crate::quorum::log::{Ballot, Record, Standing};
-use crate::quorum::message::{Ballotting, Message, Vote};
+use crate::quorum::message::{Ballotting, Extent, Message, Vote};
 use crate::quorum::replica::{Beginning, Replica};
 use crate::store::txn::{Action, Entry, Txn};
 use crate::time::{Duration, Instant, Now, WallTime};
@@ -146,8 +147,25 @@ impl Stage {
     }
 
     fn hear(&mut self, from: ServerId, message: Message) {
-        self.replica.heard(self.now, from, directory(from), message);
+        self.hear_with(from, directory(from), message);
+    }
+
+    /// What server `from` says while it has another directory than at the beginning.
+    fn hear_with(&mut self, from: ServerId, directory: DirectoryId, message: Message) {
+        self.replica.heard(self.now, from, directory, message);
         self.gather();
+    }
+
+    /// Ten bytes of a snapshot that server 2, leader of the first epoch, sends.
+    fn chunk(&mut self, offset: u64, extent: Extent) {
+        let chunk = Message::Chunk {
+            epoch: Epoch(1),
+            zxid: at(1, 9),
+            offset,
+            bytes: alloc::vec![0; 10],
+            extent,
+        };
+        self.hear(TWO, chunk);
     }
 
     fn ring(&mut self, alarm: Alarm) {

@@ -42,8 +42,7 @@ fn lose_down_to(stage: &mut Stage, end: Zxid) {
     };
     stage.replica.peer_joined(THREE, BLANK);
     stage.gather();
-    stage.replica.heard(stage.now, THREE, BLANK, again);
-    stage.gather();
+    stage.hear_with(THREE, BLANK, again);
     stage.drain();
 }
 
@@ -101,8 +100,7 @@ fn a_piece_that_was_read_is_sent_if_it_is_the_one_that_is_due() {
 #[test]
 fn an_old_mismatch_does_not_begin_a_snapshot_anew() {
     let mut stage = transferring();
-    stage.replica.heard(
-        stage.now,
+    stage.hear_with(
         THREE,
         BLANK,
         Message::ChunkTaken {
@@ -111,15 +109,13 @@ fn an_old_mismatch_does_not_begin_a_snapshot_anew() {
             offset: 10,
         },
     );
-    stage.gather();
     assert_eq!(reads(&mut stage), [(THREE, 0), (THREE, 10)]);
     let late = Message::Mismatched {
         epoch: Epoch(2),
         previous: at(2, 0),
         floor: Zxid::ZERO,
     };
-    stage.replica.heard(stage.now, THREE, BLANK, late);
-    stage.gather();
+    stage.hear_with(THREE, BLANK, late);
     stage.drain();
     assert_eq!(reads(&mut stage), []);
 }
@@ -134,8 +130,7 @@ fn who_has_installed_its_snapshot_is_sent_what_follows() {
         durable: at(2, 0),
         standing: Standing::Stranger,
     };
-    stage.replica.heard(stage.now, THREE, BLANK, appended);
-    stage.gather();
+    stage.hear_with(THREE, BLANK, appended);
     stage.drain();
     let sent = stage.said();
     let has_entry = |(to, message): &(ServerId, Message)| match message {

@@ -169,7 +169,7 @@ impl Books {
 }
 
 /// Is this what such a log and its snapshots come to?
-fn is_found(recovered: &Recovered, log: &Log) -> bool {
+pub fn is_found(recovered: &Recovered, log: &Log) -> bool {
     let applied = recovered.store.applied();
     if applied < log.base.applied() || applied > log.tail() {
         return false;

@@ -13,14 +13,14 @@ use crate::storage::tests::books::{Books, Step};
 use crate::storage::tests::crash_disk::{Chance, CrashDisk, Faults};
 use crate::storage::tests::feeder::{Ask, FRESH, Reach, SERVER, Shipment, block_on};
 
-const SETTINGS: StorageSettings = StorageSettings {
+pub const SETTINGS: StorageSettings = StorageSettings {
     segment_bytes: 4096,
     snapshots_kept: 2,
 };
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
-enum End {
+pub enum End {
     /// In good order: the last group is sealed.
     Stop,
     /// Within the write of the seal, after the last group was acknowledged.
@@ -28,7 +28,7 @@ enum End {
 }
 
 /// A directory in which another server's snapshot has replaced the log, and what it holds.
-fn installed() -> (Files, Books) {
+pub fn installed() -> (Files, Books) {
     let (files, mut books) = directory(3, End::Stop);
     let disk = CrashDisk::with_files(&files);
     let install = Ask::Install(Reach::Beyond, Shipment::Sound);
@@ -40,7 +40,7 @@ fn installed() -> (Files, Books) {
 
 /// A directory with several segments after `snapshots` snapshots (at most 5; the fifth comes last),
 /// and what it holds.
-fn directory(snapshots: usize, end: End) -> (Files, Books) {
+pub fn directory(snapshots: usize, end: End) -> (Files, Books) {
     let snapshot = [Ask::Snapshot, Ask::Rest, Ask::Rest, Ask::Rest, Ask::Rest];
     let mut asks = vec![Ask::Ballot];
     let burst = [

@@ -6,6 +6,7 @@ mod cuts;
 mod damage;
 mod feeder;
 mod files;
+mod fuzz;
 mod identity;
 mod limits;
 mod lives;

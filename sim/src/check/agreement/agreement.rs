@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use althing_core::ids::{DirectoryId, Epoch, ServerId, Zxid};
 use althing_core::node::event::Event;
-use althing_core::node::reply::Reply;
 use althing_core::quorum::log::Ballot;
 use althing_core::store::txn::{Action, Txn};
 
@@ -16,7 +15,8 @@ use crate::check::agreement::won::Won;
 use crate::check::findings::Findings;
 use crate::check::log::{Agreed, Log};
 use crate::check::wording::{action, transactions};
-use crate::history::{History, Received, What};
+use crate::history::{History, What};
+use crate::quorums::Quorums;
 
 /// What one server is known to have.
 #[derive(Debug, Default)]
@@ -56,12 +56,8 @@ pub(super) struct Building<'f> {
     pub findings: &'f mut Findings,
 }
 
-/// Builds `L` and checks what servers say of it; `founders` vote until somebody else is agreed on.
-pub fn build(
-    founders: impl IntoIterator<Item = u8>,
-    history: &History,
-    findings: &mut Findings,
-) -> Log {
+/// Builds `L` and checks what servers say of it; `founders` decide until others are agreed on.
+pub fn build(founders: Quorums, history: &History, findings: &mut Findings) -> Log {
     let mut building = Building {
         servers: BTreeMap::new(),
         lost: BTreeMap::new(),
@@ -119,7 +115,7 @@ impl Building<'_> {
                 _ => {}
             },
             What::Received { client, frame, .. } => {
-                if let Some(zxid) = shown(frame) {
+                if let Some(zxid) = frame.shows() {
                     self.seen(at, client, zxid);
                 }
             }
@@ -273,19 +269,5 @@ impl Building<'_> {
             let who = who();
             format!("{who} {zxid} when it was durable on servers {on:?}, which are no quorum")
         });
-    }
-}
-
-/// The position whose effects a frame shows.
-fn shown(frame: &Received) -> Option<Zxid> {
-    match frame {
-        // A session's id is the position of the transaction that opened it.
-        Received::Connected(response) => Some(Zxid(response.session?.0 as u64)),
-        Received::Reply { reply, .. } => match reply {
-            Reply::Answer { zxid, .. } => Some(*zxid),
-            Reply::Event(event) => Some(event.zxid),
-            Reply::Connected(response) => Some(Zxid(response.session?.0 as u64)),
-        },
-        Received::Garbage(_) => None,
     }
 }

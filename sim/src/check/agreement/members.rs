@@ -1,31 +1,49 @@
 //! Who belongs to the ensemble, by what its log says, and whether some servers are a quorum of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use althing_core::ids::{DirectoryId, ServerId, Zxid};
 use althing_core::membership::Membership;
 use althing_core::store::txn::Txn;
 
 use crate::check::agreement::entries::Chain;
+use crate::quorums::{Quorums, of_membership};
 
 /// The memberships that entries of any log bring about.
 #[derive(Debug)]
 pub struct Members {
     /// By the positions of their entries; in force from there on in the logs that hold them.
-    known: BTreeMap<Zxid, Membership>,
+    known: BTreeMap<Zxid, Known>,
     /// Those that are agreed, in order.
     agreed: Vec<Zxid>,
-    /// Who votes before anything is known.
-    first: BTreeSet<ServerId>,
+    /// Who decides before anything is known.
+    first: Quorums,
+}
+
+/// A membership, and who decides by it.
+#[derive(Debug)]
+struct Known {
+    membership: Membership,
+    quorums: Vec<Quorums>,
+}
+
+impl Known {
+    fn knows(&self, server: ServerId, directory: DirectoryId) -> bool {
+        self.membership.knows(server, directory)
+    }
+
+    fn decide(&self, there: impl Fn(ServerId) -> bool) -> bool {
+        self.quorums.iter().all(|quorums| quorums.has(&there))
+    }
 }
 
 impl Members {
-    /// Before an ensemble of these voters is founded.
-    pub fn new(voters: impl IntoIterator<Item = u8>) -> Members {
+    /// Before an ensemble is founded, of which these will decide.
+    pub fn new(first: Quorums) -> Members {
         Members {
             known: BTreeMap::new(),
             agreed: Vec::new(),
-            first: voters.into_iter().map(ServerId).collect(),
+            first,
         }
     }
 
@@ -34,7 +52,11 @@ impl Members {
         if let Some(membership) = txn.action.membership()
             && !membership.is_empty()
         {
-            self.known.insert(zxid, membership.clone());
+            let known = Known {
+                membership: membership.clone(),
+                quorums: of_membership(membership),
+            };
+            self.known.insert(zxid, known);
         }
     }
 
@@ -55,14 +77,14 @@ impl Members {
             return self.is_first_quorum(has);
         };
         let mut later = self.known.range(in_force..);
-        later.any(|(at, membership)| {
+        later.any(|(at, known)| {
             let admitted = |server: ServerId| {
                 has.get(&server).is_some_and(|directory| {
-                    membership.knows(server, *directory)
+                    known.knows(server, *directory)
                         && (*at < zxid || !self.replaces(*at, server, *directory))
                 })
             };
-            membership.is_quorum(admitted)
+            known.decide(admitted)
         })
     }
 
@@ -70,7 +92,7 @@ impl Members {
     /// what comes after it.
     fn replaces(&self, at: Zxid, server: ServerId, directory: DirectoryId) -> bool {
         let before = self.known.range(..at).next_back();
-        let before = before.and_then(|(_, membership)| membership.directories.get(&server));
+        let before = before.and_then(|(_, known)| known.membership.directories.get(&server));
         before.is_some_and(|before| *before != directory)
     }
 
@@ -78,18 +100,17 @@ impl Members {
     pub fn is_quorum_of(&self, log: &Chain, voted: &BTreeMap<ServerId, DirectoryId>) -> bool {
         let of_log = self.known.range(..=log.last()).rev();
         let newest = of_log.into_iter().find(|(at, _)| log.contains(**at));
-        let Some((_, membership)) = newest else {
+        let Some((_, known)) = newest else {
             return self.is_first_quorum(voted);
         };
-        membership.is_quorum(|server| {
+        known.decide(|server| {
             let directory = voted.get(&server);
-            directory.is_some_and(|directory| membership.knows(server, *directory))
+            directory.is_some_and(|directory| known.knows(server, *directory))
         })
     }
 
     fn is_first_quorum(&self, has: &BTreeMap<ServerId, DirectoryId>) -> bool {
-        let voters = self.first.iter();
-        voters.filter(|server| has.contains_key(server)).count() * 2 > self.first.len()
+        self.first.has(|server| has.contains_key(&server))
     }
 }
 
@@ -102,6 +123,7 @@ mod tests {
 
     use althing_core::ids::Epoch;
     use althing_core::time::WallTime;
+    use althing_core::voters::{Share, Voters};
 
     fn at(counter: u32) -> Zxid {
         Zxid::new(Epoch(1), counter)
@@ -134,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_majority_of_the_voters_is_a_quorum() {
-        let mut members = Members::new(1..=3);
+        let mut members = Members::new(Quorums::most_of(3));
         assert!(!members.is_quorum_for(at(0), &has(&[1])));
         assert!(members.is_quorum_for(at(0), &has(&[1, 3])));
         agree(&mut members, at(0), founding(&[1, 2, 3]));
@@ -145,7 +167,7 @@ mod tests {
 
     #[test]
     fn learners_never_count() {
-        let mut members = Members::new(1..=3);
+        let mut members = Members::new(Quorums::most_of(3));
         let mut membership = founding(&[1, 2, 3, 4]);
         membership.voters.remove(&ServerId(4));
         membership.learners.insert(ServerId(4));
@@ -156,7 +178,7 @@ mod tests {
 
     #[test]
     fn both_voter_sets_count_while_they_change() {
-        let mut members = Members::new(1..=3);
+        let mut members = Members::new(Quorums::most_of(3));
         agree(&mut members, at(0), founding(&[1, 2, 3]));
         let mut joint = founding(&[1, 2, 3, 4, 5]);
         joint.voters = founding(&[1, 2, 3]).voters;
@@ -172,8 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn groups_count_as_they_are_agreed() {
+        let mut members = Members::new(Quorums::most_of(3));
+        let mut grouped = founding(&[1, 2, 3]);
+        let share = |(id, group, weight)| (ServerId(id), Share { group, weight });
+        let shares = [(1, 1, 2), (2, 1, 1), (3, 2, 1)].map(share);
+        grouped.voters = Voters::in_groups(shares.into());
+        agree(&mut members, at(2), grouped);
+        assert!(members.is_quorum_for(at(1), &has(&[1, 2])));
+        assert!(!members.is_quorum_for(at(2), &has(&[1, 2])));
+        assert!(members.is_quorum_for(at(2), &has(&[1, 3])));
+    }
+
+    #[test]
     fn a_new_directory_counts_only_after_its_admission() {
-        let mut members = Members::new(1..=3);
+        let mut members = Members::new(Quorums::most_of(3));
         agree(&mut members, at(0), founding(&[1, 2, 3]));
         let blank = DirectoryId(77);
         let mut have = has(&[1]);
@@ -188,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_vote_counts_by_the_candidates_own_log() {
-        let mut members = Members::new(1..=3);
+        let mut members = Members::new(Quorums::most_of(3));
         agree(&mut members, at(0), founding(&[1, 2, 3]));
         agree(&mut members, at(4), founding(&[3, 4, 5]));
         let mut log = Chain::default();

@@ -16,6 +16,7 @@ use crate::check::tests::damage::kinds::{DAMAGES, DAMAGES_TO_AN_ENSEMBLE};
 use crate::check::tests::service::{Wish, good_history};
 use crate::check::tests::{HISTORIES_MAX, PLACES_MAX, THREE, told};
 use crate::history::{History, Violation};
+use crate::quorums::Quorums;
 
 /// What clients alone can show to be broken.
 const SHOWN: &[&str] = &[
@@ -40,6 +41,7 @@ const SHOWN: &[&str] = &[
     "E4 no orphan",
     "E5 identity",
     "E6 negotiation",
+    "N1 read only",
     "T1 sequence",
     "T2 stat",
     "T3 access",
@@ -49,7 +51,7 @@ const SHOWN: &[&str] = &[
 fn good(seed: u64) -> (History, Vec<Disk>) {
     let history = good_history(Wish { seed, ..THREE });
     let mut findings = Findings::default();
-    let log = agreement::build(1..=THREE.servers, &history, &mut findings);
+    let log = agreement::build(Quorums::most_of(THREE.servers), &history, &mut findings);
     assert!(findings.sorted().is_empty(), "a good history is good");
     let entries = log.agreed.iter().map(|agreed| Entry {
         zxid: agreed.zxid,

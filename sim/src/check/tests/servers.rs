@@ -1,7 +1,7 @@
 //! The servers of the small service: nodes as plain values, between which messages travel in order,
 //! and whose disks are lists of records.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use althing::witness::{self, Witness};
@@ -119,7 +119,7 @@ impl Service {
     }
 
     pub fn start(&mut self, server: usize) {
-        let voters: BTreeSet<ServerId> = self.servers.iter().map(|server| server.id).collect();
+        let voters = self.servers.iter().map(|server| server.id).collect();
         let known = &mut self.servers[server];
         known.life += 1;
         let (id, life) = (known.id, known.life);

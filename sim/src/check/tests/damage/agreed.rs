@@ -1,13 +1,14 @@
 //! Damage to what servers say of the log: positions, durability, recoveries, leaders.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::ids::{ServerId, Zxid};
 use althing_core::node::event::Event;
-use althing_core::store::txn::Entry;
+use althing_core::store::txn::{Action, Entry};
 
-use crate::check::tests::damage::places::{acknowledged, executed, pick, places};
+use crate::check::tests::damage::places::{acknowledged, change_txn, executed, pick, places};
 use crate::history::{History, Moment, What};
 
 /// The recovery with the most entries, and its entries.
@@ -177,4 +178,23 @@ pub fn late_effect(history: &mut History, nth: usize) -> Option<()> {
     let later = history.moments.iter().position(|other| other.at > at)?;
     history.moments.insert(later, moment);
     Some(())
+}
+
+/// What should go by itself stays for ever.
+pub fn nothing_goes(history: &mut History, _: usize) -> Option<()> {
+    let moments = history.moments.iter();
+    let reaps: BTreeSet<Zxid> = moments
+        .filter_map(|moment| match &moment.what {
+            What::Saving { zxid, txn, .. } if matches!(txn.action, Action::Reap { .. }) => {
+                Some(*zxid)
+            }
+            _ => None,
+        })
+        .collect();
+    for zxid in &reaps {
+        change_txn(history, *zxid, |txn| {
+            txn.action = Action::Reap { paths: Vec::new() };
+        });
+    }
+    (!reaps.is_empty()).then_some(())
 }

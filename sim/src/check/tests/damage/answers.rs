@@ -118,6 +118,15 @@ pub fn not_found(history: &mut History, nth: usize) -> Option<()> {
     edit(history, nth, fits, |result| *result = Err(Code::NoNode))
 }
 
+/// Nobody asks too often where there is no rate.
+pub fn throttled(history: &mut History, nth: usize) -> Option<()> {
+    let fits =
+        |_: &Request, result: &Result<Response, Code>| matches!(result, Ok(Response::Data { .. }));
+    edit(history, nth, fits, |result| {
+        *result = Err(Code::ThrottledOp);
+    })
+}
+
 pub fn has_children(_: &Request, result: &Result<Response, Code>) -> bool {
     match result {
         Ok(Response::Children { names, .. }) => !names.is_empty(),

@@ -10,6 +10,7 @@ use althing_core::node::reply::Response;
 use althing_core::node::request::Request;
 use althing_core::quorum::log::Ballot;
 use althing_core::store::txn::{Action, Txn};
+use althing_core::voters::{Share, Voters};
 
 use crate::check::health::FELT;
 use crate::check::tests::damage::living::{expiry, saver};
@@ -276,8 +277,21 @@ pub fn learners_count(history: &mut History, _: usize) -> Option<()> {
         if let Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } =
             &mut txn.action
         {
-            membership.voters = BTreeSet::from([1, 4, 5].map(ServerId));
+            membership.voters = Voters::from([1, 4, 5].map(ServerId));
             membership.learners = BTreeSet::from([2, 3].map(ServerId));
+        }
+    });
+    Some(())
+}
+
+pub fn weightless_count(history: &mut History, _: usize) -> Option<()> {
+    change_members(history, |txn| {
+        if let Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } =
+            &mut txn.action
+        {
+            let share = |(id, weight)| (ServerId(id), Share { group: 1, weight });
+            let shares = [(1, 1), (2, 0), (3, 0), (4, 1), (5, 1)].map(share);
+            membership.voters = Voters::in_groups(shares.into());
         }
     });
     Some(())
@@ -301,7 +315,7 @@ pub fn one_voter_set_counts(history: &mut History, _: usize) -> Option<()> {
         if let Action::OpenEpoch { membership, .. } | Action::Reconfigure { membership } =
             &mut txn.action
         {
-            membership.incoming = Some(BTreeSet::from([1, 4, 5].map(ServerId)));
+            membership.incoming = Some(Voters::from([1, 4, 5].map(ServerId)));
         }
     });
     Some(())

@@ -3,14 +3,14 @@
 
 use crate::check::tests::damage::agreed::{
     does_not_start, executed_twice, late_effect, log_gap, lost_entry, lost_log, not_durable,
-    other_digest, other_entry, other_snapshot, skipped, two_leaders,
+    nothing_goes, other_digest, other_entry, other_snapshot, skipped, two_leaders,
 };
 use crate::check::tests::damage::answers::{
     Was, denied_write, double_child, double_reply, drop_reply, executes_twice, failed_ping,
     from_the_future, garbage, half_multi, missing_child, multi, multi_place, never_agreed,
     nobody_sent, not_found, older_state, others_position, own_write, sequence_again,
     sequence_skipped, short_number, stale_read, stale_sync, stat_of_read, stat_of_write,
-    swap_replies, swap_requests, wrong_data, wrong_error, wrong_sync, wrong_xid,
+    swap_replies, swap_requests, throttled, wrong_data, wrong_error, wrong_sync, wrong_xid,
 };
 use crate::check::tests::damage::ensemble;
 use crate::check::tests::damage::handshakes;
@@ -22,6 +22,7 @@ use crate::check::tests::damage::living::{
     wrong_password, wrong_timeout,
 };
 use crate::check::tests::damage::positions;
+use crate::check::tests::damage::readers;
 use crate::check::tests::damage::stats;
 use crate::check::tests::damage::watched::{
     again_later, double_event, event_for_a_stranger, late_event, lost_event, lost_of_children,
@@ -40,6 +41,31 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ("a reply comes twice", "W3 order", double_reply),
     ("a reply has the wrong xid", "W3 order", wrong_xid),
     ("two requests are swapped", "W3 order", swap_requests),
+    (
+        "who may write is refused it for want of a leader",
+        "N1 read only",
+        readers::refused,
+    ),
+    (
+        "a client that did not ask for it is only let read",
+        "N1 read only",
+        readers::unasked,
+    ),
+    (
+        "a write is done without a leader",
+        "N1 read only",
+        readers::writes,
+    ),
+    (
+        "a reader is given a session of the ensemble",
+        "N1 read only",
+        readers::agreed_session,
+    ),
+    (
+        "a client is only let read for ever",
+        "N2 whole again",
+        readers::for_ever,
+    ),
     ("a stat field is wrong", "T2 stat", |h, n| {
         stat_of_read(h, n, |stat| stat.version += 1)
     }),
@@ -83,6 +109,7 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
     ),
     ("data is not what was written", "R1 read", wrong_data),
     ("a znode is not found", "R1 read", not_found),
+    ("a read is refused without a rate", "Q2 rate", throttled),
     ("a child is missing", "R1 read", missing_child),
     ("a child is listed twice", "R1 read", double_child),
     ("sync answers another path", "R1 read", wrong_sync),
@@ -125,6 +152,7 @@ pub const DAMAGES: &[(&str, &str, Damage)] = &[
         lost_log,
     ),
     ("a server does not start", "I3 durability", does_not_start),
+    ("nothing goes by itself", "L8 reaping", nothing_goes),
     (
         "an answer came before it was durable",
         "I3 durability",
@@ -457,6 +485,11 @@ pub const DAMAGES_TO_AN_ENSEMBLE: &[(&str, &str, Damage)] = &[
         "learners are counted in a quorum",
         "I3 durability",
         ensemble::learners_count,
+    ),
+    (
+        "who has no weight is counted",
+        "I3 durability",
+        ensemble::weightless_count,
     ),
     (
         "unknown directories are counted",

@@ -8,5 +8,6 @@ pub mod kinds;
 mod living;
 mod places;
 mod positions;
+mod readers;
 mod stats;
 mod watched;

@@ -11,6 +11,7 @@ use crate::check::findings::Findings;
 use crate::check::tests::damage::places::{answer_of, event_of, link_of, pick, places};
 use crate::check::{agreement::agreement, replay, wire, writes};
 use crate::history::{History, Moment, Received, What};
+use crate::quorums::Quorums;
 use crate::reference::access;
 use crate::reference::tree::Table;
 
@@ -177,7 +178,7 @@ pub fn wrong_check(history: &mut History, nth: usize) -> Option<()> {
 /// Tells a client of a change of a znode that it watches and may no longer read.
 pub fn event_for_a_stranger(history: &mut History, nth: usize) -> Option<()> {
     let mut ignored = Findings::default();
-    let log = agreement::build(1..=1, history, &mut ignored);
+    let log = agreement::build(Quorums::most_of(1), history, &mut ignored);
     let mut wire = wire::join(history, &mut ignored);
     writes::attach(&log, &mut wire);
     let replayed = replay::replay(&log, &wire, &mut ignored);

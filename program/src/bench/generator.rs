@@ -3,18 +3,17 @@
 //! It waits with epoll, level-triggered: one wait, one read and one write for all the answers that
 //! a connection has received, and the clock is read once for all of them.
 
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use althing_core::code::Code;
 use althing_core::node::request::Request;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 
-use super::connection::{Connection, Left};
-use super::server::PATIENCE;
+use crate::bench::connection::{Answered, Connection, Left, PATIENCE, Trouble};
 
 /// Connections that one wait tells of.
 const EVENTS_MAX: usize = 256;
@@ -25,6 +24,34 @@ struct Watched {
     left: Left,
 }
 
+/// An answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// When the request was sent.
+    pub sent: Instant,
+    /// When the answer was read.
+    pub heard: Instant,
+    /// Why it was refused, if it was.
+    pub refused: Option<Code>,
+}
+
+impl Answer {
+    /// Makes a refusal of what was asked an error.
+    ///
+    /// # Errors
+    /// If it was refused.
+    pub fn succeeded(&self, request: &Request) -> Result<(), Trouble> {
+        match self.refused {
+            None => Ok(()),
+            Some(code) => {
+                let name = request.name();
+                Err(format!("{name} was refused: {}", code.name()).into())
+            }
+        }
+    }
+}
+
+/// Some connections, each with requests in flight.
 pub struct Generator {
     epoll: OwnedFd,
     watched: Vec<Watched>,
@@ -32,19 +59,18 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Opens sessions on `connections` connections, which will each have `in_flight` requests
+    /// Opens a session at each of these addresses, which will each have `in_flight` requests
     /// unanswered at any time.
-    pub fn connect(
-        address: SocketAddr,
-        connections: usize,
-        in_flight: usize,
-    ) -> Result<Generator, Box<dyn Error>> {
+    ///
+    /// # Errors
+    /// If a server gives none.
+    pub fn connect(addresses: &[SocketAddr], in_flight: usize) -> Result<Generator, Trouble> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let mut asking = Vec::with_capacity(connections);
-        for _ in 0..connections {
-            asking.push(Connection::ask(address)?);
+        let mut asking = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            asking.push(Connection::ask(*address)?);
         }
-        let mut watched = Vec::with_capacity(connections);
+        let mut watched = Vec::with_capacity(addresses.len());
         for (index, mut connection) in asking.into_iter().enumerate() {
             connection.greet()?;
             connection.stop_waiting()?;
@@ -63,12 +89,15 @@ impl Generator {
     }
 
     /// Sends what `next` gives until it gives nothing more and all is answered. `answered` is told
-    /// when a request was sent, and when its answer was read.
+    /// of each answer, and ends it by an error.
+    ///
+    /// # Errors
+    /// If a connection is lost, or `answered` says so.
     pub fn drive(
         &mut self,
         mut next: impl FnMut(Instant) -> Option<Request>,
-        mut answered: impl FnMut(Instant, Instant),
-    ) -> Result<(), Box<dyn Error>> {
+        mut answered: impl FnMut(&Request, Answer) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
         let mut unanswered = 0;
         for index in 0..self.watched.len() {
             unanswered += self.refill(index, Instant::now(), &mut next)?;
@@ -78,13 +107,26 @@ impl Generator {
             self.wait(&mut events)?;
             for event in events.drain(..) {
                 let index = usize::try_from(event.data.u64())?;
-                let mut sent = Vec::with_capacity(self.in_flight);
+                let mut told: Vec<Answered> = Vec::with_capacity(self.in_flight);
                 let connection = &mut self.watched[index].connection;
-                connection.receive(|at| sent.push(at))?;
+                connection.receive(|answered| told.push(answered))?;
                 let now = Instant::now();
-                unanswered -= sent.len();
-                for at in sent {
-                    answered(at, now);
+                unanswered -= told.len();
+                for Answered {
+                    request,
+                    sent,
+                    refused,
+                } in told
+                {
+                    let heard = now;
+                    answered(
+                        &request,
+                        Answer {
+                            sent,
+                            heard,
+                            refused,
+                        },
+                    )?;
                 }
                 unanswered += self.refill(index, now, &mut next)?;
             }
@@ -92,7 +134,7 @@ impl Generator {
         Ok(())
     }
 
-    fn wait(&self, events: &mut Vec<epoll::Event>) -> Result<(), Box<dyn Error>> {
+    fn wait(&self, events: &mut Vec<epoll::Event>) -> Result<(), Trouble> {
         let patience = Timespec::try_from(PATIENCE)?;
         match epoll::wait(&self.epoll, spare_capacity(events), Some(&patience)) {
             Ok(0) => Err("the server has answered nothing for a long time".into()),
@@ -130,8 +172,11 @@ impl Generator {
         Ok(queued)
     }
 
-    /// Ends all sessions, so that none expires while something else is measured.
-    pub fn close(mut self) -> Result<(), Box<dyn Error>> {
+    /// Ends all sessions, so that none expires later.
+    ///
+    /// # Errors
+    /// If a connection is lost.
+    pub fn close(mut self) -> Result<(), Trouble> {
         for Watched { connection, .. } in &mut self.watched {
             connection.queue(Request::CloseSession, Instant::now());
             connection.start_waiting()?;
