@@ -192,8 +192,8 @@ fn secret() -> impl Strategy<Value = Secret> {
     prop_oneof![5 => Just(Secret::Right), 1 => Just(Secret::Wrong)]
 }
 
-/// Rule: nothing stands behind a setACL. ZooKeeper 3.9 judges what is sent right behind it by the old
-/// list or by the new one, whichever its threads come to first.
+/// Rule: nothing stands behind a setACL. ZooKeeper 3.9 judges what is sent right behind it by the
+/// old list or by the new one, whichever its threads come to first.
 fn burst() -> impl Strategy<Value = Vec<Ask>> {
     many(burst_ask(), 2..=BURST_MAX).prop_map(|mut asks| {
         let last = asks.iter().position(|ask| ask.opcode() == SET_ACL);
