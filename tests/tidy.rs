@@ -25,6 +25,7 @@ const FLOORS: &[&[&str]] = &[
     &["listed"],
     &["voters"],
     &["config", "membership", "prng"],
+    &["digest_md5"],
     &["tree"],
     &["store"],
     &["session", "watch"],

@@ -1,7 +1,9 @@
 //! What a client is told at its start, and the limits that it keeps.
 
+use std::fmt;
 use std::time::Duration;
 
+use althing_core::digest_md5::{self, Answer};
 use althing_core::ids::Zxid;
 
 use crate::error::ClientError;
@@ -31,6 +33,9 @@ pub const SET_WATCHES_BYTES_MAX: usize = 128 * 1024;
 
 /// Most identities that a client takes on; each is sent again after a reconnect.
 pub const AUTHS_MAX: usize = 64;
+
+/// Longest name and password of a user of SASL, in bytes: a proof must fit into what servers take.
+pub const SASL_BYTES_MAX: usize = 255;
 
 /// Most znodes that one cached subtree keeps: each costs two watches.
 pub const SUBTREE_ZNODES_MAX: usize = 10_000;
@@ -72,6 +77,44 @@ pub enum ReadOnlyServers {
     Accepted,
 }
 
+/// Who a client is by SASL, with the mechanism DIGEST-MD5: the identity `sasl:NAME`.
+///
+/// The client proves it on each connection anew, before it asks for anything, and takes no server
+/// that does not know the password, too. MD5 keeps nobody out who listens: use TLS besides.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SaslUser {
+    name: String,
+    password: String,
+}
+
+impl SaslUser {
+    /// Who they are, and what proves it. Both are of printable ASCII, and have 1 to 255 bytes: a
+    /// configuration with others is refused with [`ClientError::BadConfig`].
+    pub fn new(name: &str, password: &str) -> SaslUser {
+        SaslUser {
+            name: name.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    pub(crate) fn answer(&self, challenge: &[u8], cnonce: &str) -> Option<Answer> {
+        digest_md5::answer(challenge, &self.name, &self.password, cnonce)
+    }
+
+    fn is_sound(&self) -> bool {
+        let printable = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let sound = |text: &String| printable(text) && (1..=SASL_BYTES_MAX).contains(&text.len());
+        sound(&self.name) && sound(&self.password)
+    }
+}
+
+impl fmt::Debug for SaslUser {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SaslUser").field(&self.name).finish()
+    }
+}
+
 /// What a client is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientConfig {
@@ -86,6 +129,9 @@ pub struct ClientConfig {
     pub last_zxid_seen: Zxid,
     /// Does a server do that only lets the client read?
     pub read_only_servers: ReadOnlyServers,
+    /// Who the client proves to be by SASL, if anybody. A server that refuses the proof, or knows
+    /// no SASL, ends the session: everything is answered with `AuthFailed`.
+    pub sasl: Option<SaslUser>,
 }
 
 impl ClientConfig {
@@ -97,6 +143,7 @@ impl ClientConfig {
             connect_patience: Duration::from_secs(60),
             last_zxid_seen: Zxid::ZERO,
             read_only_servers: ReadOnlyServers::Refused,
+            sasl: None,
         }
     }
 
@@ -127,6 +174,15 @@ impl ClientConfig {
         }
     }
 
+    /// The same for somebody who proves by SASL who they are.
+    #[must_use]
+    pub fn sasl(self, user: SaslUser) -> ClientConfig {
+        ClientConfig {
+            sasl: Some(user),
+            ..self
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), ClientError> {
         if self.servers.is_empty() {
             return Err(ClientError::BadConfig("there is no server"));
@@ -136,6 +192,10 @@ impl ClientConfig {
         }
         if self.session_timeout > SESSION_TIMEOUT_MAX {
             return Err(ClientError::BadConfig("the session time-out exceeds a day"));
+        }
+        if self.sasl.as_ref().is_some_and(|user| !user.is_sound()) {
+            let what = "a user of SASL, and the password, have 1 to 255 bytes of printable ASCII";
+            return Err(ClientError::BadConfig(what));
         }
         Ok(())
     }

@@ -13,7 +13,7 @@
 //! | [`quorum`] | agreement on one sequence of transactions |
 //! | [`store`], [`watch`], [`session`] | what all servers agree on; what this server's clients wait for; who is alive |
 //! | [`tree`] | the znodes |
-//! | [`membership`], [`config`], [`voters`], [`listed`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
+//! | [`membership`], [`config`], [`digest_md5`], [`voters`], [`listed`], [`code`], [`ids`], [`time`], [`prng`] | the ground |
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,6 +26,7 @@ extern crate std;
 pub mod code;
 pub mod codec;
 pub mod config;
+pub mod digest_md5;
 #[cfg(test)]
 mod ensemble_tests;
 pub mod gossip;

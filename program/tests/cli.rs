@@ -329,6 +329,37 @@ fn identities_are_taken_on_and_not_shown() {
 }
 
 #[test]
+fn who_one_is_may_be_proven_by_sasl() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| directory.path().join(name);
+    std::fs::write(file("users"), "user_bob=\"bobsecret\"\n").expect("written");
+    let config = file("althing.toml");
+    std::fs::write(&config, format!("sasl_users_file = {:?}\n", file("users"))).expect("written");
+    let server = Server::start_with(BINARY, &["--config", config.to_str().expect("a path")]);
+    let with = |identities: &[&str], words: &[&str]| {
+        let flags = identities.iter().flat_map(|identity| ["--auth", identity]);
+        once(
+            &server,
+            &flags.chain(words.iter().copied()).collect::<Vec<_>>(),
+        )
+    };
+    let bob = ["sasl:bob:bobsecret"];
+    let made = with(&bob, &["create", "/mine", "x", "sasl:bob:cdrwa"]);
+    assert_eq!(made, (0, "Created /mine\n".to_owned(), String::new()));
+    assert_eq!(with(&bob, &["get", "/mine"]).1, "x\n");
+    let (_, who, _) = with(&bob, &["whoami"]);
+    assert!(who.contains("sasl: bob"), "{who}");
+    assert_eq!(with(&[], &["get", "/mine"]).0, 1);
+
+    let (code, said, complained) = with(&["sasl:bob:guessed"], &["get", "/mine"]);
+    assert_eq!((code, said), (1, String::new()), "{complained}");
+    assert!(complained.contains("Authentication"), "{complained}");
+    for wrong in [&["sasl:bob"][..], &["sasl:bob:x", "sasl:eve:y"]] {
+        assert_eq!(with(wrong, &["get", "/mine"]).0, 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn nobody_there_is_an_exit_code_of_its_own() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = free.local_addr().expect("an address").to_string();

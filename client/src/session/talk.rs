@@ -18,8 +18,11 @@ use crate::error::ClientError;
 use crate::session::command::{Command, Waiter};
 use crate::session::lasting::Lasting;
 use crate::session::later::{Later, Laters};
+use crate::session::proof::{Proof, Unproven};
 use crate::session::shared::Shared;
 
+/// An answer: how far the server is, and what it says.
+type Decoded = (Zxid, Result<Response, Code>);
 type Answer = oneshot::Sender<Result<Response, ClientError>>;
 
 /// Why a connection ends.
@@ -69,6 +72,8 @@ enum Purpose {
         /// How often the server has refused it since its clients ask too often.
         refusals: u32,
     },
+    /// To prove by SASL who the client is.
+    Proving,
     /// To close the session.
     Closing,
 }
@@ -86,6 +91,9 @@ pub(crate) struct Talk<'a> {
     lasting: &'a mut Lasting,
     shared: &'a Shared,
     service: Service,
+    /// Who the client is, as long as the server has not seen it proven. Nothing is asked until
+    /// then, and no watch is set again: who may not read a znode is not told of it either.
+    proof: Option<Proof>,
     /// Answered in this order.
     flights: VecDeque<Flight>,
     auth_flights: VecDeque<AuthFlight>,
@@ -109,6 +117,7 @@ impl<'a> Talk<'a> {
         lasting: &'a mut Lasting,
         shared: &'a Shared,
         service: Service,
+        proof: Option<Proof>,
         now: Duration,
         out: &mut Vec<u8>,
     ) -> Talk<'a> {
@@ -117,6 +126,7 @@ impl<'a> Talk<'a> {
             lasting,
             shared,
             service,
+            proof,
             flights: VecDeque::new(),
             auth_flights: VecDeque::new(),
             laters: Laters::default(),
@@ -128,16 +138,40 @@ impl<'a> Talk<'a> {
         for (scheme, credential) in talk.lasting.auths.clone() {
             talk.send_auth(scheme, credential, None, out);
         }
-        for batch in talk.lasting.watches.set_again(talk.lasting.settled) {
-            encode_request(Xid::SET_WATCHES, &Request::SetWatches(batch), out);
-            talk.rearming += 1;
+        match talk.proof {
+            Some(_) => talk.prove(now, out),
+            None => talk.set_watches_again(out),
         }
-        talk.publish_watches();
         talk
+    }
+
+    /// Goes on proving who the client is; what waited for that comes next.
+    fn prove(&mut self, now: Duration, out: &mut Vec<u8>) {
+        let Some(proof) = &mut self.proof else {
+            return;
+        };
+        if proof.is_done() {
+            self.proof = None;
+            self.set_watches_again(out);
+        } else if let Some(token) = proof.token() {
+            let request = Request::Sasl { token };
+            self.send_for(Purpose::Proving, request, now, out);
+        }
+    }
+
+    fn set_watches_again(&mut self, out: &mut Vec<u8>) {
+        for batch in self.lasting.watches.set_again(self.lasting.settled) {
+            encode_request(Xid::SET_WATCHES, &Request::SetWatches(batch), out);
+            self.rearming += 1;
+        }
+        self.publish_watches();
     }
 
     /// May another request be sent?
     pub(crate) fn has_room(&self) -> bool {
+        if self.proof.is_some() {
+            return false;
+        }
         let unanswered = self.flights.len() + self.auth_flights.len() + self.laters.count();
         unanswered < REQUESTS_IN_FLIGHT_MAX
     }
@@ -194,13 +228,18 @@ impl<'a> Talk<'a> {
 
     /// Asks the server to close the session.
     pub(crate) fn close(&mut self, now: Duration, out: &mut Vec<u8>) {
+        self.send_for(Purpose::Closing, Request::CloseSession, now, out);
+    }
+
+    /// Sends what no handle has asked.
+    fn send_for(&mut self, purpose: Purpose, request: Request, now: Duration, out: &mut Vec<u8>) {
         let xid = self.lasting.next_xid();
-        encode_request(xid, &Request::CloseSession, out);
+        encode_request(xid, &request, out);
         self.flights.push_back(Flight {
             xid,
-            request: Request::CloseSession,
+            request,
             sent: now,
-            purpose: Purpose::Closing,
+            purpose,
         });
     }
 
@@ -215,10 +254,11 @@ impl<'a> Talk<'a> {
 
     /// Sends a heartbeat if one is due, and what is to be asked again.
     pub(crate) fn tick(&mut self, now: Duration, out: &mut Vec<u8>) {
+        self.prove(now, out);
         while let Some(Later { command, refusals }) = self.laters.due(now) {
             self.send(command, refusals, now, out);
         }
-        if self.pinged.is_none() && now >= self.proven + self.ping_interval() {
+        if self.may_ping() && now >= self.proven + self.ping_interval() {
             encode_request(Xid::PING, &Request::Ping, out);
             self.pinged = Some(now);
         }
@@ -227,9 +267,9 @@ impl<'a> Talk<'a> {
     /// When [`Talk::tick`] or the end of [`Talk::bear_silence`] is due.
     pub(crate) fn deadline(&self) -> Duration {
         let silence = self.heard + self.lasting.silence_max();
-        let next = match self.pinged {
-            Some(_) => silence,
-            None => silence.min(self.proven + self.ping_interval()),
+        let next = match self.may_ping() {
+            true => silence.min(self.proven + self.ping_interval()),
+            false => silence,
         };
         self.laters.hour().map_or(next, |hour| next.min(hour))
     }
@@ -267,6 +307,11 @@ impl<'a> Talk<'a> {
             reply(answer, Err(ClientError::ConnectionLoss));
         }
         self.heard
+    }
+
+    /// Where proofs are demanded, nothing else comes first, not even a heartbeat.
+    fn may_ping(&self) -> bool {
+        self.pinged.is_none() && self.proof.is_none()
     }
 
     fn ping_interval(&self) -> Duration {
@@ -341,6 +386,19 @@ impl<'a> Talk<'a> {
         Ok(())
     }
 
+    fn hear_proof(&mut self, (zxid, result): Decoded) -> Result<(), Ending> {
+        if result == Err(Code::SessionExpired) {
+            return Err(Ending::Expired);
+        }
+        self.note_answer(zxid);
+        let proof = self.proof.as_mut();
+        let heard = proof.map_or(Ok(()), |proof| proof.hear(&result));
+        heard.map_err(|unproven| match unproven {
+            Unproven::Refused => Ending::AuthFailed,
+            Unproven::Impostor => Ending::Lost("the server does not know the password"),
+        })
+    }
+
     fn hear_answer(&mut self, xid: Xid, frame: &[u8]) -> Result<(), Ending> {
         if self.flights.front().is_none_or(|flight| flight.xid != xid) {
             return Err(out_of_order().into());
@@ -353,14 +411,8 @@ impl<'a> Talk<'a> {
                 watch,
                 refusals,
             } => (answer, watch, refusals),
-            Purpose::Closing => {
-                let (_, result) = decoded?;
-                return Err(match result {
-                    Ok(_) => Ending::Closed,
-                    Err(Code::SessionExpired) => Ending::Expired,
-                    Err(_) => Ending::Lost("the server did not close the session"),
-                });
-            }
+            Purpose::Proving => return self.hear_proof(decoded?),
+            Purpose::Closing => return Err(farewell(decoded?.1)),
         };
         let (zxid, result) = match decoded {
             Ok(decoded) => decoded,
@@ -431,7 +483,7 @@ impl<'a> Talk<'a> {
             self.lasting.seen = self.lasting.seen.max(zxid);
             self.shared.set_last_zxid(self.lasting.seen);
         }
-        if self.rearming == 0 {
+        if self.rearming == 0 && self.proof.is_none() {
             self.lasting.settled = self.answered;
         }
     }
@@ -451,10 +503,16 @@ fn proves(request: &Request) -> bool {
     )
 }
 
-fn decode_answer(
-    frame: &[u8],
-    request: &Request,
-) -> Result<(Zxid, Result<Response, Code>), Malformed> {
+/// What the server says to having been asked to close the session.
+fn farewell(result: Result<Response, Code>) -> Ending {
+    match result {
+        Ok(_) => Ending::Closed,
+        Err(Code::SessionExpired) => Ending::Expired,
+        Err(_) => Ending::Lost("the server did not close the session"),
+    }
+}
+
+fn decode_answer(frame: &[u8], request: &Request) -> Result<Decoded, Malformed> {
     match decode_reply(frame, Some(request))? {
         Reply::Answer { zxid, result, .. } => Ok((zxid, result)),
         Reply::Event(_) | Reply::Connected(_) => Err(out_of_order()),

@@ -9,13 +9,14 @@ use althing_core::code::Code;
 use tokio::io::{AsyncRead, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
-use crate::config::{ClientConfig, ReadOnlyServers, UNSENT_BYTES_MAX};
+use crate::config::{ClientConfig, ReadOnlyServers, SaslUser, UNSENT_BYTES_MAX};
 use crate::error::ClientError;
 use crate::runtime::Runtime;
 use crate::session::backoff::Backoff;
 use crate::session::command::Command;
 use crate::session::lasting::Lasting;
 use crate::session::offer::{Offer, Offered};
+use crate::session::proof::Proof;
 use crate::session::search::Search;
 use crate::session::shared::Shared;
 use crate::session::talk::{Ending, Service, Talk};
@@ -31,6 +32,7 @@ pub(crate) struct Session<R: Runtime> {
     servers: Vec<String>,
     next_server: usize,
     read_only_servers: ReadOnlyServers,
+    sasl: Option<SaslUser>,
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     lasting: Lasting,
@@ -126,6 +128,7 @@ impl<R: Runtime> Session<R> {
             servers: config.servers,
             next_server: first,
             read_only_servers: config.read_only_servers,
+            sasl: config.sasl,
             shared,
             commands,
             lasting: Lasting::new(config.session_timeout, config.last_zxid_seen),
@@ -311,7 +314,9 @@ impl<R: Runtime> Session<R> {
         let now = runtime.now();
         let mut wish = Wish::Stay;
         let out = outbound.bytes();
-        let mut talk = Talk::begin(&mut self.lasting, &self.shared, service, now, out);
+        let sasl = self.sasl.clone();
+        let proof = sasl.map(|user| Proof::new(user, [runtime.random(), runtime.random()]));
+        let mut talk = Talk::begin(&mut self.lasting, &self.shared, service, proof, now, out);
         let mut armed = talk.deadline();
         let mut timer = pin!(runtime.sleep(armed.saturating_sub(now)));
         let ending = loop {

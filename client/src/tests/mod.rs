@@ -3,4 +3,5 @@
 mod fake;
 mod read_only;
 mod recipes;
+mod sasl;
 mod session;

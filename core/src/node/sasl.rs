@@ -1,19 +1,10 @@
-//! SASL with the mechanism DIGEST-MD5 (RFC 2831), as ZooKeeper's Java client and kazoo speak it.
-//!
-//! The client sends nothing, the server a challenge, the client a proof that it knows the password,
-//! the server a proof that it does, too. MD5 is what the clients speak; who can should use TLS.
+//! Authentication by SASL, with the mechanism [`crate::digest_md5`].
 
-use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-
-use md5::{Digest as _, Md5};
-use subtle::ConstantTimeEq as _;
 
 use crate::code::Code;
-use crate::config::{FailedSasl, SASL_REALM, Users};
+use crate::config::FailedSasl;
+use crate::digest_md5::{self, Step};
 use crate::ids::ConnectionId;
 use crate::node::connection::{Challenged, Waiting};
 use crate::node::node::Node;
@@ -23,25 +14,6 @@ use crate::tree::data::Data;
 
 /// The scheme of identities that come about by SASL.
 pub const SASL: &str = "sasl";
-
-/// The name of the service: ZooKeeper's clients know no other.
-const DIGEST_URI: &str = "zookeeper/zk-sasl-md5";
-
-/// Directives in a client's answer: RFC 2831 has a dozen.
-const DIRECTIVES_MAX: usize = 32;
-
-type Hash = [u8; 16];
-
-const REALM: &str = SASL_REALM;
-
-/// What a token of the client has brought about.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Step {
-    /// It is challenged.
-    Challenge(Challenged, String),
-    /// It is this user, and gets the server's proof.
-    Done(String, String),
-}
 
 impl Node {
     /// A client's part of the exchange. What is asked after its last one is asked as the new
@@ -55,13 +27,16 @@ impl Node {
         let Some(connection) = self.connections.get_mut(&id) else {
             return Waiting::Failed(Code::AuthFailed);
         };
-        let challenged = connection.challenged.take();
-        match step(&self.config.sasl.users, challenged, nonce, token) {
-            Some(Step::Challenge(challenged, text)) => {
-                connection.challenged = Some(challenged);
+        let challenged = connection
+            .challenged
+            .take()
+            .map(|challenged| challenged.nonce);
+        match digest_md5::step(&self.config.sasl.users, challenged, nonce, token) {
+            Some(Step::Challenge { nonce, text }) => {
+                connection.challenged = Some(Challenged { nonce });
                 answer(&text)
             }
-            Some(Step::Done(user, proof)) => {
+            Some(Step::Done { user, proof }) => {
                 connection.take_on(Identity::new(SASL, &user), &self.config.supers);
                 answer(&proof)
             }
@@ -85,261 +60,4 @@ impl Node {
 
 fn answer(text: &str) -> Waiting {
     Waiting::Answered(Ok(Response::Sasl(Some(Data::from(text)))))
-}
-
-/// What a token brings about; `None` if it is wrong, whatever is wrong with it.
-fn step(
-    users: &Users,
-    challenged: Option<Challenged>,
-    nonce: String,
-    token: &[u8],
-) -> Option<Step> {
-    if token.is_empty() {
-        let text = format!("realm=\"{REALM}\",nonce=\"{nonce}\",charset=utf-8,algorithm=md5-sess");
-        return Some(Step::Challenge(Challenged { nonce }, text));
-    }
-    let Challenged { nonce } = challenged?;
-    let directives = directives(core::str::from_utf8(token).ok()?)?;
-    let said = |name: &str| directives.get(name).map(String::as_str);
-    let user = said("username")?;
-    // Nobody acts for another.
-    let authzid = said("authzid").filter(|authzid| !authzid.is_empty());
-    let fits = said("realm").unwrap_or(REALM) == REALM
-        && said("nonce") == Some(&nonce)
-        && said("nc") == Some("00000001")
-        && said("qop").unwrap_or("auth") == "auth"
-        && said("digest-uri") == Some(DIGEST_URI)
-        && authzid.is_none_or(|authzid| authzid == user);
-    let (cnonce, response) = (said("cnonce")?, said("response")?);
-    // Who asks for a user that is not there waits as long as for one who is.
-    let secret = users.secret(user);
-    let session = session_hash(secret.unwrap_or_default(), &nonce, cnonce, authzid);
-    let expected = proof(&session, &nonce, cnonce, "AUTHENTICATE:");
-    let proves: bool = expected.as_bytes().ct_eq(response.as_bytes()).into();
-    if !fits || !proves || secret.is_none() {
-        return None;
-    }
-    let own = proof(&session, &nonce, cnonce, ":");
-    Some(Step::Done(user.to_string(), format!("rspauth={own}")))
-}
-
-/// H(A1) of RFC 2831, in hexadecimal digits.
-fn session_hash(secret: Hash, nonce: &str, cnonce: &str, authzid: Option<&str>) -> String {
-    let mut of = Md5::new();
-    of.update(secret);
-    for text in [":", nonce, ":", cnonce] {
-        of.update(text);
-    }
-    if let Some(authzid) = authzid {
-        of.update(":");
-        of.update(authzid);
-    }
-    hex(&of.finalize().into())
-}
-
-fn proof(session: &str, nonce: &str, cnonce: &str, method: &str) -> String {
-    let request = hex(&hash(&[method, DIGEST_URI]));
-    let parts = [
-        session,
-        ":",
-        nonce,
-        ":00000001:",
-        cnonce,
-        ":auth:",
-        &request,
-    ];
-    hex(&hash(&parts))
-}
-
-fn hash(parts: &[&str]) -> Hash {
-    let mut of = Md5::new();
-    parts.iter().for_each(|part| of.update(part));
-    of.finalize().into()
-}
-
-fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// `name=value,name="value"`: names once each, in small letters; within quotes a backslash stands
-/// before what is meant as it is. `None` if it is nothing of the kind.
-fn directives(text: &str) -> Option<BTreeMap<String, String>> {
-    let mut found = BTreeMap::new();
-    let mut rest = text.trim_start_matches([' ', '\t', ',']);
-    while !rest.is_empty() {
-        let (name, after) = rest.split_once('=')?;
-        let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => unquoted(quoted)?,
-            None => {
-                let end = after.find(',').unwrap_or(after.len());
-                (after[..end].trim_end().to_owned(), &after[end..])
-            }
-        };
-        let name = name.trim().to_ascii_lowercase();
-        if found.len() == DIRECTIVES_MAX || found.insert(name, value).is_some() {
-            return None;
-        }
-        let after = after.trim_start_matches([' ', '\t']);
-        if !after.is_empty() && !after.starts_with(',') {
-            return None;
-        }
-        rest = after.trim_start_matches([' ', '\t', ',']);
-    }
-    Some(found)
-}
-
-/// The value up to the closing quote, and what follows.
-fn unquoted(text: &str) -> Option<(String, &str)> {
-    let mut value = Vec::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value.into_iter().collect(), &text[at + 1..])),
-            '\\' => value.push(characters.next()?.1),
-            other => value.push(other),
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const NONCE: &str = "OA6MG9tEQGm2hh";
-
-    fn users() -> Users {
-        let mut users = Users::default();
-        users.add("bob", "bobsecret");
-        users.add("al\"ice", "x");
-        users
-    }
-
-    fn challenged() -> Option<Challenged> {
-        let nonce = NONCE.to_owned();
-        Some(Challenged { nonce })
-    }
-
-    /// An answer as Java's client writes it, with these changes.
-    fn token(user: &str, password: &str, change: impl Fn(String) -> String) -> Vec<u8> {
-        let secret = hash(&[user, ":", REALM, ":", password]);
-        let session = session_hash(secret, NONCE, "cc", Some(user));
-        let response = proof(&session, NONCE, "cc", "AUTHENTICATE:");
-        let user = user.replace('"', "\\\"");
-        let text = format!(
-            "charset=utf-8,username=\"{user}\",realm=\"{REALM}\",nonce=\"{NONCE}\",nc=00000001,\
-             cnonce=\"cc\",digest-uri=\"{DIGEST_URI}\",maxbuf=65536,response={response},qop=auth,\
-             authzid=\"{user}\""
-        );
-        change(text).into_bytes()
-    }
-
-    /// The example of RFC 2831, section 4, but for its user's realm and service.
-    #[test]
-    fn the_hashes_of_the_rfc() {
-        let secret = hash(&["chris", ":", "elwood.innosoft.com", ":", "secret"]);
-        let session = session_hash(secret, "OA6MG9tEQGm2hh", "OA6MHXh6VqTrRk", None);
-        let request = hex(&hash(&["AUTHENTICATE:", "imap/elwood.innosoft.com"]));
-        let parts = [
-            &*session,
-            ":OA6MG9tEQGm2hh:00000001:OA6MHXh6VqTrRk:auth:",
-            &*request,
-        ];
-        assert_eq!(hex(&hash(&parts)), "d388dad90d4bbd760a152321f2143af7");
-    }
-
-    #[test]
-    fn who_knows_the_password_gets_in() {
-        let users = users();
-        for (user, password) in [("bob", "bobsecret"), ("al\"ice", "x")] {
-            let token = token(user, password, |text| text);
-            match step(&users, challenged(), String::new(), &token) {
-                Some(Step::Done(who, proof)) => {
-                    assert_eq!(who, user);
-                    assert_eq!(proof.len(), "rspauth=".len() + 32);
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        let begun = step(&users, None, "n".to_owned(), b"");
-        let text = "realm=\"zk-sasl-md5\",nonce=\"n\",charset=utf-8,algorithm=md5-sess";
-        let nonce = "n".to_owned();
-        let expected = Step::Challenge(Challenged { nonce }, text.to_owned());
-        assert_eq!(begun, Some(expected), "as ZooKeeper 3.9.3 writes it");
-    }
-
-    #[test]
-    fn everything_else_is_wrong() {
-        let users = users();
-        let good = |text: String| text;
-        for (why, token) in [
-            ("the password", token("bob", "bobsecre", good)),
-            ("the user", token("eve", "bobsecret", good)),
-            ("nobody", token("", "", good)),
-            (
-                "for another",
-                token("bob", "bobsecret", |text| {
-                    text.replace("authzid=\"bob\"", "authzid=\"alice\"")
-                }),
-            ),
-            (
-                "an old challenge",
-                token("bob", "bobsecret", |text| text.replace(NONCE, "old")),
-            ),
-            (
-                "again",
-                token("bob", "bobsecret", |text| {
-                    text.replace("nc=00000001", "nc=00000002")
-                }),
-            ),
-            (
-                "another service",
-                token("bob", "bobsecret", |text| text.replace("zookeeper/", "x/")),
-            ),
-            (
-                "more than asked",
-                token("bob", "bobsecret", |text| {
-                    text.replace("=auth,", "=auth-int,")
-                }),
-            ),
-            (
-                "twice",
-                token("bob", "bobsecret", |text| {
-                    format!("{text},username=\"bob\"")
-                }),
-            ),
-            ("no text", [0xff].to_vec()),
-            ("no answer", b"garbage".to_vec()),
-            ("open quotes", b"username=\"bob".to_vec()),
-        ] {
-            assert_eq!(
-                step(&users, challenged(), String::new(), &token),
-                None,
-                "{why}"
-            );
-        }
-        let unasked = token("bob", "bobsecret", good);
-        assert_eq!(step(&users, None, String::new(), &unasked), None);
-    }
-
-    proptest! {
-        #[test]
-        fn noise_never_gets_in(noise in proptest::collection::vec(any::<u8>(), 1..200)) {
-            prop_assert_eq!(step(&users(), challenged(), String::new(), &noise), None);
-        }
-
-        #[test]
-        fn damage_never_gets_in(at in 0usize..200, to in any::<u8>()) {
-            let good = token("bob", "bobsecret", |text| text);
-            let mut damaged = good.clone();
-            let at = at % damaged.len();
-            damaged[at] = to;
-            let done = step(&users(), challenged(), String::new(), &damaged);
-            // What is not looked at may be anything: how text is written, how long messages are.
-            if let Some(Step::Done(user, _)) = done {
-                prop_assert_eq!(user, "bob");
-            }
-        }
-    }
 }

@@ -41,8 +41,8 @@ pub struct Cli {
     #[arg(long, short)]
     pub read_only: bool,
 
-    /// As whom to ask, as SCHEME:CREDENTIAL (digest:user:password); other users of this machine may
-    /// see it: the variable ALTHING_AUTH is safer
+    /// As whom to ask, as SCHEME:CREDENTIAL (digest:user:password, or sasl:user:password for
+    /// DIGEST-MD5); other users of this machine may see it: the variable ALTHING_AUTH is safer
     #[arg(long, value_name = "SCHEME:CREDENTIAL")]
     pub auth: Vec<String>,
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use althing_client::client::Client;
-use althing_client::config::{ClientConfig, ReadOnlyServers};
+use althing_client::config::{ClientConfig, ReadOnlyServers, SaslUser};
+use althing_core::node::sasl::SASL;
 
 use crate::cli::arguments::Cli;
 use crate::cli::error::CliError;
@@ -29,7 +30,7 @@ impl Connection {
     /// A session that is yet to be opened.
     ///
     /// # Errors
-    /// If an identity has no scheme, or a file of TLS is of no use.
+    /// If an identity has no scheme, there are two by SASL, or a file of TLS is of no use.
     pub fn new(flags: &Cli) -> Result<Connection, CliError> {
         let read_only_servers = match flags.read_only {
             true => ReadOnlyServers::Accepted,
@@ -43,22 +44,36 @@ impl Connection {
         let given = of_variable
             .split(AUTH_SEPARATOR)
             .filter(|identity| !identity.is_empty());
-        let identities: Result<Vec<_>, CliError> = given
-            .chain(flags.auth.iter().map(String::as_str))
-            .map(|identity| {
-                let parts = identity.split_once(':');
-                let (scheme, credential) = parts.ok_or_else(|| {
-                    CliError::Usage("an identity is SCHEME:CREDENTIAL".to_owned())
-                })?;
-                Ok((scheme.to_owned(), credential.to_owned()))
-            })
-            .collect();
-        Ok(Connection {
+        let mut connection = Connection {
             way: Way::of(flags)?,
             config,
-            identities: identities?,
+            identities: Vec::new(),
             client: None,
-        })
+        };
+        for identity in given.chain(flags.auth.iter().map(String::as_str)) {
+            connection.be(identity)?;
+        }
+        Ok(connection)
+    }
+
+    /// Takes on an identity in every session. One by SASL is proven before anything else is asked.
+    fn be(&mut self, identity: &str) -> Result<(), CliError> {
+        let usage = |what: &str| CliError::Usage(what.to_owned());
+        let parts = identity.split_once(':');
+        let (scheme, credential) =
+            parts.ok_or_else(|| usage("an identity is SCHEME:CREDENTIAL"))?;
+        if scheme != SASL {
+            let identity = (scheme.to_owned(), credential.to_owned());
+            self.identities.push(identity);
+            return Ok(());
+        }
+        let parts = credential.split_once(':');
+        let (name, password) =
+            parts.ok_or_else(|| usage("an identity by SASL is sasl:USER:PASSWORD"))?;
+        match self.config.sasl.replace(SaslUser::new(name, password)) {
+            None => Ok(()),
+            Some(_) => Err(usage("only one identity by SASL can be proven")),
+        }
     }
 
     /// Opens a session, at these servers if there are any, and ends the one before.
