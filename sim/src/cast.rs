@@ -64,13 +64,16 @@ pub fn clients(workload: &Workload) -> Vec<String> {
             clients.extend(named(&["app-1", "app-2", "load-balancer"]));
         }
         Workload::Lock { clients: count, .. } => clients.extend(numbered("client", *count)),
-        Workload::Mix { clients: count, .. } => {
-            clients.extend(numbered("client", *count));
+        Workload::Mix(mix) => {
+            clients.extend(numbered("client", mix.clients));
             if workload.wishes() {
                 clients.extend(named(&["governor"]));
             }
             if workload.has_quotas() {
                 clients.extend(named(&["warden"]));
+            }
+            if workload.proves() {
+                clients.extend(named(&["stranger"]));
             }
         }
         Workload::Rollout { readers, .. } => {
@@ -89,7 +92,7 @@ pub fn can_be_absent(workload: &Workload, client: &str) -> bool {
         Workload::ServiceTree { .. } => !client.ends_with("-owner"),
         Workload::Shard { .. } => client != "first-master",
         Workload::Rollout { .. } => client != "operator",
-        Workload::Lock { .. } | Workload::Mix { .. } => true,
+        Workload::Lock { .. } | Workload::Mix(_) => true,
         // Only the test knows.
         Workload::Service { .. } => false,
     }
@@ -100,7 +103,7 @@ pub fn parts(workload: &Workload) -> Vec<&str> {
     match workload {
         Workload::Shard { .. } => vec!["master"],
         Workload::Lock { .. } => vec!["holder"],
-        Workload::ServiceTree { .. } | Workload::Rollout { .. } | Workload::Mix { .. } => vec![],
+        Workload::ServiceTree { .. } | Workload::Rollout { .. } | Workload::Mix(_) => vec![],
         Workload::Service { parts, .. } => parts.iter().map(String::as_str).collect(),
     }
 }
@@ -139,7 +142,7 @@ pub fn marks(workload: &Workload) -> Vec<&str> {
             "check-overtaken",
             "seen-whole",
         ],
-        Workload::Mix { .. } => {
+        Workload::Mix(_) => {
             let mut marks = vec!["multi-done", "session-lost"];
             if workload.wishes() {
                 marks.extend(["wish-granted", "wish-refused"]);
@@ -149,6 +152,9 @@ pub fn marks(workload: &Workload) -> Vec<&str> {
             }
             if workload.has_readers() {
                 marks.extend(["only-reads", "write-refused", "whole-again"]);
+            }
+            if workload.proves() {
+                marks.extend(["stranger-refused"]);
             }
             marks
         }

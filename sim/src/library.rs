@@ -204,7 +204,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Unreadable> {
 mod tests {
     use super::*;
     use crate::cast;
-    use crate::plan::Workload;
+    use crate::plan::{Mix, Workload};
     use crate::span::Span;
 
     fn ours() -> Library {
@@ -250,7 +250,7 @@ mod tests {
         let (_, example) = page.split_once("```toml\n").unwrap();
         let (example, _) = example.split_once("```").unwrap();
         let plan = Scenario::parse(example, "example", "lock").unwrap().plan;
-        let mix = Workload::Mix {
+        let mix = Workload::Mix(Mix {
             clients: 1,
             rest: Span::secs(1),
             znodes: 1,
@@ -259,7 +259,8 @@ mod tests {
             wishes: Some(Span::secs(1)),
             quotas: Some(Span::secs(1)),
             readers: 1,
-        };
+            proven: 1,
+        });
         let rollout = Workload::Rollout {
             files: 1,
             readers: 1,

@@ -143,30 +143,7 @@ pub enum Workload {
         every: Span,
     },
     /// Clients do a random mixture of everything: the general-purpose load.
-    Mix {
-        /// How many clients.
-        clients: u32,
-        /// How long a client rests between two requests, at most.
-        rest: Span,
-        /// How many znodes they share.
-        znodes: u32,
-        /// The session time-out that everybody asks for.
-        session: Span,
-        /// How many of a hundred requests are of the rarer kinds: watches that stay, reads of
-        /// several znodes, counts.
-        #[serde(default, skip_serializing_if = "is_none")]
-        rare: u32,
-        /// How often a client more, the governor, wishes for other members; without it, none does.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        wishes: Option<Span>,
-        /// How often a client more, the warden, changes quotas on the shared znodes; without it,
-        /// there are none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        quotas: Option<Span>,
-        /// How many of the clients take a server that has no leader, and only lets them read.
-        #[serde(default, skip_serializing_if = "is_none")]
-        readers: u32,
-    },
+    Mix(Mix),
     /// A test's own: the service that it tries on the bed ([`crate::testbed`]). Only the test can
     /// play it, and it fills in what it has.
     #[serde(rename_all = "kebab-case")]
@@ -186,32 +163,63 @@ pub enum Workload {
     },
 }
 
+/// The figures of the random mixture.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mix {
+    /// How many clients.
+    pub clients: u32,
+    /// How long a client rests between two requests, at most.
+    pub rest: Span,
+    /// How many znodes they share.
+    pub znodes: u32,
+    /// The session time-out that everybody asks for.
+    pub session: Span,
+    /// How many of a hundred requests are of the rarer kinds: watches that stay, reads of
+    /// several znodes, counts.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub rare: u32,
+    /// How often a client more, the governor, wishes for other members; without it, none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wishes: Option<Span>,
+    /// How often a client more, the warden, changes quotas on the shared znodes; without it,
+    /// there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas: Option<Span>,
+    /// How many of the clients take a server that has no leader, and only lets them read.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub readers: u32,
+    /// How many of the clients prove by SASL who they are; with any, a stranger guesses passwords.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub proven: u32,
+}
+
 impl Workload {
+    fn mix(&self) -> Option<&Mix> {
+        match self {
+            Workload::Mix(mix) => Some(mix),
+            _ => None,
+        }
+    }
+
     /// Do clients wish for other members?
     pub fn wishes(&self) -> bool {
-        matches!(
-            self,
-            Workload::Mix {
-                wishes: Some(_),
-                ..
-            }
-        )
+        self.mix().is_some_and(|mix| mix.wishes.is_some())
     }
 
     /// Are there clients that take a server which only lets them read?
     pub fn has_readers(&self) -> bool {
-        matches!(self, Workload::Mix { readers: 1.., .. })
+        self.mix().is_some_and(|mix| mix.readers > 0)
+    }
+
+    /// Do clients prove by SASL who they are?
+    pub fn proves(&self) -> bool {
+        self.mix().is_some_and(|mix| mix.proven > 0)
     }
 
     /// Does a client set quotas?
     pub fn has_quotas(&self) -> bool {
-        matches!(
-            self,
-            Workload::Mix {
-                quotas: Some(_),
-                ..
-            }
-        )
+        self.mix().is_some_and(|mix| mix.quotas.is_some())
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::cast;
 use crate::cue::Cue;
 use crate::key_path::{KeyPath, Unsound, refuse};
-use crate::plan::{Fault, FaultKind, Heals, Plan, Which, Who, Workload};
+use crate::plan::{Fault, FaultKind, Heals, Mix, Plan, Which, Who, Workload};
 use crate::span::Span;
 use crate::swarm::{Between, CLIENTS, Kind, Ranges, SERVERS, Swarm};
 
@@ -238,15 +238,15 @@ fn check_workload(workload: &Workload) -> Result<(), Unsound> {
             count("workload.rollout.readers", *readers, CLIENTS_MAX)?;
             within("workload.rollout.every", *every, tiny, ACT_MAX)
         }
-        Workload::Mix { .. } => check_mix(workload),
+        Workload::Mix(mix) => check_mix(mix),
         // The test judges what it declares itself.
         Workload::Service { .. } => Ok(()),
     }
 }
 
-fn check_mix(workload: &Workload) -> Result<(), Unsound> {
+fn check_mix(mix: &Mix) -> Result<(), Unsound> {
     let tiny = Span::millis(1);
-    let Workload::Mix {
+    let Mix {
         clients,
         rest,
         znodes,
@@ -255,18 +255,18 @@ fn check_mix(workload: &Workload) -> Result<(), Unsound> {
         wishes,
         quotas,
         readers,
-    } = workload
-    else {
-        return Ok(());
-    };
+        proven,
+    } = mix;
     if *rare > 100 {
         let message = format!("must be from 0 to 100, and is {rare}");
         return refuse(KeyPath::new("workload.mix.rare"), message);
     }
     count("workload.mix.clients", *clients, CLIENTS_MAX)?;
-    if readers > clients {
-        let message = format!("must be at most {clients}, the clients, and is {readers}");
-        return refuse(KeyPath::new("workload.mix.readers"), message);
+    for (key, some) in [("readers", readers), ("proven", proven)] {
+        if some > clients {
+            let message = format!("must be at most {clients}, the clients, and is {some}");
+            return refuse(KeyPath::new(&format!("workload.mix.{key}")), message);
+        }
     }
     within("workload.mix.rest", *rest, tiny, ACT_MAX)?;
     if let Some(every) = wishes {

@@ -189,6 +189,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "nobody does, sees or is told what the list does not grant, nor as somebody else",
     ),
     (
+        "T4 proof",
+        "who proves by SASL to know a password is let in, and nobody else; no challenge comes twice",
+    ),
+    (
         "M1 mutex",
         "two clients whose processes run never hold one lock together, even if they hear nothing",
     ),

@@ -18,6 +18,7 @@ pub mod outside;
 pub mod pauses;
 pub mod polite;
 pub mod prevote;
+pub mod proofs;
 pub mod rates;
 pub mod read_only;
 pub mod reads;
@@ -106,6 +107,7 @@ fn service(
         .weather
         .and_then(|plan| read_only::calm_for_all(plan, calm));
     read_only::check(&wire, calm, findings);
+    proofs::check(&wire, findings);
     sessions::check(surroundings, history, &log, &wire, &replayed, findings);
     (log, replayed)
 }

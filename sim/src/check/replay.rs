@@ -222,8 +222,11 @@ impl Replaying<'_, '_> {
                 }
             }
             Request::AddWatch { .. } => Ok(Response::Added),
-            // Which watches there are depends on the link: that is looked at where they are.
-            Request::CheckWatches { .. } | Request::RemoveWatches { .. } => return,
+            // Which watches there are depends on the link: that is looked at where they are. So is
+            // who proves what.
+            Request::CheckWatches { .. } | Request::RemoveWatches { .. } | Request::Sasl { .. } => {
+                return;
+            }
             Request::Refused(code) => Err(*code),
             Request::Unknown { .. } => Err(Code::Unimplemented),
             Request::SetWatches(watches) => {

@@ -16,7 +16,7 @@ use althing_core::tree::acl::Identity;
 
 use crate::check::findings::Findings;
 use crate::history::{History, LinkId, Received, Sent, What};
-use crate::reference::access;
+use crate::reference::{access, sasl};
 
 /// An answer, as it arrived.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,20 @@ impl<'a> Link<'a> {
                 let who = access::digest_identity(credential).filter(|_| !refused)?;
                 let is_super = &**credential == access::SUPER_CREDENTIAL;
                 let proven = is_super.then(access::super_identity).into_iter();
-                Some(proven.chain([who]).map(move |who| (index, who)))
+                Some(
+                    proven
+                        .chain([who])
+                        .map(|who| (index, who))
+                        .collect::<Vec<_>>(),
+                )
+            }
+            Request::Sasl { token } if !token.is_empty() => {
+                let known = matches!(
+                    asked.answer.map(|answer| answer.result),
+                    Some(Ok(Response::Sasl(Some(_))))
+                );
+                let name = *sasl::said(token).get("username").filter(|_| known)?;
+                Some(vec![(index, Identity::new("sasl", name))])
             }
             _ => None,
         };

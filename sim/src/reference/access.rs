@@ -74,6 +74,7 @@ pub fn stored(acl: &Acl, asker: &[Identity]) -> Result<Acl, Code> {
             "world" if id == "anyone" => vec![entry.who.clone()],
             "digest" if id.trim_end_matches(':').split(':').count() == 2 => vec![entry.who.clone()],
             "ip" if network(id).is_some() => vec![entry.who.clone()],
+            "sasl" if !id.is_empty() => vec![entry.who.clone()],
             "auth" => asker
                 .iter()
                 .filter(|who| &*who.scheme != "ip")

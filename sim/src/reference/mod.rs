@@ -5,4 +5,5 @@ pub mod access;
 pub mod config;
 pub mod quotas;
 pub mod reference;
+pub mod sasl;
 pub mod tree;

@@ -261,9 +261,9 @@ pub fn smaller_stories(plan: &Plan) -> Vec<Plan> {
         *figure = figure.checked_div(part).unwrap_or(1).max(1);
     };
     match plan.workload {
-        Workload::Mix { .. } => add(&|story, part| {
-            if let Workload::Mix { znodes, .. } = story {
-                less(znodes, part);
+        Workload::Mix(_) => add(&|story, part| {
+            if let Workload::Mix(mix) = story {
+                less(&mut mix.znodes, part);
             }
         }),
         Workload::Rollout { .. } => add(&|story, part| {
@@ -286,7 +286,8 @@ fn without_the_last_client(plan: &Plan) -> Option<Plan> {
     let count = match &mut smaller.workload {
         Workload::ServiceTree { readers, .. } | Workload::Rollout { readers, .. } => readers,
         Workload::Shard { slaves, .. } => slaves,
-        Workload::Lock { clients, .. } | Workload::Mix { clients, .. } => clients,
+        Workload::Lock { clients, .. } => clients,
+        Workload::Mix(mix) => &mut mix.clients,
         Workload::Service { .. } => return None,
     };
     *count -= 1;

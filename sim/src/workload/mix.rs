@@ -8,60 +8,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_client::client::Client;
-use althing_client::config::ReadOnlyServers;
+use althing_client::config::{ClientConfig, ReadOnlyServers, SaslUser};
 use althing_client::error::ClientError;
 use althing_client::runtime::Runtime;
+use althing_client::sessions::Sessions;
 use althing_client::state::SessionState;
 use althing_client::znode::Version;
 
+use crate::plan::Mix;
+use crate::reference::sasl;
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};
 use crate::workload::deeds::{DIRECTORY, Dice, Memory, how_many_together, lay_out, together};
 use crate::workload::governor::Governed;
-use crate::workload::persistence::{persevere, reading_sessions};
+use crate::workload::persistence::{self, persevere};
+use crate::workload::stranger;
 use crate::workload::warden::Guarded;
 use crate::world::operation::Operation;
 use crate::world::runtime::SimRuntime;
-
-/// The figures of the story.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    /// How long a client rests between two bursts, at most.
-    pub rest: Duration,
-    /// How many znodes they share.
-    pub znodes: u64,
-    /// The session time-out.
-    pub session: Duration,
-    /// How many of a hundred requests are of the rarer kinds.
-    pub rare: u32,
-    /// How often a governor wishes for other members, if there is one.
-    pub wishes: Option<Duration>,
-    /// How often a warden changes quotas, if there is one.
-    pub quotas: Option<Duration>,
-    /// How many of the clients take a server that only lets them read.
-    pub readers: u32,
-}
 
 /// Who has written and read after the faults.
 type Served = Board<BTreeSet<Arc<str>>>;
 
 /// Plays the story.
-pub async fn play(bed: &Bed, clients: u32, figures: Figures) {
-    let names = numbered("client", clients);
+pub async fn play(bed: &Bed, figures: Mix) {
+    let names = numbered("client", figures.clients);
     let owed = debts(bed, &names, "writes and reads it back");
     let served = Served::new(BTreeSet::new());
-    let governed = figures.wishes.map(|every| Governed::begin(bed, every));
-    let quotas = figures.quotas;
-    let guarded = quotas.map(|every| Guarded::begin(bed, every, figures.znodes));
+    let governed = figures.wishes.map(|every| Governed::begin(bed, every.0));
+    let (quotas, znodes) = (figures.quotas, u64::from(figures.znodes));
+    let guarded = quotas.map(|every| Guarded::begin(bed, every.0, znodes));
     for (name, number) in names.iter().zip(0..) {
-        let served = served.clone();
-        let read_only_servers = match number < figures.readers {
-            true => ReadOnlyServers::Accepted,
-            false => ReadOnlyServers::Refused,
-        };
+        let (figures, served) = (figures.clone(), served.clone());
         bed.process(name, move |process| {
-            mix(process, figures, read_only_servers, served.clone())
+            mix(process, number, figures.clone(), served.clone())
         });
+    }
+    if figures.proven > 0 {
+        bed.process("stranger", stranger::guess);
     }
     bed.faults_over().await;
     served
@@ -75,22 +59,18 @@ pub async fn play(bed: &Bed, clients: u32, figures: Figures) {
     }
 }
 
-async fn mix(
-    process: Process,
-    figures: Figures,
-    read_only_servers: ReadOnlyServers,
-    served: Served,
-) {
-    let sessions = reading_sessions(&process, figures.session, read_only_servers);
+async fn mix(process: Process, number: u32, figures: Mix, served: Served) {
+    let sessions = Sessions::new(process.runtime.clone(), config(&process, number, &figures));
+    let znodes = u64::from(figures.znodes);
     let mut rights = Rights::default();
     let life = format!("{}.{}", process.name, process.life);
-    let mut dice = Dice::new(process.random.clone(), figures.znodes, life);
+    let mut dice = Dice::new(process.random.clone(), znodes, life);
     dice.be_rare(figures.rare);
     let mut memory = Memory::default();
-    persevere(&sessions, |client| lay_out(client, figures.znodes)).await;
+    persevere(&sessions, |client| lay_out(client, znodes)).await;
     while !process.bed().are_faults_over() {
         let mut first = process.operation();
-        let pause = first.random.between(Duration::ZERO, figures.rest);
+        let pause = first.random.between(Duration::ZERO, figures.rest.0);
         let others = how_many_together(&mut first.random) - 1;
         let mut operations = vec![first];
         operations.extend((0..others).map(|_| process.operation()));
@@ -121,6 +101,22 @@ async fn mix(
     served.note(|served| {
         served.insert(Arc::clone(&process.name));
     });
+}
+
+/// What the client is told at its start. Two clients that prove who they are may be the same user.
+fn config(process: &Process, number: u32, figures: &Mix) -> ClientConfig {
+    let config = persistence::config(process, figures.session.0);
+    let config = config.read_only_servers(match number < figures.readers {
+        true => ReadOnlyServers::Accepted,
+        false => ReadOnlyServers::Refused,
+    });
+    match number < figures.proven {
+        true => {
+            let (name, password) = sasl::user(number);
+            config.sasl(SaslUser::new(&name, &password))
+        }
+        false => config,
+    }
 }
 
 /// What the client's server lets it do, as it was seen last.

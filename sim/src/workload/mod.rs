@@ -15,6 +15,7 @@ mod rollout;
 mod service_tree;
 mod shard;
 pub mod store;
+mod stranger;
 mod warden;
 
 /// Plays the story of the bed's plan; ends when everything that the story owes is done, which is
@@ -41,27 +42,7 @@ pub async fn perform(bed: Bed) {
             readers,
             every,
         } => rollout::play(bed, files, readers, every.0).await,
-        Workload::Mix {
-            clients,
-            rest,
-            znodes,
-            session,
-            rare,
-            wishes,
-            quotas,
-            readers,
-        } => {
-            let figures = mix::Figures {
-                rare,
-                rest: rest.0,
-                znodes: u64::from(znodes),
-                session: session.0,
-                wishes: wishes.map(|every| every.0),
-                quotas: quotas.map(|every| every.0),
-                readers,
-            };
-            mix::play(bed, clients, figures).await;
-        }
+        Workload::Mix(figures) => mix::play(bed, figures).await,
         Workload::Service { .. } => {
             panic!("a test's own story is played by the test: see docs/testbed.md")
         }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use althing_client::client::Client;
-use althing_client::config::{ClientConfig, ReadOnlyServers};
+use althing_client::config::ClientConfig;
 use althing_client::error::ClientError;
 use althing_client::recipes::hold::Hold;
 use althing_client::runtime::Runtime;
@@ -24,19 +24,12 @@ const REST_MAX: Duration = Duration::from_millis(500);
 
 /// The process's sessions, one after another.
 pub fn sessions(process: &Process, timeout: Duration) -> Sessions<SimRuntime> {
-    reading_sessions(process, timeout, ReadOnlyServers::Refused)
+    Sessions::new(process.runtime.clone(), config(process, timeout))
 }
 
-/// The same, with a word on servers that only let their clients read.
-pub fn reading_sessions(
-    process: &Process,
-    timeout: Duration,
-    read_only_servers: ReadOnlyServers,
-) -> Sessions<SimRuntime> {
-    let config = ClientConfig::new(process.bed().servers())
-        .session_timeout(timeout)
-        .read_only_servers(read_only_servers);
-    Sessions::new(process.runtime.clone(), config)
+/// What a client of the process is told at its start.
+pub fn config(process: &Process, timeout: Duration) -> ClientConfig {
+    ClientConfig::new(process.bed().servers()).session_timeout(timeout)
 }
 
 /// Does `deed` until it succeeds, in one session after another. It must be right to do it again

@@ -13,7 +13,7 @@ use althing::server::{Attendance, Setup, serve};
 use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
 use althing::witness::Witness;
-use althing_core::config::{Config, HardLimits, Reconfiguring, read_only_after};
+use althing_core::config::{Config, HardLimits, Reconfiguring, Users, read_only_after};
 use althing_core::gossip::key::Key;
 use althing_core::ids::ServerId;
 use althing_core::listed::{Address, ClientAddress, HostPort};
@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 use crate::history::What;
 use crate::plan::{Plan, RotPlace};
 use crate::quorums::founders;
-use crate::reference::access;
+use crate::reference::{access, sasl};
 use crate::server_settings::ServerSettings;
 use crate::testbed::bed::CLIENT_PORT;
 use crate::world::clock::Clock;
@@ -96,6 +96,8 @@ struct Shared {
     learners: BTreeSet<ServerId>,
     reconfiguring: Reconfiguring,
     has_quotas: bool,
+    /// Who there is for SASL.
+    users: Users,
     servers: Mutex<Vec<Server>>,
     ended: UnboundedSender<(ServerId, u32, End)>,
 }
@@ -138,6 +140,10 @@ impl House {
                 false => Reconfiguring::Off,
             },
             has_quotas: plan.workload.has_quotas(),
+            users: match plan.workload.proves() {
+                true => sasl::users(),
+                false => Users::default(),
+            },
             voters: founders(plan),
             servers: Mutex::new(servers.collect()),
             ended,
@@ -446,6 +452,7 @@ impl House {
         config.settings.hard_limits = self.hard_limits(id);
         let super_user = access::digest_identity(access::SUPER_CREDENTIAL);
         config.supers.digest = super_user.map(|who| who.id.as_ref().to_owned());
+        config.sasl.users = self.0.users.clone();
         config.addresses = self.addresses();
         if let Some(tick) = settings.tick_time {
             config.tick = tick.0;

@@ -19,7 +19,7 @@ use crate::check::findings::{INVARIANTS, PER_INVARIANT_MAX};
 use crate::check::tests::damage::kinds::{DAMAGES, DAMAGES_TO_AN_ENSEMBLE, DAMAGES_TO_ONE, Damage};
 use crate::check::tests::service::{Wish, add_lock, good_history};
 use crate::history::{History, Moment, Violation, What};
-use crate::plan::{Expects, Fault, Plan, Workload};
+use crate::plan::{Expects, Fault, Mix, Plan, Workload};
 use crate::span::Span;
 
 fn plan(servers: u8) -> Plan {
@@ -33,7 +33,7 @@ fn plan(servers: u8) -> Plan {
         weights: Vec::new(),
         lasts: Span::secs(60),
         settles: Span::secs(10),
-        workload: Workload::Mix {
+        workload: Workload::Mix(Mix {
             clients: 4,
             rest: Span::millis(250),
             znodes: 30,
@@ -42,7 +42,8 @@ fn plan(servers: u8) -> Plan {
             wishes: None,
             quotas: None,
             readers: 0,
-        },
+            proven: 0,
+        }),
         network: Default::default(),
         disk: Default::default(),
         server: Default::default(),
@@ -186,6 +187,7 @@ fn every_invariant_is_broken_by_some_damage() {
             "L1 liveness",
             "L4 polite stop",
             "Q1 quota",
+            "T4 proof",
         ];
         assert!(
             elsewhere.contains(name) || broken.contains(name),
