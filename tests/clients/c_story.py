@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from ensemble import Ensemble
+from ensemble import Ensemble, kill
 from server import Server
 
 BIN = "/usr/lib/zookeeper/bin"
@@ -77,8 +77,7 @@ class Program:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
+        kill(self.process)
 
 
 def shell(binary):

@@ -54,6 +54,12 @@ class Ensemble:
             assert time.monotonic() < end, "the ensemble never serves"
             time.sleep(0.02)
 
+    def restart(self, index):
+        """Kills one and starts it again; returns when all three serve."""
+        kill(self.processes[index])
+        self.processes[index] = self.start(index)
+        self.wait_for_all()
+
     def killing(self, pause_s):
         """Kills one after the other, `pause_s` after the last one serves again."""
         return Killing(self, pause_s)
@@ -62,9 +68,7 @@ class Ensemble:
         return self
 
     def __exit__(self, *_):
-        for process in self.processes:
-            process.kill()
-            process.wait()
+        kill(*self.processes)
         self.log.close()
         self.directory.cleanup()
 
@@ -84,11 +88,7 @@ class Killing:
             for index in itertools.cycle(range(3)):
                 if self.ends.wait(self.pause_s):
                     return
-                processes = self.ensemble.processes
-                processes[index].kill()
-                processes[index].wait()
-                processes[index] = self.ensemble.start(index)
-                self.ensemble.wait_for_all()
+                self.ensemble.restart(index)
                 self.count += 1
         except AssertionError as error:
             self.error = error
@@ -102,6 +102,13 @@ class Killing:
         self.thread.join()
         if self.error:
             raise self.error
+
+
+def kill(*processes):
+    """Kills these one after the other, each of which is gone then."""
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def serves(port):

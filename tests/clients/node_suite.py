@@ -10,7 +10,7 @@ import sys
 import time
 from xml.etree import ElementTree
 
-from ensemble import Ensemble
+from ensemble import Ensemble, kill
 from expectations import Verdict
 from server import Server
 
@@ -62,8 +62,7 @@ def examples(verdict, binary, directory):
                 said += piece.decode()
                 if re.search(wanted, said):
                     break
-            process.kill()
-            process.wait()
+            kill(process)
             found = re.search(wanted, said)
             verdict.ended(f"examples/{line}", "passed" if found else "failed")
             if not found:

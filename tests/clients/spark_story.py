@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.request
 
-from ensemble import Ensemble
+from ensemble import Ensemble, kill
 from ports import free_ports
 
 # Masters and workers are up, and one has taken over, within this.
@@ -43,9 +43,7 @@ class Spark:
         return self
 
     def __exit__(self, *_):
-        for process in self.processes:
-            process.kill()
-            process.wait()
+        kill(*self.processes)
         self.log.close()
 
 
@@ -88,15 +86,11 @@ def story(binary, home, directory):
         both = ",".join(f"127.0.0.1:{master.port}" for master in masters)
         spark.start("worker.Worker", "--host", "127.0.0.1", "--cores", "1", "--memory", "512m", f"spark://{both}")
         until("a worker", lambda: any(master.has_worker() for master in masters))
-        ensemble.processes[0].kill()
-        ensemble.processes[0].wait()
-        ensemble.processes[0] = ensemble.start(0)
-        ensemble.wait_for_all()
+        ensemble.restart(0)
         assert sum(master.has_worker() for master in masters) == 1, "nobody noticed"
         [active] = [master for master in masters if master.is_alive()]
         [other] = [master for master in masters if master is not active]
-        active.process.kill()
-        active.process.wait()
+        kill(active.process)
         began = time.monotonic()
         until("the other master with the worker", other.has_worker)
         return time.monotonic() - began
