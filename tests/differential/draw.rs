@@ -1,6 +1,8 @@
 //! Draws cases: mostly what a sensible client asks, on few znodes so that operations meet, and
 //! everything that can be wrong with it.
 
+mod guarded;
+
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -65,16 +67,13 @@ pub fn case() -> impl Strategy<Value = Case> {
         let single = (0..sessions, one(single_ask().boxed()));
         let single = single.prop_map(|(session, asks)| Step::Ask { session, asks });
         let limited = (beginning(), hard_quota(), many(single, 1..=STEPS_MAX));
-        prop_oneof![5 => free.boxed(), 1 => limited.boxed()].prop_map(
-            move |(mut all, quota, steps)| {
-                all.extend(quota);
-                all.extend(steps);
-                Case {
-                    timeouts_ms: timeouts_ms.clone(),
-                    steps: all,
-                }
-            },
-        )
+        let begun = prop_oneof![5 => free.boxed(), 1 => limited.boxed()]
+            .prop_map(|(beginning, quota, steps)| [beginning, quota, steps].concat());
+        let steps = prop_oneof![2 => begun.boxed(), 1 => guarded::steps(sessions).boxed()];
+        steps.prop_map(move |steps| Case {
+            timeouts_ms: timeouts_ms.clone(),
+            steps,
+        })
     })
 }
 
@@ -178,7 +177,7 @@ fn step(sessions: usize) -> impl Strategy<Value = Step> {
     prop_oneof![
         // What is answered at once, before what was asked earlier, is asked alone.
         26 => ask(one(tree_ask().boxed())),
-        4 => ask(burst().boxed()),
+        4 => ask(burst_of(tree_ask()).boxed()),
         3 => ask(one(alone().boxed())),
         1 => reattach.prop_map(|(session, secret)| Step::Reattach { session, secret }),
     ]
@@ -194,18 +193,16 @@ fn secret() -> impl Strategy<Value = Secret> {
 
 /// Rule: nothing stands behind a setACL. ZooKeeper 3.9 judges what is sent right behind it by the
 /// old list or by the new one, whichever its threads come to first.
-fn burst() -> impl Strategy<Value = Vec<Ask>> {
-    many(burst_ask(), 2..=BURST_MAX).prop_map(|mut asks| {
+///
+/// Rule: no multi stands behind others. When one fails in ZooKeeper while changes before it are
+/// under way, what is asked next may not see those changes, nor a new access control list.
+fn burst_of(ask: impl Strategy<Value = Ask>) -> impl Strategy<Value = Vec<Ask>> {
+    let ask = ask.prop_filter("no multi", |ask| ask.opcode() != MULTI);
+    many(ask, 2..=BURST_MAX).prop_map(|mut asks| {
         let last = asks.iter().position(|ask| ask.opcode() == SET_ACL);
         asks.truncate(last.map_or(BURST_MAX, |last| last + 1));
         asks
     })
-}
-
-/// Rule: no multi stands behind others. When one fails in ZooKeeper while changes before it are
-/// under way, what is asked next may not see those changes, nor a new access control list.
-fn burst_ask() -> impl Strategy<Value = Ask> {
-    tree_ask().prop_filter("no multi", |ask| ask.opcode() != MULTI)
 }
 
 fn tree_ask() -> impl Strategy<Value = Ask> {
@@ -443,7 +440,11 @@ fn set_data() -> impl Strategy<Value = Ask> {
 }
 
 fn set_acl() -> impl Strategy<Value = Ask> {
-    (good_spot(), acl(), version()).prop_map(|(path, acl, version)| Ask::SetAcl {
+    set_acl_to(acl())
+}
+
+fn set_acl_to(acl: impl Strategy<Value = Option<Vec<AclLine>>>) -> impl Strategy<Value = Ask> {
+    (good_spot(), acl, version()).prop_map(|(path, acl, version)| Ask::SetAcl {
         path,
         acl,
         version,
@@ -480,6 +481,10 @@ fn watch() -> impl Strategy<Value = Ask> {
 }
 
 fn multi() -> impl Strategy<Value = Ask> {
+    multi_of(sound_create())
+}
+
+fn multi_of(create: impl Strategy<Value = Ask>) -> impl Strategy<Value = Ask> {
     // What is refused as it stands is refused in another way: see the directed tests.
     let versioned = (select(vec![DELETE, CHECK]), good_spot(), version());
     let versioned = versioned.prop_map(|(opcode, path, version)| Ask::Versioned {
@@ -493,7 +498,7 @@ fn multi() -> impl Strategy<Value = Ask> {
         data,
         version,
     });
-    let part = prop_oneof![4 => sound_create(), 4 => versioned, 2 => set_data];
+    let part = prop_oneof![4 => create, 4 => versioned, 2 => set_data];
     many(part, 0..5).prop_map(|parts| Ask::Several {
         opcode: MULTI,
         parts,
