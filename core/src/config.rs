@@ -45,13 +45,20 @@ pub fn read_only_after(tick: Duration) -> Duration {
 /// |---|---|
 /// | 2 | the configuration is the data of `/zookeeper/config` |
 /// | 3 | the servers keep the stats of quotas, and may enforce hard limits |
-pub const FEATURE_LEVEL: u32 = 3;
+/// | 4 | sessions of one server alone write, and the ensemble can take them over |
+///
+/// A leader proposes the last one only if it is told to have such sessions: as long as nobody is,
+/// the servers of an ensemble may be of versions that do not know it.
+pub const FEATURE_LEVEL: u32 = 4;
 
 /// From this level on, the configuration is the data of `/zookeeper/config`.
 pub const LEVEL_CONFIG: u32 = 2;
 
 /// From this level on, there are quotas.
 pub const LEVEL_QUOTAS: u32 = 3;
+
+/// From this level on, sessions of one server alone write.
+pub const LEVEL_LOCAL_SESSIONS: u32 = 4;
 
 /// What becomes of a change that exceeds the hard limit of a quota? ZooKeeper's `enforceQuota`,
 /// which is off by default, too.
@@ -79,7 +86,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            feature_level: FEATURE_LEVEL,
+            feature_level: LEVEL_QUOTAS,
             data_bytes_max: DATA_BYTES_MAX_DEFAULT,
             hard_limits: HardLimits::default(),
         }
@@ -163,6 +170,20 @@ pub enum Reconfiguring {
     On,
 }
 
+/// Are new sessions of this server alone? ZooKeeper's `localSessionsEnabled` and
+/// `localSessionsUpgradingEnabled`, which are off by default, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LocalSessions {
+    /// The ensemble agrees on every session.
+    #[default]
+    Off,
+    /// They are, and own no ephemeral znodes: who would create one is told
+    /// `EphemeralOnLocalSession`.
+    On,
+    /// They are until they would create an ephemeral znode: then the ensemble takes them over.
+    Upgraded,
+}
+
 /// How often something may be asked for: a bucket of tokens, one for each request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
@@ -205,6 +226,8 @@ pub struct Config {
     /// `None` if it never does. ZooKeeper's `readonlymode.enabled`, which is off by default, too,
     /// and fixes the time: see [`read_only_after`].
     pub read_only_after: Option<Duration>,
+    /// Are new sessions of this server alone? A server that is alone in its ensemble has none.
+    pub local_sessions: LocalSessions,
     /// ZooKeeper's `tickTime`: the grain of heartbeats and of the detection of pauses.
     pub tick: Duration,
     /// The shortest session time-out that a client can negotiate; ZooKeeper's default is 2 ticks.
@@ -269,6 +292,15 @@ impl Config {
         );
     }
 
+    /// The shared settings that this server proposes when it leads.
+    pub fn proposed_settings(&self) -> Settings {
+        let mut settings = self.settings;
+        if self.local_sessions != LocalSessions::Off {
+            settings.feature_level = settings.feature_level.max(LEVEL_LOCAL_SESSIONS);
+        }
+        settings
+    }
+
     /// A server alone, with ZooKeeper's defaults: tick 2 s, time-outs of 4 s to 40 s, a snapshot
     /// every 100,000 transactions.
     pub fn standalone(server: ServerId) -> Config {
@@ -280,6 +312,7 @@ impl Config {
             beat: BEAT_DEFAULT,
             isolation_timeout: tick * 2,
             read_only_after: None,
+            local_sessions: LocalSessions::Off,
             tick,
             session_timeout_min: tick * 2,
             session_timeout_max: tick * 20,

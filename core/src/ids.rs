@@ -110,7 +110,8 @@ impl fmt::Display for Zxid {
 
 /// A client's session. Never zero, never used twice: it is the [`Zxid`] of the transaction that
 /// opened the session, so no two servers and no two lives of a server can draw the same one. Only a
-/// session of one server alone is opened by no transaction (see [`SessionId::local`]).
+/// session of one server alone is opened by no transaction (see [`SessionId::local`]); it keeps its
+/// id if the ensemble takes it over.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SessionId(pub i64);
 
@@ -127,17 +128,23 @@ impl SessionId {
     }
 
     /// The session with this number that a server opens for itself alone. It is negative, so no
-    /// position is like it: no session of the ensemble ever has its id. Of the number the lower 54
-    /// bits count, which no life of a server exhausts.
+    /// position is like it: no session that the ensemble opens ever has its id. Of the number the
+    /// lower 54 bits count, which no life of a server exhausts.
     pub const fn local(server: ServerId, number: u64) -> SessionId {
         let number = number & ((1 << LOCAL_NUMBER_BITS) - 1);
         let server = (server.0 as u64) << LOCAL_NUMBER_BITS;
         SessionId((LOCAL | server | number).cast_signed())
     }
 
-    /// Is it a session of one server alone?
+    /// Was it opened by one server alone? It may be a session of the ensemble by now.
     pub const fn is_local(self) -> bool {
         self.0 < 0
+    }
+
+    /// The server that opened it for itself alone; of a session that the ensemble has opened this
+    /// tells nothing.
+    pub const fn opener(self) -> ServerId {
+        ServerId(((self.0.cast_unsigned() & !LOCAL) >> LOCAL_NUMBER_BITS) as u8)
     }
 }
 

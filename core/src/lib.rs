@@ -32,6 +32,8 @@ mod ensemble_tests;
 pub mod gossip;
 pub mod ids;
 pub mod listed;
+#[cfg(test)]
+mod local_tests;
 pub mod membership;
 pub mod node;
 pub mod prng;
@@ -44,5 +46,7 @@ pub mod store;
 mod strategies;
 pub mod time;
 pub mod tree;
+#[cfg(test)]
+mod trio;
 pub mod voters;
 pub mod watch;

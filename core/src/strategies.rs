@@ -488,6 +488,9 @@ fn action() -> impl Strategy<Value = Action> {
                 Action::Attach { session, password, timeout_ms, token }
             }
         ),
+        1 => (password(), any::<u32>(), token()).prop_map(|(password, timeout_ms, token)| {
+            Action::Upgrade { password, timeout_ms, token }
+        }),
         1 => (session(), ending)
             .prop_map(|(session, ending)| Action::CloseSession { session, ending }),
         4 => op().prop_map(Action::Write),

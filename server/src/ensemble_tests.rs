@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use althing_core::ids::ServerId;
+use althing_core::codec::client::decode_reply;
+use althing_core::config::LocalSessions;
+use althing_core::ids::{ServerId, SessionId};
 use althing_core::node::reply::{Reply, Response};
 use althing_core::node::request::{Read, Request, Watching};
 use althing_core::tree::acl::Acl;
@@ -14,7 +16,7 @@ use althing_core::tree::path::{Path, Place};
 use tempfile::TempDir;
 
 use crate::os_disk::OsDisk;
-use crate::rig::{Life, Rig, TestClient, run};
+use crate::rig::{Life, Rig, TestClient, request_bytes, run};
 
 const SERVERS: u8 = 3;
 
@@ -23,21 +25,23 @@ struct Ensemble {
     directory: TempDir,
     lives: BTreeMap<u8, Life>,
     observers: BTreeSet<ServerId>,
+    local_sessions: LocalSessions,
 }
 
 impl Ensemble {
     fn start() -> Ensemble {
-        Ensemble::start_with(&[])
+        Ensemble::start_with(&[], LocalSessions::Off)
     }
 
     /// Further servers, behind the three that vote, only learn.
-    fn start_with(observers: &[u8]) -> Ensemble {
+    fn start_with(observers: &[u8], local_sessions: LocalSessions) -> Ensemble {
         let all = SERVERS + observers.len() as u8;
         let mut ensemble = Ensemble {
             rigs: Rig::ensemble(all),
             observers: observers.iter().copied().map(ServerId).collect(),
             directory: tempfile::tempdir().expect("a directory"),
             lives: BTreeMap::new(),
+            local_sessions,
         };
         (1..=all).for_each(|id| ensemble.start_one(id));
         ensemble
@@ -56,6 +60,7 @@ impl Ensemble {
         for observer in &self.observers {
             setup.config.voters.remove(observer);
         }
+        setup.config.local_sessions = self.local_sessions;
         setup.described.config = setup.config.clone();
         setup.observers = self.observers.clone();
         let disk = OsDisk::lock(&self.data_dir(id)).expect("a directory");
@@ -91,11 +96,15 @@ impl Ensemble {
 }
 
 fn create(path: &str) -> Request {
+    create_for(path, Lifetime::Persistent)
+}
+
+fn create_for(path: &str, lifetime: Lifetime) -> Request {
     Request::Write(Op::Create(Create {
         place: Place::exact(path).expect("a place"),
         data: None,
         acl: Acl::open(),
-        lifetime: Lifetime::Persistent,
+        lifetime,
         naming: Naming::Exact,
         telling: Telling::Path,
     }))
@@ -209,7 +218,7 @@ fn a_rolling_restart_fails_no_request_of_another_servers_client() {
 #[test]
 fn an_observer_has_everything_and_no_vote() {
     run(async {
-        let mut ensemble = Ensemble::start_with(&[4]);
+        let mut ensemble = Ensemble::start_with(&[4], LocalSessions::Off);
         done(&mut ensemble.client(1).await, &create("/a")).await;
         let mut client = ensemble.client(4).await;
         done(&mut client, &set("/a", "by an observer")).await;
@@ -224,6 +233,57 @@ fn an_observer_has_everything_and_no_vote() {
         match done(&mut client, &get("/a")).await {
             Response::Data { data, .. } => assert_eq!(data.as_deref(), Some(&b"without it"[..])),
             other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// A client of server 2 writes in a session of that server alone, which becomes the ensemble's. It
+/// is sent away if another leader is elected meanwhile.
+async fn local_story(ensemble: &Ensemble, attempt: u32) -> Option<()> {
+    let mut client = ensemble.rig(2).client(1024);
+    let session = client.connect().await.session.expect("it is served");
+    assert!(session.is_local());
+    let mut done = async |request: &Request| {
+        client.try_send(&request_bytes(1, request)).await.ok()?;
+        match decode_reply(&client.frame().await?, Some(request)).expect("a reply") {
+            Reply::Answer { result, .. } => Some(result.expect("it is done")),
+            other => panic!("{other:?}"),
+        }
+    };
+    let figures = async |local: u32, of_all: u32| {
+        let told = ensemble.word(2, "mntr").await;
+        for line in [
+            format!("zk_local_sessions\t{local}\n"),
+            format!("zk_global_sessions\t{of_all}\n"),
+        ] {
+            // Of an earlier attempt there may be others.
+            assert!(
+                attempt > 0 || told.contains(&line),
+                "{line:?} is not in {told}"
+            );
+        }
+    };
+    let path = format!("/{attempt}");
+    let mine = format!("{path}/mine");
+    done(&create(&path)).await?;
+    figures(1, 0).await;
+    done(&create_for(&mine, Lifetime::Ephemeral)).await?;
+    figures(0, 1).await;
+    done(&set(&mine, "x")).await?;
+    match done(&get(&mine)).await? {
+        Response::Data { stat, .. } => assert_eq!(SessionId(stat.ephemeral_owner), session),
+        other => panic!("{other:?}"),
+    }
+    Some(())
+}
+
+#[test]
+fn sessions_of_one_server_alone_become_the_ensembles() {
+    run(async {
+        let ensemble = Ensemble::start_with(&[], LocalSessions::Upgraded);
+        let mut attempt = 0;
+        while local_story(&ensemble, attempt).await.is_none() {
+            attempt += 1;
         }
     });
 }

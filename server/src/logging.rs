@@ -118,10 +118,16 @@ fn milestone(event: &Event) {
         Event::ReadOnlyServed {
             connection,
             session,
+        }
+        | Event::LocalServed {
+            connection,
+            session,
         } => info!(%connection, %session, "{name}"),
         Event::ReadOnlyEnded { connections } => info!(connections, "{name}"),
         Event::LocalExpired { session } => info!(%session, "{name}"),
-        Event::SessionOpened { session, timeout } => info!(%session, ?timeout, "{name}"),
+        Event::SessionOpened { session, timeout } | Event::SessionUpgraded { session, timeout } => {
+            info!(%session, ?timeout, "{name}");
+        }
         Event::Attached {
             connection,
             session,

@@ -270,7 +270,12 @@ impl TestClient {
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
-        soon(self.stream.write_all(bytes)).await.expect("sent");
+        self.try_send(bytes).await.expect("sent");
+    }
+
+    /// Fails if the server has closed the connection.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        soon(self.stream.write_all(bytes)).await
     }
 
     pub async fn ask(&mut self, xid: i32, request: &Request) {

@@ -464,17 +464,16 @@ fn said(event: &Event) -> String {
             format!("{name}: {connections} clients sent away")
         }
         Event::ReadOnlyBegun => name.to_owned(),
-        Event::ReadOnlyServed {
-            connection,
-            session,
-        } => format!("{name} {connection} for {session}"),
+        Event::ReadOnlyServed { .. } | Event::LocalServed { .. } => served(event),
         Event::Executed { zxid, .. }
         | Event::MultiRefused { zxid }
         | Event::SnapshotBegun { zxid }
         | Event::SnapshotMade { zxid }
         | Event::SnapshotRefused { zxid }
         | Event::Installed { zxid, .. } => format!("{name} {zxid}"),
-        Event::SessionOpened { session, timeout } => format!("{name} {session}, {timeout:?}"),
+        Event::SessionOpened { session, timeout } | Event::SessionUpgraded { session, timeout } => {
+            format!("{name} {session}, {timeout:?}")
+        }
         Event::Attached {
             connection,
             session,
@@ -502,6 +501,22 @@ fn said(event: &Event) -> String {
         Event::LimitReached { connection, limit } => format!("{name} {limit:?} by {connection}"),
         Event::SavesRefused { count } => format!("{name}: {count} taken back"),
         Event::Paused { gap } => format!("{name}: did not run for {gap:?}"),
+    }
+}
+
+/// A client is served by one server alone.
+fn served(event: &Event) -> String {
+    let name = event.name();
+    match event {
+        Event::ReadOnlyServed {
+            connection,
+            session,
+        }
+        | Event::LocalServed {
+            connection,
+            session,
+        } => format!("{name} {connection} for {session}"),
+        _ => name.to_owned(),
     }
 }
 

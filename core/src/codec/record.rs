@@ -42,6 +42,7 @@ const MULTI: u8 = 6;
 const RECONFIGURE: u8 = 7;
 const REAP: u8 = 8;
 const AMEND: u8 = 9;
+const UPGRADE: u8 = 10;
 
 /// What a wish has, bit by bit.
 const JOINING: u8 = 1;
@@ -256,9 +257,7 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
             token,
         } => {
             out.push(OPEN_SESSION);
-            out.extend_from_slice(&password.0);
-            compact::put_number(out, (*timeout_ms).into());
-            put_token(out, *token);
+            put_attachment(out, *password, *timeout_ms, *token);
         }
         Action::Attach {
             session,
@@ -268,17 +267,20 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
         } => {
             out.push(ATTACH);
             compact::put_signed(out, session.0);
-            out.extend_from_slice(&password.0);
-            compact::put_number(out, (*timeout_ms).into());
-            put_token(out, *token);
+            put_attachment(out, *password, *timeout_ms, *token);
+        }
+        Action::Upgrade {
+            password,
+            timeout_ms,
+            token,
+        } => {
+            out.push(UPGRADE);
+            put_attachment(out, *password, *timeout_ms, *token);
         }
         Action::CloseSession { session, ending } => {
             out.push(CLOSE_SESSION);
             compact::put_signed(out, session.0);
-            out.push(match ending {
-                Ending::Closed => CLOSED,
-                Ending::Expired => EXPIRED,
-            });
+            put_ending(out, *ending);
         }
         Action::Write(op) => {
             out.push(WRITE);
@@ -299,6 +301,19 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
             }
         }
     }
+}
+
+fn put_attachment(out: &mut Vec<u8>, password: Password, timeout_ms: u32, token: Token) {
+    out.extend_from_slice(&password.0);
+    compact::put_number(out, timeout_ms.into());
+    put_token(out, token);
+}
+
+fn put_ending(out: &mut Vec<u8>, ending: Ending) {
+    out.push(match ending {
+        Ending::Closed => CLOSED,
+        Ending::Expired => EXPIRED,
+    });
 }
 
 /// What a level of the semantics brought with it is written from that level on.
@@ -354,6 +369,11 @@ fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
         },
         ATTACH => Action::Attach {
             session: session(input)?,
+            password: password(input)?,
+            timeout_ms: compact::number32(input, "time-out")?,
+            token: token(input)?,
+        },
+        UPGRADE => Action::Upgrade {
             password: password(input)?,
             timeout_ms: compact::number32(input, "time-out")?,
             token: token(input)?,

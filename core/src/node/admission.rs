@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::config::LocalSessions;
 use crate::ids::{ConnectionId, Password, SessionId, Token, Zxid};
 use crate::node::company::Company;
 use crate::node::connection::{Connection, Phase};
@@ -50,6 +51,9 @@ impl Node {
             self.refuse_connection(id, Refusal::Behind, out);
             return;
         }
+        if self.admit_local(now, id, &request, out) {
+            return;
+        }
         let timeout_ms = self.negotiate(request.timeout_ms);
         let token = Token {
             incarnation: self.incarnation,
@@ -82,10 +86,13 @@ impl Node {
     }
 
     /// A session's id is the position where it was opened: one from before what is executed here
-    /// is known, or it is gone. A younger one the agreement decides about. One that a server has
-    /// opened for itself alone never comes.
+    /// is known, or it is gone. A younger one the agreement decides about; also one that a server
+    /// has opened for itself alone, if it may be the ensemble's by now.
     pub(super) fn may_come(&self, session: SessionId) -> bool {
-        !session.is_local() && Zxid::from_wire(session.0) > self.store.applied()
+        match session.is_local() {
+            true => self.config.local_sessions == LocalSessions::Upgraded,
+            false => Zxid::from_wire(session.0) > self.store.applied(),
+        }
     }
 
     pub(super) fn negotiate(&self, wished_ms: i32) -> u32 {

@@ -42,13 +42,15 @@ impl Node {
                 backlog.push_back((xid, request));
                 return;
             }
-            Phase::Attached { session, .. } => *session,
+            Phase::Attached { session, .. } | Phase::Local { session, .. } => *session,
             Phase::Reading { session } => {
                 let asked = (*session, xid);
                 return self.asked_reading(now, id, asked, request, out);
             }
         };
         let barrier = match &request {
+            // Its heartbeats are this server's matter: nobody else must have heard of it.
+            Request::Ping if self.is_local_still(id) => 0,
             Request::Sync { .. } | Request::Ping => self.barrier(),
             Request::Read(_) => match self.reads_of(id) {
                 Reads::Local => 0,
@@ -56,14 +58,20 @@ impl Node {
             },
             _ => 0,
         };
-        self.touch(now, session, out);
+        self.touch_client(now, id, session, out);
         let (what, action) = match self.within_limits(now, id, session, &request, out) {
-            Ok(()) => self.judged(id, session, request, barrier, out),
+            Ok(()) => {
+                let judged = self.judged(id, session, request, barrier, out);
+                self.judged_local(now, id, judged, out)
+            }
             Err(code) => (Waiting::Answered(Err(code)), None),
         };
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
+        if connection.phase == Phase::Closing {
+            return;
+        }
         let identities = connection.identities.clone();
         connection.queue.push_back(Pending { xid, what });
         match action {
@@ -207,6 +215,15 @@ impl Node {
                 Waiting::CheckWatches(path, kinds) => self.check_watches(id, &path, kinds),
                 Waiting::RemoveWatches(path, kinds) => self.remove_watches(id, &path, kinds),
                 Waiting::Answered(result) => result,
+                Waiting::Farewell => {
+                    if let Some(session) = connection.session() {
+                        self.locals.forget(session);
+                    }
+                    let result = Ok(Response::Empty);
+                    out.reply(id, Reply::Answer { xid, zxid, result });
+                    self.close_connection(id, out);
+                    return;
+                }
                 Waiting::Failed(code) => {
                     out.reply(
                         id,

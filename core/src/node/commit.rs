@@ -9,11 +9,12 @@ use crate::ids::{ConnectionId, SessionId, Zxid};
 use crate::node::connection::{Phase, Waiting};
 use crate::node::effect::{Effect, Outbox};
 use crate::node::event::{Event, Refusal};
+use crate::node::local::Local;
 use crate::node::node::Node;
-use crate::node::proposal::token_of;
+use crate::node::proposal::{attached_by, token_of};
 use crate::node::reply::{ConnectResponse, Reply, Response};
 use crate::store::store::Store;
-use crate::store::txn::{Action, Attachment, Ending, Entry, Outcome, Txn};
+use crate::store::txn::{Action, Attachment, Ending, Entry, Origin, Outcome, Txn};
 use crate::time::{Duration, Now};
 use crate::tree::acl::Perms;
 
@@ -65,6 +66,9 @@ impl Node {
     /// The connection of this server that asked for a transaction and waits for it.
     fn waiter(&mut self, entry: &Entry) -> Option<ConnectionId> {
         let token = token_of(&entry.txn.action);
+        if let Some(origin) = entry.txn.origin.filter(Origin::is_local) {
+            self.locals.lane.executed(origin);
+        }
         let id = match (entry.txn.origin, token) {
             (Some(origin), _) => *self.attached.get(&origin.session)?,
             (None, Some(token)) => {
@@ -114,11 +118,8 @@ impl Node {
                 ..
             } => {
                 let timeout = Duration::from_millis(u64::from(timeout_ms));
-                if matches!(entry.txn.action, Action::OpenSession { .. }) {
-                    self.note_news(entry.zxid, Event::SessionOpened { session, timeout }, out);
-                }
-                self.track(session, now);
-                self.session_attached(now, entry, waiter, session, attachment, out);
+                let agreed = (session, timeout, attachment);
+                self.attachment_agreed(now, entry, waiter, agreed, out);
             }
             Outcome::NotAttached => {
                 self.forget_pipeline(entry);
@@ -170,6 +171,29 @@ impl Node {
         self.tend_members(now, out);
     }
 
+    /// A session was opened, taken over, or found again.
+    fn attachment_agreed(
+        &mut self,
+        now: Now,
+        entry: &Entry,
+        waiter: Option<ConnectionId>,
+        (session, timeout, attachment): (SessionId, Duration, Attachment),
+        out: &mut Outbox,
+    ) {
+        self.track(session, now);
+        match entry.txn.action {
+            Action::Upgrade { .. } => {
+                self.note_news(entry.zxid, Event::SessionUpgraded { session, timeout }, out);
+                self.upgraded(now, waiter, (session, attachment), out);
+            }
+            Action::OpenSession { .. } => {
+                self.note_news(entry.zxid, Event::SessionOpened { session, timeout }, out);
+                self.session_attached(now, entry, waiter, session, attachment, out);
+            }
+            _ => self.session_attached(now, entry, waiter, session, attachment, out),
+        }
+    }
+
     /// A session has a new attachment: to a connection of this server, or elsewhere.
     fn session_attached(
         &mut self,
@@ -202,7 +226,7 @@ impl Node {
     }
 
     /// A session went to another connection: what its old one still asks for will never be done.
-    fn move_away(&mut self, older: ConnectionId, session: SessionId, out: &mut Outbox) {
+    pub(super) fn move_away(&mut self, older: ConnectionId, session: SessionId, out: &mut Outbox) {
         let Some(connection) = self.connections.get(&older) else {
             return;
         };
@@ -221,7 +245,7 @@ impl Node {
     }
 
     fn forget_pipeline(&mut self, entry: &Entry) {
-        if let Action::Attach { session, .. } = entry.txn.action {
+        if let Some(session) = attached_by(&entry.txn) {
             self.pipelines.remove(&session);
         }
     }
@@ -245,6 +269,7 @@ impl Node {
         code: Code,
         out: &mut Outbox,
     ) {
+        self.forget_pipeline(entry);
         if code == Code::SessionMoved
             && let Some(origin) = entry.txn.origin
         {
@@ -266,6 +291,7 @@ impl Node {
             return;
         }
         self.pipelines.clear();
+        self.lanes.clear();
         self.wishes.clear();
         self.expiring.clear();
         self.reap_at = now.clock.after(self.config.reap_interval);
@@ -405,6 +431,9 @@ impl Node {
         let (zxid, digest) = (store.applied(), store.tree().digest());
         self.replica.installed(zxid, store.membership().clone());
         self.store = store;
+        let sessions = self.store.sessions();
+        let are_of_all = |session, _: &Local| sessions.contains_key(&session);
+        self.locals.forget_if(are_of_all);
         self.executed_since_snapshot = 0;
         out.note(Event::Installed { zxid, digest });
         self.send_everybody_away(Refusal::Behind, out);

@@ -39,6 +39,13 @@ pub(super) enum Phase {
         /// The number of its last write that was proposed.
         sequence: u64,
     },
+    /// It speaks for a session of this server alone.
+    Local {
+        /// The session.
+        session: SessionId,
+        /// Has it asked for more?
+        upgrade: Upgrade,
+    },
     /// It speaks for a session while there is no leader: it reads.
     Reading {
         /// The session, of this server alone.
@@ -46,6 +53,15 @@ pub(super) enum Phase {
     },
     /// It is about to be closed: nothing that it still asks is answered.
     Closing,
+}
+
+/// Is the ensemble to take a session over?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Upgrade {
+    /// No.
+    NotAsked,
+    /// It was asked to: what is asked for after that waits until it has.
+    Asked,
 }
 
 /// A request whose turn has not come.
@@ -88,6 +104,8 @@ pub(super) enum Waiting {
     Answered(Result<Response, Code>),
     /// The requests before it; it is refused and the connection closed.
     Failed(Code),
+    /// The requests before it; then its session, of this server alone, ends.
+    Farewell,
 }
 
 impl Waiting {
@@ -156,7 +174,9 @@ impl Connection {
     /// The session that it speaks for, if it does.
     pub fn session(&self) -> Option<SessionId> {
         match self.phase {
-            Phase::Attached { session, .. } | Phase::Reading { session } => Some(session),
+            Phase::Attached { session, .. }
+            | Phase::Local { session, .. }
+            | Phase::Reading { session } => Some(session),
             Phase::Connecting { .. } | Phase::Closing => None,
         }
     }
@@ -186,7 +206,10 @@ impl Connection {
     pub fn outstanding(&self) -> usize {
         match &self.phase {
             Phase::Connecting { backlog, .. } => backlog.len() + 1,
-            Phase::Attached { .. } | Phase::Reading { .. } | Phase::Closing => self.queue.len(),
+            Phase::Attached { .. }
+            | Phase::Local { .. }
+            | Phase::Reading { .. }
+            | Phase::Closing => self.queue.len(),
         }
     }
 }

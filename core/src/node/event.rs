@@ -134,6 +134,20 @@ pub enum Event {
         /// How many.
         connections: usize,
     },
+    /// A client is served in a session of this server alone, newly opened or found again.
+    LocalServed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Its session.
+        session: SessionId,
+    },
+    /// The ensemble has taken over a session that was one server's alone, under the same id.
+    SessionUpgraded {
+        /// Which.
+        session: SessionId,
+        /// Its negotiated time-out.
+        timeout: Duration,
+    },
     /// A session of this server alone was silent for its whole time-out.
     LocalExpired {
         /// Which.
@@ -282,6 +296,8 @@ impl Event {
         "read-only-begun",
         "read-only-served",
         "read-only-ended",
+        "local-served",
+        "session-upgraded",
         "local-expired",
         "epoch-opened",
         "executed",
@@ -325,6 +341,8 @@ impl Event {
             Event::ReadOnlyBegun => "read-only-begun",
             Event::ReadOnlyServed { .. } => "read-only-served",
             Event::ReadOnlyEnded { .. } => "read-only-ended",
+            Event::LocalServed { .. } => "local-served",
+            Event::SessionUpgraded { .. } => "session-upgraded",
             Event::LocalExpired { .. } => "local-expired",
             Event::EpochOpened { .. } => "epoch-opened",
             Event::Executed { .. } => "executed",

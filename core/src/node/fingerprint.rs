@@ -38,6 +38,9 @@ impl Node {
             .beats
             .sessions()
             .for_each(|session| hash_text(&session));
+        let lane = self.locals.lane.handed();
+        lane.for_each(|txn| hash_text(txn));
+        self.lanes.iter().for_each(|lane| hash_text(&lane));
         hash_text(&(self.company == Company::Alone));
         let asks_again = self.executed_own == self.executed_own_before;
         hash.update(&[asks_again.into(), self.is_making_snapshot.into()]);

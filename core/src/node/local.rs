@@ -1,9 +1,12 @@
 //! Sessions of this server alone: it opens them, keeps them alive by its own clock, and forgets
-//! them when its life ends. The log never has them, and no other server knows of them.
+//! them when its life ends. The log does not have them, and no other server knows of them, unless
+//! the ensemble takes one over: then it is here no more.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::ids::{Password, ServerId, SessionId};
+use crate::node::lane::Lane;
 use crate::session::Heartbeats;
 use crate::time::{Duration, Instant};
 
@@ -18,6 +21,17 @@ pub(super) struct Local {
     pub password: Password,
     /// Its negotiated time-out.
     pub timeout_ms: u32,
+    /// For how long.
+    pub stay: Stay,
+}
+
+/// How long such a session may last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stay {
+    /// As long as clients are served which only read.
+    WhileReadOnly,
+    /// As long as its client gives signs of life.
+    Whole,
 }
 
 /// The sessions of this server alone; [`LOCALS_MAX`] at most.
@@ -27,6 +41,8 @@ pub(super) struct Locals {
     opened: BTreeMap<SessionId, Local>,
     /// Who is alive.
     pub beats: Heartbeats,
+    /// On their way to the leader: what they ask for.
+    pub lane: Lane,
     /// The number of the next one.
     next: u64,
 }
@@ -38,6 +54,7 @@ impl Locals {
             server,
             opened: BTreeMap::new(),
             beats: Heartbeats::new(grain),
+            lane: Lane::new(first as u32),
             next: first,
         }
     }
@@ -57,6 +74,9 @@ impl Locals {
 
     /// Waits for a session's heartbeats, with a full time-out.
     pub fn track(&mut self, session: SessionId, timeout_ms: u32, clock: Instant) {
+        if let Some(known) = self.opened.get_mut(&session) {
+            known.timeout_ms = timeout_ms;
+        }
         let timeout = Duration::from_millis(u64::from(timeout_ms));
         self.beats.track(session, timeout, clock);
     }
@@ -67,10 +87,14 @@ impl Locals {
         self.opened.remove(&session);
     }
 
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.opened.clear();
-        self.beats.clear();
+    /// Forgets those that `are_over` says.
+    pub fn forget_if(&mut self, are_over: impl Fn(SessionId, &Local) -> bool) {
+        let opened = self.opened.iter();
+        let over = opened.filter(|(session, local)| are_over(**session, local));
+        let over: Vec<SessionId> = over.map(|(session, _)| *session).collect();
+        for session in over {
+            self.forget(session);
+        }
     }
 
     /// Is there room for another one?
@@ -85,8 +109,12 @@ impl Locals {
 
     /// Asserts what must hold between any two steps.
     pub fn check(&self) {
+        self.lane.check();
         for session in self.opened.keys() {
-            assert!(session.is_local(), "the ensemble's sessions are in the log");
+            assert!(
+                session.is_local(),
+                "sessions of the ensemble are in the log"
+            );
             let tracked = self.beats.sessions().any(|tracked| tracked == *session);
             assert!(tracked, "a session of this server ends with its time-out");
         }

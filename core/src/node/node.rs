@@ -12,6 +12,7 @@ use crate::node::connection::{Connection, Phase};
 use crate::node::effect::Outbox;
 use crate::node::event::Event;
 use crate::node::input::{Input, Timer};
+use crate::node::lane::Taken;
 use crate::node::local::Locals;
 use crate::node::throttle::Throttle;
 use crate::prng::{Prng, Seed};
@@ -79,6 +80,8 @@ pub struct Node {
     /// The leader's: the last write of each session that it proposed, where the state does not say
     /// so yet.
     pub(super) pipelines: BTreeMap<SessionId, (Attachment, u64)>,
+    /// The leader's: how far it has taken what each server hands it for sessions of its own.
+    pub(super) lanes: BTreeMap<ServerId, Taken>,
     /// The leader's: what waits behind a wish for other members.
     pub(super) held: VecDeque<Arc<Txn>>,
     /// The leader's: the wishes for sessions that are proposed and not executed.
@@ -164,6 +167,7 @@ impl Node {
             executed_own_before: 0,
             retry_at: Instant::ORIGIN,
             pipelines: BTreeMap::new(),
+            lanes: BTreeMap::new(),
             held: VecDeque::new(),
             wishes: BTreeSet::new(),
             expiring: BTreeSet::new(),
@@ -409,6 +413,10 @@ impl Node {
                 !reads || self.company == Company::Alone,
                 "who only reads is served as long as there is no leader"
             );
+            if let Phase::Local { session, .. } = connection.phase {
+                let is_here = self.locals.get(session).is_some();
+                assert!(is_here, "a session of this server alone is served as one");
+            }
         }
         assert!(
             unexecuted == self.unexecuted,

@@ -13,6 +13,7 @@ use crate::ids::{ConnectionId, ServerId, SessionId, Token};
 use crate::node::connection::Phase;
 use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
+use crate::node::lane::Taken;
 use crate::node::node::Node;
 use crate::quorum::act::Part;
 use crate::store::roster::Decision;
@@ -48,6 +49,10 @@ impl Node {
                     sequence: *sequence,
                 })
             }
+            Phase::Local { session, upgrade } => {
+                let (session, upgrade) = (*session, *upgrade);
+                Some(self.local_origin(session, upgrade))
+            }
             Phase::Connecting { .. } => None,
             Phase::Reading { .. } | Phase::Closing => return,
         };
@@ -57,11 +62,21 @@ impl Node {
             identities,
             action,
         });
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         connection.asked.push_back(txn.clone());
         if self.unexecuted == 0 {
             self.retry_at = now.clock.after(self.config.election_timeout * 2);
         }
         self.unexecuted += 1;
+        if let Some(origin) = origin.filter(Origin::is_local) {
+            if !self.locals.lane.holds(origin) {
+                // It gets its place when its turn has come.
+                return;
+            }
+            self.locals.lane.keep(Arc::clone(&txn));
+        }
         if self.handed_to.is_some() {
             self.hand_on(now, txn, out);
         }
@@ -96,22 +111,27 @@ impl Node {
         self.outgoing.clear();
         self.held.clear();
         self.ask_again();
-        if recipient.is_none() {
+        let Some(reign) = recipient else {
             return;
-        }
+        };
         self.retry_at = now.clock.after(self.config.election_timeout * 2);
         if self.is_serving() {
             for session in core::mem::take(&mut self.expiring) {
                 self.propose_expiry(now, session, out);
             }
         }
+        self.turn_lane(reign, out);
         self.hand_everything_on(now, out);
+        self.hand_on_locals(now, out);
     }
 
     fn hand_everything_on(&mut self, now: Now, out: &mut Outbox) {
         let connections = self.connections.values();
         let asked: Vec<Arc<Txn>> = connections
-            .flat_map(|connection| connection.asked.iter().cloned())
+            .flat_map(|connection| &connection.asked)
+            .filter(|txn| !txn.origin.is_some_and(|origin| origin.is_local()))
+            .chain(self.locals.lane.handed())
+            .cloned()
             .collect();
         if asked.is_empty() {
             return;
@@ -147,6 +167,7 @@ impl Node {
             Action::OpenEpoch { .. } | Action::Reconfigure { .. } | Action::Reap { .. } => false,
             Action::OpenSession { .. } | Action::Attach { .. } => txn.origin.is_none(),
             Action::CloseSession { ending, .. } => ending == Ending::Closed,
+            Action::Upgrade { .. } => txn.origin.is_some_and(|origin| origin.is_local()),
             Action::Write(_) | Action::Multi(_) => txn.origin.is_some(),
             Action::Amend { ref decision, .. } => {
                 txn.origin.is_some() && *decision == Decision::Open
@@ -183,6 +204,13 @@ impl Node {
 
     /// Is it the next write of the session's attachment, by the log of this leader?
     fn is_next(&self, origin: Origin) -> bool {
+        if origin.is_local() {
+            let is_next = match self.lanes.get(&origin.session.opener()) {
+                Some(taken) => taken.is_next(origin),
+                None => Taken::default().is_next(origin),
+            };
+            return is_next && origin.lane_epoch() == self.replica.epoch();
+        }
         let in_state = || {
             let session = self.store.sessions().get(&origin.session)?;
             Some((session.attachment, session.sequence))
@@ -204,10 +232,7 @@ impl Node {
             Arc::make_mut(&mut txn).wall = now.wall;
         }
         let (origin, token) = (txn.origin, token_of(&txn.action));
-        let attaches = match txn.action {
-            Action::Attach { session, .. } => Some(session),
-            _ => None,
-        };
+        let attaches = attached_by(&txn);
         let Some(zxid) = self.replica.propose(txn) else {
             // The counter is exhausted. A new epoch has a fresh one: the leader wins it by a real
             // vote, and what is asked for waits for that one round.
@@ -215,7 +240,10 @@ impl Node {
             self.act(out);
             return;
         };
-        if let Some(origin) = origin {
+        if let Some(origin) = origin.filter(Origin::is_local) {
+            let taken = self.lanes.entry(origin.session.opener());
+            taken.or_default().proposed(origin);
+        } else if let Some(origin) = origin {
             let proposed = (origin.attachment, origin.sequence);
             self.pipelines.insert(origin.session, proposed);
         }
@@ -232,7 +260,7 @@ impl Node {
         out.note(Event::Elected { epoch, leader });
         let action = Action::OpenEpoch {
             leader,
-            settings: self.config.settings,
+            settings: self.config.proposed_settings(),
             membership: self.addressed(self.replica.membership().clone()),
         };
         self.replica.open_epoch(Txn::of_servers(now.wall, action));
@@ -257,13 +285,15 @@ impl Node {
                     self.refuse_connection(token.connection, Refusal::NoSpace, out);
                 }
             }
-            if let Some(origin) = entry.txn.origin {
+            if entry.txn.origin.is_some_and(|origin| origin.is_local()) {
+                self.lane_taken_back(out);
+            } else if let Some(origin) = entry.txn.origin {
                 self.write_taken_back(origin, out);
             } else if let Action::CloseSession { session, .. } = entry.txn.action {
                 // Waits for another time-out: the session could not be ended.
                 self.track(session, now);
             }
-            if let Action::Attach { session, .. } = entry.txn.action {
+            if let Some(session) = attached_by(&entry.txn) {
                 self.pipelines.remove(&session);
             }
         }
@@ -328,6 +358,15 @@ impl Node {
         let ending = Ending::Expired;
         let txn = Txn::of_servers(now.wall, Action::CloseSession { session, ending });
         self.append(now, Arc::new(txn), out);
+    }
+}
+
+/// The session whose attachment a transaction is, if it was open before or has its id from before.
+pub(super) fn attached_by(txn: &Txn) -> Option<SessionId> {
+    match txn.action {
+        Action::Attach { session, .. } => Some(session),
+        Action::Upgrade { .. } => txn.origin.map(|origin| origin.session),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::node::company::Company;
 use crate::node::connection::{Pending, Phase, Reads, Waiting};
 use crate::node::effect::Outbox;
 use crate::node::event::{Event, Refusal};
-use crate::node::local::Local;
+use crate::node::local::{Local, Stay};
 use crate::node::node::Node;
 use crate::node::reply::{ConnectResponse, Reply, Response};
 use crate::node::request::{ConnectRequest, Request};
@@ -51,7 +51,8 @@ impl Node {
         if before != Company::Alone || self.company == Company::Alone {
             return;
         }
-        self.locals.clear();
+        let reader = |_, local: &Local| local.stay == Stay::WhileReadOnly;
+        self.locals.forget_if(reader);
         let readers: Vec<ConnectionId> = self
             .connections
             .iter()
@@ -122,14 +123,14 @@ impl Node {
             let local = Local {
                 password: self.prng.password(),
                 timeout_ms: self.negotiate(request.timeout_ms),
+                stay: Stay::WhileReadOnly,
             };
             return Admission::As(self.locals.open(local), local);
         };
-        if self.store.sessions().contains_key(&session) || self.may_come(session) {
-            return Admission::Not(Refusal::NoLeader);
-        }
+        let may_live = self.store.sessions().contains_key(&session) || self.may_come(session);
         match self.locals.get(session) {
             Some(local) if local.password == request.password => Admission::As(session, *local),
+            None if may_live => Admission::Not(Refusal::NoLeader),
             _ => Admission::Not(Refusal::NoSession),
         }
     }

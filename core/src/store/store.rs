@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::code::Code;
-use crate::config::{HardLimits, LEVEL_CONFIG, LEVEL_QUOTAS, Settings};
+use crate::config::{HardLimits, LEVEL_CONFIG, LEVEL_LOCAL_SESSIONS, LEVEL_QUOTAS, Settings};
 use crate::ids::{Password, SessionId, Token, Zxid};
 use crate::membership::Membership;
 use crate::store::roster::{Decision, Roster};
 use crate::store::txn::{Action, Attachment, Entry, Origin, Outcome, Txn};
 use crate::tree::acl::Identity;
 use crate::tree::data::Data;
-use crate::tree::op::Change;
+use crate::tree::op::{Change, Op};
 use crate::tree::stat::Stat;
 use crate::tree::tree::{Context, Tree, Upkeep};
 
@@ -190,13 +190,15 @@ impl Store {
                 password,
                 timeout_ms,
                 token,
-            } => match self.sessions.get(session) {
-                // The server that asked has asked twice, since the leader changed.
-                Some(known) if known.token == *token => Outcome::Repeated,
-                Some(known) if known.password == *password => {
-                    self.attach(*session, *password, *timeout_ms, *token)
-                }
-                _ => Outcome::NotAttached,
+            } => self.attach_again(*session, *password, *timeout_ms, *token),
+            Action::Upgrade {
+                password,
+                timeout_ms,
+                token,
+            } => match txn.origin.filter(Origin::is_local) {
+                Some(origin) => self.attach(origin.session, *password, *timeout_ms, *token),
+                // No server asks for that.
+                None => Outcome::NotAttached,
             },
             Action::CloseSession { session, ending: _ } => {
                 self.close_session(entry.zxid, *session, changes)
@@ -204,17 +206,29 @@ impl Store {
             Action::Reap { paths } => Outcome::Reaped {
                 count: self.tree.reap(entry.zxid, txn.wall, paths, changes),
             },
-            Action::Write(op) => {
-                let context = self.context(entry.zxid, txn);
-                Outcome::Written(self.tree.execute(&context, op, changes))
+            Action::Write(op) => self.write(entry, op, changes),
+            Action::Multi(ops) => self.write_all(entry, ops, changes),
+        }
+    }
+
+    fn write(&mut self, entry: &Entry, op: &Op, changes: &mut Vec<Change>) -> Outcome {
+        Outcome::Written(match unowned(&entry.txn) {
+            Some((_, code)) => Err(code),
+            None => {
+                let context = self.context(entry.zxid, &entry.txn);
+                self.tree.execute(&context, op, changes)
             }
-            Action::Multi(ops) => {
-                let context = self.context(entry.zxid, txn);
-                match self.tree.execute_all(&context, ops, changes) {
-                    Ok(done) => Outcome::AllWritten(done),
-                    Err((index, code)) => Outcome::NoneWritten { index, code },
-                }
-            }
+        })
+    }
+
+    fn write_all(&mut self, entry: &Entry, ops: &[Op], changes: &mut Vec<Change>) -> Outcome {
+        if let Some((index, code)) = unowned(&entry.txn) {
+            return Outcome::NoneWritten { index, code };
+        }
+        let context = self.context(entry.zxid, &entry.txn);
+        match self.tree.execute_all(&context, ops, changes) {
+            Ok(done) => Outcome::AllWritten(done),
+            Err((index, code)) => Outcome::NoneWritten { index, code },
         }
     }
 
@@ -264,6 +278,9 @@ impl Store {
     /// May this write execute? The session must be there, attached as the write says, and the
     /// write must be the next one of that attachment.
     fn admit(&mut self, origin: Origin) -> Result<(), Outcome> {
+        if origin.is_local() {
+            return self.admit_local(origin.session);
+        }
         let Some(session) = self.sessions.get_mut(&origin.session) else {
             return Err(Outcome::Refused(Code::SessionExpired));
         };
@@ -282,6 +299,18 @@ impl Store {
         Ok(())
     }
 
+    /// May a write execute whose session is one server's alone? The log does not know the session:
+    /// its server answers for it. Once the ensemble has taken it over, it is attached like others.
+    fn admit_local(&self, session: SessionId) -> Result<(), Outcome> {
+        if self.sessions.contains_key(&session) {
+            return Err(Outcome::Refused(Code::SessionMoved));
+        }
+        match self.settings.feature_level >= LEVEL_LOCAL_SESSIONS {
+            true => Ok(()),
+            false => Err(Outcome::Refused(Code::SessionExpired)),
+        }
+    }
+
     fn context<'a>(&self, zxid: Zxid, txn: &'a Txn) -> Context<'a> {
         Context {
             zxid,
@@ -290,6 +319,23 @@ impl Store {
             identities: &txn.identities,
             data_bytes_max: self.settings.data_bytes_max,
             hard_limits: self.settings.hard_limits,
+        }
+    }
+
+    fn attach_again(
+        &mut self,
+        session: SessionId,
+        password: Password,
+        timeout_ms: u32,
+        token: Token,
+    ) -> Outcome {
+        match self.sessions.get(&session) {
+            // The server that asked has asked twice, since the leader changed.
+            Some(known) if known.token == token => Outcome::Repeated,
+            Some(known) if known.password == password => {
+                self.attach(session, password, timeout_ms, token)
+            }
+            _ => Outcome::NotAttached,
         }
     }
 
@@ -336,6 +382,14 @@ impl Store {
             ephemerals,
         }
     }
+}
+
+/// The first znode that a transaction would create for a session that is one server's alone: the
+/// log does not know when such a session ends, so it owns nothing.
+fn unowned(txn: &Txn) -> Option<(usize, Code)> {
+    let is_local = txn.origin.is_some_and(|origin| origin.is_local());
+    let index = is_local.then(|| txn.action.first_ephemeral())??;
+    Some((index, Code::EphemeralOnLocalSession))
 }
 
 fn upkeep(settings: Settings) -> Upkeep {

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::code::Code;
 use crate::config::Settings;
-use crate::ids::{Password, ServerId, SessionId, Token, Zxid};
+use crate::ids::{Epoch, Password, ServerId, SessionId, Token, Zxid};
 use crate::membership::Membership;
 use crate::store::roster::{Decision, Wish};
 use crate::time::WallTime;
@@ -33,6 +33,34 @@ pub struct Origin {
     pub attachment: Attachment,
     /// The how manieth write of that attachment.
     pub sequence: u64,
+}
+
+/// What the attachment of a write has that was asked for in a session of one server alone. No
+/// position has this bit.
+const LANE: u64 = 1 << 63;
+
+impl Origin {
+    /// The `sequence`th write among those that a server hands to the leader of `epoch` for all its
+    /// sessions of its own. No transaction has attached them, and the log keeps no account of them:
+    /// the leader of this epoch takes each once, and no other takes any. `number` tells one life of
+    /// the server from another one.
+    pub const fn local(session: SessionId, epoch: Epoch, number: u32, sequence: u64) -> Origin {
+        Origin {
+            session,
+            attachment: Zxid(LANE | Zxid::new(epoch, number).0),
+            sequence,
+        }
+    }
+
+    /// Was it asked for in a session that was one server's alone?
+    pub const fn is_local(&self) -> bool {
+        self.session.is_local() && self.attachment.0 & LANE != 0
+    }
+
+    /// The epoch to whose leader such a write was handed.
+    pub const fn lane_epoch(&self) -> Epoch {
+        Zxid(self.attachment.0 & !LANE).epoch()
+    }
 }
 
 /// Why a session ends.
@@ -90,6 +118,16 @@ pub enum Action {
         /// Whose wish it is. One that was granted already is not granted again.
         token: Token,
     },
+    /// Opens the session that asks, which was one server's alone until now, under the id that it
+    /// has, and attaches its connection to it.
+    Upgrade {
+        /// Its secret.
+        password: Password,
+        /// Its negotiated time-out.
+        timeout_ms: u32,
+        /// Whose wish it is.
+        token: Token,
+    },
     /// Ends a session and deletes its ephemeral znodes.
     CloseSession {
         /// The session.
@@ -110,6 +148,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// The first of its operations that creates an ephemeral znode, if one does; counts from 0.
+    pub fn first_ephemeral(&self) -> Option<usize> {
+        let ops = match self {
+            Action::Write(op) => core::slice::from_ref(op),
+            Action::Multi(ops) => ops,
+            _ => return None,
+        };
+        ops.iter().position(Op::is_ephemeral)
+    }
+
     /// The members from here on, if they change or are said again.
     pub fn membership(&self) -> Option<&Membership> {
         match self {
@@ -130,7 +178,8 @@ pub struct Txn {
     /// The wall clock of the proposer, for the Stat of what is created or changed.
     pub wall: WallTime,
     /// Whose write it is; `None` for what the servers do of their own accord and for the opening
-    /// and attaching of sessions, which have no attachment yet.
+    /// and attaching of sessions, which have no attachment yet. A session that is one server's
+    /// alone has a place in the order of that server's writes instead.
     pub origin: Option<Origin>,
     /// As whom the connection had authenticated when it asked; always includes its `ip`.
     pub identities: Arc<[Identity]>,

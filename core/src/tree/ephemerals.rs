@@ -142,7 +142,7 @@ fn is_mark(session: SessionId) -> bool {
     !owner::Owner::from_number(session.0).is_session()
 }
 
-/// Session ids are zxids, not chosen by clients, so no key is needed.
+/// Session ids are positions or drawn by servers, not chosen by clients, so no key is needed.
 fn hash(session: SessionId) -> u64 {
     xxh3_64(&session.0.to_le_bytes())
 }

@@ -115,6 +115,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// Would it create an ephemeral znode?
+    pub fn is_ephemeral(&self) -> bool {
+        matches!(self, Op::Create(create) if create.lifetime == Lifetime::Ephemeral)
+    }
+
     /// About how many bytes it takes in memory.
     pub fn weight(&self) -> usize {
         let acl = |acl: &Acl| {

@@ -40,8 +40,9 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// As it is kept; a Stat shows sessions only. No session has the number of another owner, since
-    /// theirs are positions of the log.
+    /// As it is kept; a Stat shows sessions only. No session has the number of another owner:
+    /// theirs are positions of the log, or those of [`SessionId::local`], whose second bit is not
+    /// set and which name a server.
     pub fn number(self) -> i64 {
         match self {
             Owner::Session(session) => session.0,
@@ -69,6 +70,7 @@ impl Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ServerId;
 
     #[test]
     fn numbers_are_those_of_zookeeper() {
@@ -81,6 +83,11 @@ mod tests {
         ] {
             assert_eq!(owner.number(), number);
             assert_eq!(Owner::from_number(number), owner);
+        }
+        for local in [(1, 0), (u8::MAX, u64::MAX)] {
+            let (server, number) = (ServerId(local.0), local.1);
+            let owner = Owner::Session(SessionId::local(server, number));
+            assert_eq!(Owner::from_number(owner.number()), owner);
         }
         assert_eq!(Ttl::from_ms(0), None);
         assert_eq!(Ttl::from_ms(TTL_MS_MAX + 1), None);

@@ -87,6 +87,7 @@ fn action(action: &Action, showing: Showing) -> String {
             timeout_ms,
             ..
         } => format!("attach to session {session}: {timeout_ms} ms"),
+        Action::Upgrade { timeout_ms, .. } => format!("take over its session: {timeout_ms} ms"),
         Action::CloseSession { session, ending } => format!("close session {session}: {ending:?}"),
         Action::Reap { paths } => format!("reap what is over of {paths:?}"),
         Action::Write(op) => self::op(op, showing),
@@ -251,6 +252,9 @@ fn action_json(action: &Action, showing: Showing) -> Value {
             ..
         } => json!({
             "name": "attach", "session": session.to_string(), "timeout_ms": timeout_ms,
+        }),
+        Action::Upgrade { timeout_ms, .. } => json!({
+            "name": "upgrade", "timeout_ms": timeout_ms,
         }),
         Action::CloseSession { session, ending } => json!({
             "name": "close_session",

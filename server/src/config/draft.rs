@@ -165,6 +165,8 @@ pub struct Draft {
     pub beat_ms: Option<Given<u32>>,
     pub isolation_timeout_ms: Option<Given<u32>>,
     pub read_only_mode: Option<Given<bool>>,
+    pub local_sessions: Option<Given<bool>>,
+    pub local_session_upgrades: Option<Given<bool>>,
     pub reap_interval_ms: Option<Given<u32>>,
     pub reconfig: Option<Given<bool>>,
     pub enforce_quotas: Option<Given<bool>>,

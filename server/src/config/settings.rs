@@ -45,6 +45,8 @@
 //! | `beat_ms` | `althing.beat` | 50, or a fifth of the election time-out if that is given |
 //! | `isolation_timeout_ms` | `althing.isolationTimeout` | 2 ticks |
 //! | `read_only_mode` | `readonlymode.enabled` | false: without a leader nobody is served |
+//! | `local_sessions` | `localSessionsEnabled` | false: the ensemble agrees on every session |
+//! | `local_session_upgrades` | `localSessionsUpgradingEnabled` | false: such sessions own no ephemeral znodes |
 //! | `reap_interval_ms` | `znode.container.checkIntervalMs` | 60000 |
 //! | `reconfig` | `reconfigEnabled` | false: clients cannot change the members |
 //! | `enforce_quotas` | `enforceQuota` | false: hard limits of quotas are told of, not enforced |
@@ -65,7 +67,7 @@
 
 use std::path::PathBuf;
 
-use althing_core::config::{Config, HardLimits, Reconfiguring, read_only_after};
+use althing_core::config::{Config, HardLimits, LocalSessions, Reconfiguring, read_only_after};
 use althing_core::time::Duration;
 
 use crate::config::authentication;
@@ -180,6 +182,13 @@ fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError
     {
         config.read_only_after = Some(read_only_after(config.tick));
     }
+    let is_set = |given: &Option<Given<bool>>| given.as_ref().is_some_and(|given| given.value);
+    let locals = (&draft.local_sessions, &draft.local_session_upgrades);
+    config.local_sessions = match (is_set(locals.0), is_set(locals.1)) {
+        (false, _) => LocalSessions::Off,
+        (true, false) => LocalSessions::On,
+        (true, true) => LocalSessions::Upgraded,
+    };
     if let Some(interval) = &draft.reap_interval_ms {
         config.reap_interval = Duration::from_millis(interval.value.into());
     }

@@ -177,7 +177,7 @@ mod tests {
     use crate::config::toml_keys::KEYS;
     use crate::limits::FRAME_SLACK_BYTES;
     use crate::words::Word;
-    use althing_core::config::{FailedSasl, HardLimits, Rates, Reconfiguring};
+    use althing_core::config::{FailedSasl, HardLimits, LocalSessions, Rates, Reconfiguring};
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
     use std::path::Path;
@@ -232,6 +232,8 @@ mod tests {
         beat_ms = 100
         isolation_timeout_ms = 5000
         read_only_mode = true
+        local_sessions = true
+        local_session_upgrades = true
         reap_interval_ms = 1000
         admin_listen = "127.0.0.1:8081"
         admin_snapshot = true
@@ -421,7 +423,7 @@ mod tests {
         assert_eq!(supers, ["super:hash", "CN=root"]);
         assert_eq!(config.reconfiguring, Reconfiguring::On);
         assert_eq!(config.settings.hard_limits, HardLimits::Enforced);
-        assert_eq!(KEYS.len(), 55, "and these are all");
+        assert_eq!(KEYS.len(), 57, "and these are all");
     }
 
     #[test]
@@ -451,6 +453,23 @@ mod tests {
             let config = settle(text).expect("a good file").config;
             let expected = seconds.map(Duration::from_secs);
             assert_eq!(config.read_only_after, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sessions_of_one_server_alone_are_asked_for() {
+        for (text, expected) in [
+            ("", LocalSessions::Off),
+            ("local_sessions = false", LocalSessions::Off),
+            ("local_session_upgrades = true", LocalSessions::Off),
+            ("local_sessions = true", LocalSessions::On),
+            (
+                "local_sessions = true\nlocal_session_upgrades = true",
+                LocalSessions::Upgraded,
+            ),
+        ] {
+            let config = settle(text).expect("a good file").config;
+            assert_eq!(config.local_sessions, expected, "{text}");
         }
     }
 

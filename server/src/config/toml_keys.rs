@@ -7,7 +7,7 @@ use crate::config::settings::range;
 use crate::words::Whitelist;
 
 /// All keys.
-pub const KEYS: [&str; 55] = [
+pub const KEYS: [&str; 57] = [
     "listen",
     "data_dir",
     "tick_ms",
@@ -51,6 +51,8 @@ pub const KEYS: [&str; 55] = [
     "beat_ms",
     "isolation_timeout_ms",
     "read_only_mode",
+    "local_sessions",
+    "local_session_upgrades",
     "reap_interval_ms",
     "reconfig",
     "enforce_quotas",
@@ -103,6 +105,8 @@ pub fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
         "client_tls_authority" => draft.client_tls_authority = entry.path()?,
         "client_certificates" => draft.client_certificates = entry.client_certificates()?,
         "read_only_mode" => draft.read_only_mode = entry.truth()?,
+        "local_sessions" => draft.local_sessions = entry.truth()?,
+        "local_session_upgrades" => draft.local_session_upgrades = entry.truth()?,
         "reap_interval_ms" => draft.reap_interval_ms = entry.number(range::REAP_MS)?,
         "enforce_quotas" => draft.enforce_quotas = entry.truth()?,
         "admin_listen" => entry.endpoint(&mut draft.admin)?,

@@ -201,11 +201,13 @@ fn ports_of_operators(read: &mut Read, entry: &Entry) -> Result<(), ConfigError>
     Ok(())
 }
 
-/// How often clients may ask, and whether of a server without a leader, too.
+/// How often clients may ask, whether of a server without a leader, too, and in which sessions.
 fn rate(read: &mut Read, entry: &Entry) -> Result<(), ConfigError> {
     let (draft, number) = (&mut read.draft, || entry.number(range::REQUESTS));
     match entry.place.key.as_str() {
         "readonlymode.enabled" => draft.read_only_mode = entry.truth()?,
+        "localSessionsEnabled" => draft.local_sessions = entry.truth()?,
+        "localSessionsUpgradingEnabled" => draft.local_session_upgrades = entry.truth()?,
         "althing.sessionRequestsPerSecond" => draft.session_rate.per_second = number()?,
         "althing.sessionRequestsBurst" => draft.session_rate.burst = number()?,
         "althing.addressRequestsPerSecond" => draft.address_rate.per_second = number()?,
@@ -299,7 +301,7 @@ mod tests {
     use crate::config::ensemble::Identity;
     use crate::config::operators::Snapshots;
     use crate::config::settings::Settings;
-    use althing_core::config::{HardLimits, Reconfiguring};
+    use althing_core::config::{HardLimits, LocalSessions, Reconfiguring};
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
     use althing_core::voters::Voters;
@@ -397,6 +399,8 @@ clientPort=2181
             althing.beat=100\n\
             althing.isolationTimeout=3000\n\
             readonlymode.enabled=true\n\
+            localSessionsEnabled=true\n\
+            localSessionsUpgradingEnabled=true\n\
             tickTime=3000\n\
             althing.peerTlsCertificate=c.pem\n\
             althing.peerTlsKey=k.pem\n\
@@ -428,6 +432,7 @@ clientPort=2181
         assert_eq!(config.isolation_timeout, Duration::from_secs(3));
         let at_least_a_tick = Some(Duration::from_secs(3));
         assert_eq!(config.read_only_after, at_least_a_tick);
+        assert_eq!(config.local_sessions, LocalSessions::Upgraded);
         let tls = ensemble.tls.as_ref().expect("all three files");
         assert_eq!(tls.key.to_str(), Some("k.pem"));
     }

@@ -225,6 +225,7 @@ pub fn action(action: &Action) -> String {
             timeout_ms,
             ..
         } => format!("an attachment to session {session}, {timeout_ms} ms"),
+        Action::Upgrade { timeout_ms, .. } => format!("a session taken over, {timeout_ms} ms"),
         Action::CloseSession { session, ending } => {
             format!("the end of session {session}, {ending:?}").to_lowercase()
         }

@@ -101,6 +101,7 @@ fn txn_text(txn: &Txn) -> String {
         Action::Reap { paths } => format!("reap {paths:?}"),
         Action::OpenSession { .. } => "open-session".to_owned(),
         Action::Attach { session, .. } => format!("attach {session}"),
+        Action::Upgrade { .. } => "take over its session".to_owned(),
         Action::CloseSession { session, ending } => {
             format!("close-session {session} {ending:?}").to_lowercase()
         }

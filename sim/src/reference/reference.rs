@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use althing_core::code::Code;
-use althing_core::config::{REPLY_BYTES_MAX_DEFAULT, Settings};
+use althing_core::config::{LEVEL_LOCAL_SESSIONS, REPLY_BYTES_MAX_DEFAULT, Settings};
 use althing_core::ids::{Password, SessionId, Token, Zxid};
 use althing_core::membership::Membership;
 use althing_core::node::reply::{EventKind, PartRead, Response};
@@ -13,6 +13,7 @@ use althing_core::store::roster::{Decision, Wish};
 use althing_core::store::txn::{Action, Attachment, Origin, Outcome, Txn};
 use althing_core::tree::acl::{Identity, Perms};
 use althing_core::tree::data::Data;
+use althing_core::tree::op::{Lifetime, Op};
 use althing_core::tree::path::Path;
 use althing_core::tree::stat::Stat;
 use althing_core::watch::WatchMode;
@@ -105,6 +106,11 @@ impl Reference {
 
     /// A session's writes execute in order, each once, through its newest attachment only.
     fn admit(&mut self, origin: Origin) -> Result<(), Outcome> {
+        let is_open = self.sessions.contains_key(&origin.session);
+        if origin.is_local() && !is_open && self.settings.feature_level >= LEVEL_LOCAL_SESSIONS {
+            // Its server answers for it, and hands each write of it to one leader at a time.
+            return Ok(());
+        }
         match self.sessions.get_mut(&origin.session) {
             None => Err(Outcome::Refused(Code::SessionExpired)),
             Some(session) if session.attachment != origin.attachment => {
@@ -169,13 +175,14 @@ impl Reference {
                 password,
                 timeout_ms,
                 token,
-            } => match self.sessions.get(session) {
-                // One wish is granted once.
-                Some(known) if known.token == *token => Outcome::Repeated,
-                Some(known) if known.password == *password => {
-                    self.attach(*session, zxid, *password, *timeout_ms, *token)
-                }
-                _ => Outcome::NotAttached,
+            } => self.attach_again(*session, zxid, *password, *timeout_ms, *token),
+            Action::Upgrade {
+                password,
+                timeout_ms,
+                token,
+            } => match txn.origin.filter(Origin::is_local) {
+                Some(origin) => self.attach(origin.session, zxid, *password, *timeout_ms, *token),
+                None => Outcome::NotAttached,
             },
             Action::CloseSession { session, .. } => {
                 let existed = self.sessions.remove(session).is_some();
@@ -192,11 +199,32 @@ impl Reference {
                 *gone = self.tree.reap(zxid, txn.wall, paths, told);
                 Outcome::Reaped { count: gone.len() }
             }
-            Action::Write(op) => Outcome::Written(self.tree.apply(&actor, op, told)),
-            Action::Multi(ops) => match self.tree.apply_all(&actor, ops, told) {
-                Ok(done) => Outcome::AllWritten(done),
-                Err((index, code)) => Outcome::NoneWritten { index, code },
-            },
+            Action::Write(op) => self.write(&actor, txn, op, told),
+            Action::Multi(ops) => self.write_all(&actor, txn, ops, told),
+        }
+    }
+
+    fn write(&mut self, actor: &Actor<'_>, txn: &Txn, op: &Op, told: &mut Vec<Telling>) -> Outcome {
+        Outcome::Written(match owning(txn, core::slice::from_ref(op)) {
+            Some(_) => Err(Code::EphemeralOnLocalSession),
+            None => self.tree.apply(actor, op, told),
+        })
+    }
+
+    fn write_all(
+        &mut self,
+        actor: &Actor<'_>,
+        txn: &Txn,
+        ops: &[Op],
+        told: &mut Vec<Telling>,
+    ) -> Outcome {
+        if let Some(index) = owning(txn, ops) {
+            let code = Code::EphemeralOnLocalSession;
+            return Outcome::NoneWritten { index, code };
+        }
+        match self.tree.apply_all(actor, ops, told) {
+            Ok(done) => Outcome::AllWritten(done),
+            Err((index, code)) => Outcome::NoneWritten { index, code },
         }
     }
 
@@ -231,6 +259,24 @@ impl Reference {
         if shown == Shown::Always || known != Some(servers.clone()) {
             let text = format!("{servers}version={:x}", actor.zxid.0);
             self.tree.set_config(actor, &text, told);
+        }
+    }
+
+    fn attach_again(
+        &mut self,
+        session: SessionId,
+        attachment: Attachment,
+        password: Password,
+        timeout_ms: u32,
+        token: Token,
+    ) -> Outcome {
+        match self.sessions.get(&session) {
+            // One wish is granted once.
+            Some(known) if known.token == token => Outcome::Repeated,
+            Some(known) if known.password == password => {
+                self.attach(session, attachment, password, timeout_ms, token)
+            }
+            _ => Outcome::NotAttached,
         }
     }
 
@@ -394,4 +440,15 @@ impl Reference {
             .chain(recursive)
             .collect()
     }
+}
+
+/// The first operation that would create an ephemeral znode in a session that is one server's
+/// alone.
+fn owning(txn: &Txn, ops: &[Op]) -> Option<usize> {
+    let is_local = txn.origin.is_some_and(|origin| origin.is_local());
+    let owns = |op: &Op| match op {
+        Op::Create(create) => create.lifetime == Lifetime::Ephemeral,
+        _ => false,
+    };
+    ops.iter().position(|op| is_local && owns(op))
 }

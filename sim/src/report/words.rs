@@ -68,6 +68,7 @@ pub fn transaction(txn: &Txn) -> String {
         ),
         Action::OpenSession { .. } => "open-session".to_owned(),
         Action::Attach { session, .. } => format!("attach {session}"),
+        Action::Upgrade { .. } => "take over its session".to_owned(),
         Action::CloseSession { session, .. } => format!("close-session {session}"),
         Action::Write(op) => operation(op),
         Action::Multi(ops) => format!("multi [{}]", listed(ops.iter().map(operation), ops.len())),
