@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use althing_core::config::{Rate, Rates};
+use althing_core::config::{LocalSessions, Rate, Rates};
 use serde::{Deserialize, Serialize};
 
 use crate::span::Span;
@@ -41,6 +41,38 @@ pub struct ServerSettings {
     /// Do servers that have no leader serve clients which only read?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub read_only_mode: bool,
+    /// Are new sessions the matter of one server alone, and what becomes of those that would own
+    /// ephemeral znodes?
+    #[serde(skip_serializing_if = "LocalSessionsSetting::is_off")]
+    pub local_sessions: LocalSessionsSetting,
+}
+
+/// ZooKeeper's `localSessionsEnabled` and `localSessionsUpgradingEnabled`, in a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LocalSessionsSetting {
+    /// All sessions are agreed.
+    #[default]
+    Off,
+    /// New ones are one server's alone.
+    On,
+    /// The same, until the ensemble takes them over.
+    Upgraded,
+}
+
+impl LocalSessionsSetting {
+    fn is_off(&self) -> bool {
+        *self == LocalSessionsSetting::Off
+    }
+
+    /// For the core.
+    pub fn of_core(self) -> LocalSessions {
+        match self {
+            LocalSessionsSetting::Off => LocalSessions::Off,
+            LocalSessionsSetting::On => LocalSessions::On,
+            LocalSessionsSetting::Upgraded => LocalSessions::Upgraded,
+        }
+    }
 }
 
 /// The key of what a rate allows at once; how often, and how often at once.

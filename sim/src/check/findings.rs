@@ -213,6 +213,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "soon after its server could find a leader, no client is only let read",
     ),
     (
+        "N3 at home",
+        "a session of one server alone is served there only, until the ensemble takes it over",
+    ),
+    (
         "Q1 quota",
         "the stats of a quota say how many znodes and bytes there are below it, at every moment",
     ),

@@ -12,6 +12,7 @@ pub mod following;
 pub mod health;
 pub mod lapses;
 pub mod liveness;
+pub mod locals;
 pub mod log;
 pub mod memory;
 pub mod outside;
@@ -108,6 +109,7 @@ fn service(
         .and_then(|plan| read_only::calm_for_all(plan, calm));
     read_only::check(&wire, calm, findings);
     proofs::check(&wire, findings);
+    locals::check(&log, &wire, findings);
     sessions::check(surroundings, history, &log, &wire, &replayed, findings);
     (log, replayed)
 }

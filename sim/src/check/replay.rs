@@ -16,6 +16,7 @@ use althing_core::tree::path::Path;
 use crate::check::differing::{differing, op_path, owner_shown, read_path, same_answer};
 use crate::check::findings::Findings;
 use crate::check::lapses::{Lapse, Lapses};
+use crate::check::locals;
 use crate::check::log::{Agreed, Log};
 use crate::check::rates;
 use crate::check::wire::{Answer, Asked, Wire};
@@ -274,6 +275,10 @@ impl Replaying<'_, '_> {
         let joined = &self.wire.links[link];
         let asked = &joined.asked[index];
         let session = joined.session();
+        let is_known = session.is_some_and(|session| self.state.sessions.contains_key(&session));
+        if joined.is_local() && !is_known && locals::is_own_affair(asked.request, answer.result) {
+            return;
+        }
         let own = here.filter(|(agreed, _)| {
             let of = agreed.txn.origin.map(|origin| origin.session);
             (of.is_none() || of == session) && becomes(asked.request, &agreed.txn.action, session)

@@ -361,6 +361,17 @@ fn ephemerals(history: &History, replayed: &Replayed, findings: &mut Findings) {
     }
 }
 
+/// The secret of every session that the log knows.
+fn passwords(log: &Log) -> BTreeMap<SessionId, Password> {
+    let agreed = log.agreed.iter();
+    let opened = agreed.filter_map(|agreed| match agreed.txn.action {
+        Action::OpenSession { password, .. } => Some((SessionId(agreed.zxid.to_wire()), password)),
+        Action::Upgrade { password, .. } => Some((agreed.txn.origin?.session, password)),
+        _ => None,
+    });
+    opened.collect()
+}
+
 /// What the first frames ask for and get: E4, E5 and E6.
 fn handshakes(
     clock: &Clock,
@@ -369,16 +380,7 @@ fn handshakes(
     replayed: &Replayed,
     findings: &mut Findings,
 ) {
-    let passwords: BTreeMap<SessionId, Password> = log
-        .agreed
-        .iter()
-        .filter_map(|agreed| match agreed.txn.action {
-            Action::OpenSession { password, .. } => {
-                Some((SessionId(agreed.zxid.to_wire()), password))
-            }
-            _ => None,
-        })
-        .collect();
+    let passwords = passwords(log);
     let mut opened = BTreeSet::new();
     for link in wire.links.iter().filter(|link| !link.reads_only()) {
         let (Some((from, request)), Some((at, response))) = (link.connect, link.connected) else {
@@ -389,8 +391,10 @@ fn handshakes(
             let asked = request.session;
             let life = asked.and_then(|session| replayed.lives.get(&session));
             let known = asked.and_then(|session| passwords.get(&session));
-            let ended =
-                life.is_none_or(|life| life.closed.is_some_and(|closed| closed.executed_at <= at));
+            // One server's alone, it may have ended before the ensemble took it over.
+            let ended = life.is_none_or(|life| {
+                life.opened_at > from || life.closed.is_some_and(|closed| closed.executed_at <= at)
+            });
             if !ended && known.is_some_and(|password| *password == request.password) {
                 findings.add("E4 no orphan", at, asked, || {
                     format!("{client} was told that its session expired, and it is open")
@@ -398,6 +402,9 @@ fn handshakes(
             }
             continue;
         };
+        if link.is_local() {
+            continue;
+        }
         let mut wrong = |invariant, why: &str| {
             findings.add(invariant, at, Some(session), || {
                 format!("{client} was given session {session}: {why}")

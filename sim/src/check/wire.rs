@@ -99,6 +99,12 @@ impl<'a> Link<'a> {
         })
     }
 
+    /// Is its session one that its server has opened for itself alone? It may be the ensemble's
+    /// since.
+    pub fn is_local(&self) -> bool {
+        !self.reads_only() && self.session().is_some_and(SessionId::is_local)
+    }
+
     /// As whom the client asks its request `index`: its address, and what it has proven before.
     pub fn identities(&self, index: usize) -> Vec<Identity> {
         let mut identities: Vec<Identity> =

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use althing_core::code::Code;
 use althing_core::ids::{SessionId, Zxid};
+use althing_core::store::txn::Action;
 
 use crate::check::findings::Findings;
+use crate::check::locals;
 use crate::check::log::{Agreed, Log};
 use crate::check::replay::{Replayed, becomes};
 use crate::check::wire::{Asked, Link, Step, Wire};
@@ -18,7 +20,6 @@ use crate::telling::requested;
 pub fn attach(log: &Log, wire: &mut Wire<'_>) {
     let mut handshakes: BTreeMap<SessionId, Vec<(Zxid, Duration, Duration)>> = BTreeMap::new();
     for agreed in &log.agreed {
-        use althing_core::store::txn::Action;
         let session = match &agreed.txn.action {
             Action::OpenSession { .. } => SessionId(agreed.zxid.to_wire()),
             Action::Attach { session, .. } => *session,
@@ -28,11 +29,13 @@ pub fn attach(log: &Log, wire: &mut Wire<'_>) {
         handshakes.entry(session).or_default().push(handshake);
     }
     let mut taken = BTreeSet::new();
-    for link in &mut wire.links {
+    // What is asked for in a session of one server alone names no attachment.
+    for link in wire.links.iter_mut().filter(|link| !link.is_local()) {
         link.attachment = by_answers(log, link);
         taken.extend(link.attachment);
     }
-    let open = |link: &&mut Link<'_>| link.attachment.is_none() && !link.reads_only();
+    let open =
+        |link: &&mut Link<'_>| link.attachment.is_none() && !link.reads_only() && !link.is_local();
     for link in wire.links.iter_mut().filter(open) {
         let (Some((from, _)), Some((to, _))) = (link.connect, link.connected) else {
             continue;
@@ -85,8 +88,9 @@ pub fn check(
     for link in &wire.links {
         in_order(log, link, replayed, &mut claimed, findings);
     }
+    in_order_alone(log, wire, replayed, &mut claimed, findings);
     unsent(known, log, wire, replayed, &claimed, findings);
-    twice(wire, findings);
+    twice(log, wire, findings);
     real_time(log, wire, findings);
 }
 
@@ -152,6 +156,77 @@ fn in_order(
     }
 }
 
+/// Walks the writes of each session of one server alone, over all its links, and those of `L` side
+/// by side: each of `L` was sent, once, and those of one link execute in its order.
+fn in_order_alone(
+    log: &Log,
+    wire: &Wire<'_>,
+    replayed: &Replayed,
+    claimed: &mut BTreeSet<Zxid>,
+    findings: &mut Findings,
+) {
+    let mut sent: BTreeMap<SessionId, Vec<(usize, Asked<'_>)>> = BTreeMap::new();
+    for (number, link) in wire.links.iter().enumerate() {
+        if let Some(session) = link.session().filter(|_| link.is_local()) {
+            let writes = link.asked.iter().filter(|asked| asked.is_write());
+            let writes = writes.map(|asked| (number, *asked));
+            sent.entry(session).or_default().extend(writes);
+        }
+    }
+    let mut executed: BTreeMap<SessionId, BTreeSet<Zxid>> = BTreeMap::new();
+    for ((session, _), zxids) in &replayed.writes {
+        if session.is_local() {
+            executed.entry(*session).or_default().extend(zxids);
+        }
+    }
+    for (session, zxids) in executed {
+        claimed.extend(&zxids);
+        let is_alone = !replayed.lives.contains_key(&session);
+        let sent = sent.remove(&session).unwrap_or_default();
+        let mut next = 0;
+        for zxid in zxids {
+            let agreed = log.at(zxid).expect("the replay went over L");
+            if matches!(agreed.txn.action, Action::Upgrade { .. }) {
+                // Its server asks for it.
+                continue;
+            }
+            let is = |(_, asked): &(usize, Asked<'_>)| {
+                let passed_over = asked.answer.is_some_and(|answer| {
+                    answer.zxid != zxid && answer.result.as_ref().is_err_and(undone)
+                });
+                !passed_over && becomes(asked.request, &agreed.txn.action, Some(session))
+            };
+            let (passed, coming) = sent.split_at(next);
+            let Some(place) = coming.iter().position(is) else {
+                let how = match passed.iter().any(is) {
+                    true => "a second time",
+                    false => "though nobody sent it",
+                };
+                findings.add("W5 once", agreed.executed_at, Some(session), || {
+                    let action = action(&agreed.txn.action);
+                    format!("{zxid} of session {session} executed {how}: {action}")
+                });
+                continue;
+            };
+            let (number, asked) = &coming[place];
+            let link = &wire.links[*number];
+            let skipped = coming[..place].iter().find(|(of, before)| {
+                let answer = before.answer.map(|answer| answer.result);
+                let is_refused = is_alone && locals::may_be_refused(before.request);
+                of == number && !matches!(answer, Some(Err(_))) && !is_refused
+            });
+            if let Some((_, skipped)) = skipped {
+                findings.add("W3 order", agreed.executed_at, Some(session), || {
+                    let (client, skipped) = (link.client, requested(skipped.request));
+                    format!("{zxid} of {client} executed before {skipped}")
+                });
+            }
+            told(agreed, link, asked, findings);
+            next += place + 1;
+        }
+    }
+}
+
 /// What the client was told of its write that executed, and when.
 fn told(agreed: &Agreed, link: &Link<'_>, asked: &Asked<'_>, findings: &mut Findings) {
     let (session, client, zxid) = (link.session(), link.client, agreed.zxid);
@@ -185,7 +260,7 @@ fn unsent(
     let open: BTreeSet<SessionId> = wire
         .links
         .iter()
-        .filter(|link| link.attachment.is_none() && !link.reads_only())
+        .filter(|link| link.attachment.is_none() && !link.reads_only() && !link.is_local())
         .filter_map(|link| link.session())
         .collect();
     let held: BTreeSet<SessionId> = wire
@@ -210,10 +285,11 @@ fn unsent(
 }
 
 /// Two writes that were told the same position.
-fn twice(wire: &Wire<'_>, findings: &mut Findings) {
+fn twice(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
     let mut told = BTreeMap::new();
     for link in wire.links.iter().filter(|link| !link.reads_only()) {
-        for asked in link.asked.iter().filter(|asked| asked.is_write()) {
+        let writes = link.asked.iter().filter(|asked| asked.is_write());
+        for asked in writes.filter(|asked| !locals::is_farewell(log, link, asked)) {
             let Some(answer) = asked.answer.filter(|answer| answer.result.is_ok()) else {
                 continue;
             };
@@ -241,7 +317,7 @@ fn real_time(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
         };
         let link = &wire.links[at];
         let asked = &link.asked[index];
-        if !asked.is_write() || link.reads_only() {
+        if !asked.is_write() || link.reads_only() || locals::is_farewell(log, link, asked) {
             continue;
         }
         let Step::Answered(..) = step else {

@@ -460,6 +460,7 @@ impl House {
             config.session_timeout_min = tick.0 * 2;
             config.session_timeout_max = tick.0 * 20;
         }
+        config.local_sessions = settings.local_sessions.of_core();
         if settings.read_only_mode {
             config.read_only_after = Some(read_only_after(config.tick));
         }

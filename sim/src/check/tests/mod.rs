@@ -186,6 +186,7 @@ fn every_invariant_is_broken_by_some_damage() {
             "A2 simulator",
             "L1 liveness",
             "L4 polite stop",
+            "N3 at home",
             "Q1 quota",
             "T4 proof",
         ];

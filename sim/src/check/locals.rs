@@ -1,0 +1,195 @@
+//! Sessions of one server alone: N3, and what E5 means for them.
+//!
+//! The log does not know such a session until the ensemble takes it over. Its server vouches for
+//! it: only there can its client come back, and what it asks for is agreed under no attachment.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use althing_core::code::Code;
+use althing_core::ids::{Password, ServerId, SessionId, Zxid};
+use althing_core::node::reply::Response;
+use althing_core::node::request::Request;
+use althing_core::store::txn::Action;
+use althing_core::tree::op::{Lifetime, Op};
+
+use crate::check::findings::Findings;
+use crate::check::log::Log;
+use crate::check::wire::{Asked, Link, Wire};
+
+/// The name of the rule.
+const AT_HOME: &str = "N3 at home";
+
+/// What its server told of a session when it opened it.
+struct Opened {
+    server: Option<ServerId>,
+    password: Password,
+}
+
+/// Is this answered by its server alone, without the log? It ends the session, or refuses what it
+/// cannot own.
+pub fn is_own_affair(request: &Request, answer: &Result<Response, Code>) -> bool {
+    match answer {
+        Ok(_) => *request == Request::CloseSession,
+        Err(Code::EphemeralOnLocalSession) => match request {
+            Request::Write(op) => owns(op),
+            Request::Multi(ops) => ops.iter().any(owns),
+            _ => false,
+        },
+        Err(_) => false,
+    }
+}
+
+fn owns(op: &Op) -> bool {
+    matches!(op, Op::Create(create) if create.lifetime == Lifetime::Ephemeral)
+}
+
+/// May it be refused without the log, in a session of one server alone?
+pub fn may_be_refused(request: &Request) -> bool {
+    is_own_affair(request, &Err(Code::EphemeralOnLocalSession))
+}
+
+/// Did this end a session which the log does not know?
+pub fn is_farewell(log: &Log, link: &Link<'_>, asked: &Asked<'_>) -> bool {
+    let is_agreed = |zxid: Zxid| match log.at(zxid).map(|agreed| &agreed.txn.action) {
+        Some(Action::CloseSession { session, .. }) => Some(*session) == link.session(),
+        _ => false,
+    };
+    let is_alone = asked.answer.is_none_or(|answer| !is_agreed(answer.zxid));
+    *asked.request == Request::CloseSession && link.is_local() && is_alone
+}
+
+/// Checks who such sessions are given to.
+pub fn check(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
+    let taken_over: BTreeMap<SessionId, Duration> = log
+        .agreed
+        .iter()
+        .filter(|agreed| matches!(agreed.txn.action, Action::Upgrade { .. }))
+        .filter_map(|agreed| Some((agreed.txn.origin?.session, agreed.executed_at)))
+        .collect();
+    let mut opened: BTreeMap<SessionId, Opened> = BTreeMap::new();
+    for link in wire.links.iter().filter(|link| link.is_local()) {
+        let (Some((_, request)), Some((at, response)), Some(session)) =
+            (link.connect, link.connected, link.session())
+        else {
+            continue;
+        };
+        let mut wrong = |invariant, why: &str| {
+            findings.add(invariant, at, Some(session), || {
+                let (client, server) = (link.client, link.server);
+                format!("{client} was given session {session} by server {server:?}: {why}")
+            });
+        };
+        let Some(asked) = request.session else {
+            let (server, password) = (link.server, response.password);
+            if opened
+                .insert(session, Opened { server, password })
+                .is_some()
+            {
+                wrong("E5 identity", "it was opened before");
+            }
+            continue;
+        };
+        let Some(known) = opened.get(&session).filter(|_| asked == session) else {
+            wrong("E5 identity", "it is not the one that was asked for");
+            continue;
+        };
+        if request.password != known.password || response.password != known.password {
+            wrong("E5 identity", "its password is another one");
+        }
+        let is_of_all = taken_over.get(&session).is_some_and(|since| *since <= at);
+        if link.server != known.server && !is_of_all {
+            wrong(AT_HOME, "another one had opened it for itself alone");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use althing_core::node::reply::ConnectResponse;
+    use althing_core::node::request::ConnectRequest;
+
+    use super::*;
+    use crate::check::wire;
+    use crate::history::{History, LinkId, Moment, Received, Sent, What};
+
+    const SESSION: SessionId = SessionId(i64::MIN + 5);
+    const SECRET: Password = Password([3; 16]);
+    const OTHER: Password = Password([4; 16]);
+
+    /// A handshake: the server, the session that is asked for and its password, what is answered.
+    type Handshake = (u8, Option<(SessionId, Password)>, (SessionId, Password));
+
+    fn found(handshakes: &[Handshake]) -> Vec<&'static str> {
+        let client: Arc<str> = Arc::from("client-1");
+        let mut moments = Vec::new();
+        for ((server, asked, (session, password)), number) in handshakes.iter().zip(1..) {
+            let (client, link) = (client.clone(), LinkId(number));
+            moments.push(What::LinkOpened {
+                client: client.clone(),
+                link,
+                server: ServerId(*server),
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            });
+            moments.push(What::Sent {
+                client: client.clone(),
+                link,
+                frame: Sent::Connect(ConnectRequest {
+                    protocol_version: 0,
+                    last_zxid_seen: Zxid::ZERO,
+                    timeout_ms: 4000,
+                    session: asked.map(|(session, _)| session),
+                    password: asked.map_or(Password::NONE, |(_, password)| password),
+                    read_only: Some(false),
+                }),
+            });
+            moments.push(What::Received {
+                client,
+                link,
+                frame: Received::Connected(ConnectResponse {
+                    timeout_ms: 4000,
+                    session: Some(*session),
+                    password: *password,
+                    read_only: Some(false),
+                }),
+            });
+        }
+        let at = Duration::ZERO;
+        let moments = moments.into_iter().map(|what| Moment { at, what });
+        let history = History {
+            moments: moments.collect(),
+        };
+        let mut findings = Findings::default();
+        let joined = wire::join(&history, &mut findings);
+        check(&Log::default(), &joined, &mut findings);
+        let found = findings.sorted().into_iter();
+        found.map(|found| found.invariant).collect()
+    }
+
+    #[test]
+    fn a_session_of_one_server_alone_is_served_there_only() {
+        let opened = (1, None, (SESSION, SECRET));
+        let again = (1, Some((SESSION, SECRET)), (SESSION, SECRET));
+        assert_eq!(found(&[opened, again]), [""; 0]);
+        let elsewhere = (2, Some((SESSION, SECRET)), (SESSION, SECRET));
+        assert_eq!(found(&[opened, elsewhere]), [AT_HOME]);
+    }
+
+    #[test]
+    fn only_the_password_attaches_to_it_and_its_number_comes_once() {
+        let opened = (1, None, (SESSION, SECRET));
+        let other = SessionId(SESSION.0 + 1);
+        for damaged in [
+            (1, None, (SESSION, OTHER)),
+            (1, Some((SESSION, OTHER)), (SESSION, SECRET)),
+            (1, Some((SESSION, SECRET)), (SESSION, OTHER)),
+            (1, Some((SESSION, SECRET)), (other, SECRET)),
+        ] {
+            let found = found(&[opened, damaged]);
+            assert_eq!(found, ["E5 identity"], "{damaged:?}");
+        }
+    }
+}
