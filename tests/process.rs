@@ -164,6 +164,14 @@ fn await_listening(child: &mut Child) -> Result<SocketAddr, String> {
     }
 }
 
+/// Runs a command to its end: its exit code, what it said, and what it complained of.
+pub fn told(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().expect("the binary");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    let code = output.status.code().expect("an exit code");
+    (code, text(output.stdout), text(output.stderr))
+}
+
 /// Asks until there is an answer.
 ///
 /// # Panics

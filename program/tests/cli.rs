@@ -4,12 +4,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use process::{Server, wait_for};
+use process::{Server, told, wait_for};
 
 #[path = "../../tests/process.rs"]
 #[allow(dead_code, reason = "another package's tests use the rest")]
@@ -30,14 +30,7 @@ fn text(bytes: Vec<u8>) -> String {
 
 /// Runs one command: its exit code, what it said, and what it complained of.
 fn once(server: &Server, words: &[&str]) -> (i32, String, String) {
-    let output = shell(server).args(words).output().expect("the binary");
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output;
-    let code = status.code().expect("an exit code");
-    (code, text(stdout), text(stderr))
+    told(shell(server).args(words))
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use althing_client::client::Client;
 use althing_client::config::ClientConfig;
 use althing_client::secured::{Identity, Secured};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use process::Server;
+use process::{Server, told};
 
 #[path = "../../tests/process.rs"]
 #[allow(dead_code, reason = "another package's tests use the rest")]
@@ -69,22 +69,14 @@ impl Authority {
 
 /// Runs one command of the shell by TLS: exit code, what it said, what it complained of.
 fn shell(server: &Server, authority: &Authority, flags: &[&str]) -> (i32, String, String) {
-    let output = Command::new(BINARY)
+    let mut command = Command::new(BINARY);
+    command
         .args(["cli", "--server", &server.address().to_string()])
         .args(["--patience-ms", "2000", "--tls", "--ca"])
         .arg(authority.file("authority.pem"))
         .args(flags)
-        .env_remove("ALTHING_AUTH")
-        .output()
-        .expect("the binary");
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output;
-    let code = status.code().expect("an exit code");
-    (code, text(stdout), text(stderr))
+        .env_remove("ALTHING_AUTH");
+    told(&mut command)
 }
 
 #[test]

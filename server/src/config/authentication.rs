@@ -68,15 +68,7 @@ fn is_true(given: &Option<Given<bool>>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settled;
-
-    fn of_toml(text: &str) -> Result<Config, String> {
-        settled::of_toml(text).map(|settings| settings.config)
-    }
-
-    fn of_zoo_cfg(text: &str) -> Result<Config, String> {
-        settled::of_zoo_cfg(text).map(|settings| settings.config)
-    }
+    use crate::config::settled::{config_of_toml as of_toml, config_of_zoo_cfg as of_zoo_cfg};
 
     #[test]
     fn schemes_are_enforced_if_it_is_asked_for() {

@@ -53,16 +53,8 @@ fn rate(wanted: &WantedRate) -> Result<Option<Rate>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settled;
+    use crate::config::settled::{config_of_toml as of_toml, config_of_zoo_cfg as of_zoo_cfg};
     use althing_core::config::DATA_BYTES_MAX_DEFAULT;
-
-    fn of_toml(text: &str) -> Result<Config, String> {
-        settled::of_toml(text).map(|settings| settings.config)
-    }
-
-    fn of_zoo_cfg(text: &str) -> Result<Config, String> {
-        settled::of_zoo_cfg(text).map(|settings| settings.config)
-    }
 
     #[test]
     fn whatever_can_be_written_can_be_read() {
