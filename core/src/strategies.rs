@@ -562,14 +562,15 @@ fn canvass() -> impl Strategy<Value = Message> {
             last,
             standing
         }),
-        (epoch(), ballotting(), cause, zxid()).prop_map(|(epoch, ballotting, cause, last)| {
-            Message::VoteAsked {
+        (epoch(), ballotting(), cause, zxid(), standing()).prop_map(
+            |(epoch, ballotting, cause, last, standing)| Message::VoteAsked {
                 epoch,
                 ballotting,
                 cause,
                 last,
+                standing,
             }
-        }),
+        ),
         (epoch(), ballotting(), vote).prop_map(|(epoch, ballotting, vote)| Message::Voted {
             epoch,
             ballotting,

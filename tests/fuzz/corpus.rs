@@ -243,6 +243,7 @@ fn of_leadership() -> Vec<Message> {
             ballotting: Ballotting::Real,
             cause: Cause::Silence,
             last: zxid,
+            standing,
         },
         Message::Voted {
             epoch,

@@ -114,7 +114,7 @@ mod tests {
             server: ServerId(3),
             directory: DirectoryId(0x0102),
         };
-        let mut expected = *b"ALTHPEER\0\0\0\x01\x03\x02\x01______________";
+        let mut expected = *b"ALTHPEER\0\0\0\x02\x03\x02\x01______________";
         expected[15..].fill(0);
         assert_eq!(encoded(&handshake), expected);
     }
@@ -130,7 +130,7 @@ mod tests {
         let stranger = decode_handshake(&newer).unwrap_err();
         assert_eq!(stranger, Stranger::Version { found: 77 });
         let message = "the other end speaks version 77 of the protocol between servers, this \
-                       program version 1";
+                       program version 2";
         assert_eq!(stranger.to_string(), message);
         let mut nobody = encoded(&handshake);
         nobody[12] = 0;

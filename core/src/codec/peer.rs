@@ -16,7 +16,7 @@ use crate::quorum::message::{Ballotting, Cause, Extent, Message, Vote};
 use crate::store::txn::{Entry, Txn};
 
 /// The version of this format; servers tell it when a link comes up.
-pub const PEER_VERSION: u32 = 1;
+pub const PEER_VERSION: u32 = 2;
 
 /// The longest message that a link carries: the largest record of the log, and what else was
 /// gathered before it. A longer frame is none of ours.
@@ -58,7 +58,7 @@ macro_rules! messages {
 
 messages! {
     1 => Greeting { epoch, last, standing }
-    2 => VoteAsked { epoch, ballotting, cause, last }
+    2 => VoteAsked { epoch, ballotting, cause, last, standing }
     3 => Voted { epoch, ballotting, vote }
     4 => Append { epoch, previous, committed, entries }
     5 => Appended { epoch, durable, standing }
@@ -287,8 +287,9 @@ mod tests {
             ballotting: Ballotting::Trial,
             cause: Cause::Succession,
             last: Zxid(9),
+            standing: Standing::Admitted,
         };
-        assert_eq!(encoded(&asked), [2, 7, 1, 2, 9]);
+        assert_eq!(encoded(&asked), [2, 7, 1, 2, 9, 1]);
         let chunk = Message::Chunk {
             epoch: Epoch(7),
             zxid: Zxid(2),
@@ -304,7 +305,7 @@ mod tests {
             touched: vec![SessionId(3), SessionId(-1)],
         };
         assert_eq!(encoded(&beaten), [8, 7, 1, 2, 2, 6, 1]);
-        assert_eq!(PEER_VERSION, 1);
+        assert_eq!(PEER_VERSION, 2);
     }
 
     #[test]

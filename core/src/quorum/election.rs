@@ -44,7 +44,9 @@ impl Replica {
     /// one that voted then remembers it.
     fn may_vote(&self) -> bool {
         let founds = || self.members.newest().knows(self.server, self.directory);
-        self.ballot.standing == Standing::Admitted || (!self.members.is_founded() && founds())
+        self.ballot.standing == Standing::Admitted
+            || (!self.members.is_founded() && founds())
+            || self.is_named
     }
 
     /// The next election is due some time between the configured time-out and twice that.
@@ -151,8 +153,19 @@ impl Replica {
                 ballotting,
                 cause: self.cause,
                 last: self.last(),
+                standing: self.standing_of(to),
             };
             self.send(to, asked);
+        }
+    }
+
+    /// How another server's directory stands, by this server's log.
+    fn standing_of(&self, server: ServerId) -> Standing {
+        let peer = self.peers.get(&server);
+        let counts = |directory| self.members.admits(server, directory);
+        match peer.is_some_and(|peer| counts(peer.directory)) {
+            true => Standing::Admitted,
+            false => Standing::Stranger,
         }
     }
 

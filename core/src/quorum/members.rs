@@ -121,6 +121,15 @@ impl Members {
         self.executed.knows(server, directory)
     }
 
+    /// Does the log name this directory in a word that is agreed, or as the first one ever of its
+    /// server? Nobody can have spoken for the server before that one, and been forgotten.
+    pub fn admits(&self, server: ServerId, directory: DirectoryId) -> bool {
+        let pending = self.pending.iter().map(|(_, membership)| membership);
+        let words = core::iter::once(&self.executed).chain(pending);
+        let mut named = words.filter_map(|membership| membership.directories.get(&server));
+        named.next() == Some(&directory)
+    }
+
     /// What of it matters to the protocol.
     pub fn digest_into(&self, take: &mut impl FnMut(&[u8])) {
         self.newest().digest_into(&mut *take);
@@ -177,5 +186,42 @@ mod tests {
         assert!(digests.insert(digest(&members)));
         members.executed(entry.zxid);
         assert!(digests.insert(digest(&members)));
+    }
+
+    #[test]
+    fn who_is_the_first_of_its_server_counts_and_who_replaces_it_when_that_is_agreed() {
+        let named = |directory| {
+            let of = [(ONE, DirectoryId(1)), (TWO, DirectoryId(directory))];
+            Membership::founding(of.into())
+        };
+        let entry = |counter, directory| {
+            let membership = named(directory);
+            Entry {
+                zxid: Zxid::new(Epoch(1), counter),
+                txn: Arc::new(Txn::of_servers(
+                    WallTime(0),
+                    Action::Reconfigure { membership },
+                )),
+            }
+        };
+        let mut members = Members::new(
+            [ONE, TWO].into(),
+            Membership::default(),
+            core::iter::empty(),
+        );
+        let admits = |members: &Members| [2, 3].map(|of| members.admits(TWO, DirectoryId(of)));
+        assert_eq!(admits(&members), [false, false]);
+        members.appended(&entry(0, 2));
+        assert_eq!(admits(&members), [true, false]);
+        members.appended(&entry(1, 3));
+        assert_eq!(
+            admits(&members),
+            [true, false],
+            "it may still be taken back"
+        );
+        members.executed(Zxid::new(Epoch(1), 0));
+        assert_eq!(admits(&members), [true, false]);
+        members.executed(Zxid::new(Epoch(1), 1));
+        assert_eq!(admits(&members), [false, true]);
     }
 }

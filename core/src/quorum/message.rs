@@ -72,6 +72,9 @@ pub enum Message {
         cause: Cause,
         /// The end of the candidate's log. Who has a longer one does not vote for it.
         last: Zxid,
+        /// Does the directory of who is asked count, by the candidate's log? It may not know that
+        /// itself: its disk may have had no space for the first word of it.
+        standing: Standing,
     },
     /// The answer to [`Message::VoteAsked`]; a real one is given once it is durable.
     Voted {

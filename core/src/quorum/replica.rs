@@ -74,6 +74,9 @@ pub struct Replica {
     pub(super) peers: BTreeMap<ServerId, Peer>,
 
     // The election.
+    /// A candidate has told that its log names this directory, so that it may vote: it may not know
+    /// that itself, if its disk was full.
+    pub(super) is_named: bool,
     pub(super) votes: BTreeMap<ServerId, Vote>,
     pub(super) cause: Cause,
     pub(super) election_at: Instant,
@@ -155,6 +158,7 @@ impl Replica {
             committed: executed,
             executed,
             peers: BTreeMap::new(),
+            is_named: false,
             votes: BTreeMap::new(),
             cause: Cause::Silence,
             election_at: Instant::ORIGIN,
@@ -315,7 +319,11 @@ impl Replica {
                 ballotting,
                 cause,
                 last,
-            } => self.vote_asked(now, from, epoch, ballotting, cause, last),
+                standing,
+            } => {
+                self.is_named |= standing == Standing::Admitted;
+                self.vote_asked(now, from, epoch, ballotting, cause, last);
+            }
             Message::Voted {
                 epoch,
                 ballotting,
@@ -541,6 +549,7 @@ impl Replica {
         number(u64::from(self.ballot.epoch.0));
         number(self.ballot.voted_for.map_or(0, |server| server.0.into()));
         number(self.ballot.standing as u64);
+        number(u64::from(self.is_named));
         number(self.part as u64);
         number(self.leader.map_or(0, |server| server.0.into()));
         number(self.window.base().0);

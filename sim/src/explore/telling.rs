@@ -155,6 +155,7 @@ pub fn message(message: &Message) -> String {
             ballotting,
             cause,
             last,
+            standing: _,
         } => {
             let trial = trial(*ballotting);
             let cause = match cause {

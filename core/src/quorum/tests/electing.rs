@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::{ELECTION, Stage, THREE, TWO, at, blank};
 use crate::ids::{Epoch, ServerId, Zxid};
 use crate::quorum::act::{Alarm, Part};
+use crate::quorum::log::{Record, Standing};
 use crate::quorum::message::{Ballotting, Cause, Message, Vote};
 use crate::time::Duration;
 
@@ -15,6 +16,7 @@ fn trial(stage: &mut Stage, cause: Cause) -> Vote {
         ballotting: Ballotting::Trial,
         cause,
         last: at(1, 1),
+        standing: Standing::Stranger,
     };
     stage.hear(THREE, asked);
     match stage.said().as_slice() {
@@ -80,6 +82,7 @@ fn real(stage: &mut Stage, from: ServerId) -> Vec<(ServerId, Vote)> {
         ballotting: Ballotting::Real,
         cause: Cause::Silence,
         last: at(1, 1),
+        standing: Standing::Stranger,
     };
     stage.hear(from, asked);
     stage.save_all();
@@ -154,6 +157,60 @@ fn a_server_of_an_ensemble_first_waits_and_then_asks() {
     assert_eq!(stage.words(), [(TWO, "vote-asked"), (THREE, "vote-asked")]);
 }
 
+/// It has no greeting of a founder that has a log, and its disk had no space for what the leader
+/// said: whom it has followed, it does not know any more.
+#[test]
+fn a_founder_that_forgot_it_votes_for_who_knows() {
+    let mut stage = Stage::of(blank());
+    for server in [TWO, THREE] {
+        let greeting = Message::Greeting {
+            epoch: Epoch(1),
+            last: at(1, 3),
+            standing: Standing::Admitted,
+        };
+        stage.hear(server, greeting);
+    }
+    stage.said();
+    let mut answered = |ballotting, standing| {
+        let asked = Message::VoteAsked {
+            epoch: Epoch(2),
+            ballotting,
+            cause: Cause::Silence,
+            last: at(1, 3),
+            standing,
+        };
+        stage.hear(THREE, asked);
+        let admits = |(_, record): &(_, Record)| match record {
+            Record::Ballot(ballot) => ballot.standing == Standing::Admitted,
+            _ => false,
+        };
+        let is_saved = stage.saving.iter().any(admits);
+        stage.save_all();
+        match stage.said().as_slice() {
+            [(THREE, Message::Voted { vote, .. })] => (*vote, is_saved),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (given, denied) = (Vote::Given, Vote::Denied);
+    assert_eq!(
+        answered(Ballotting::Trial, Standing::Stranger),
+        (denied, false)
+    );
+    assert_eq!(
+        answered(Ballotting::Real, Standing::Stranger),
+        (denied, false)
+    );
+    assert_eq!(
+        answered(Ballotting::Trial, Standing::Admitted),
+        (denied, false),
+        "it is in epoch 2"
+    );
+    assert_eq!(
+        answered(Ballotting::Real, Standing::Admitted),
+        (given, true)
+    );
+}
+
 /// A greeting may have been lost, and without it nobody is known to found the ensemble with.
 #[test]
 fn a_founder_that_asks_in_vain_greets_again() {
@@ -161,7 +218,7 @@ fn a_founder_that_asks_in_vain_greets_again() {
     let greeting = Message::Greeting {
         epoch: Epoch(0),
         last: Zxid::ZERO,
-        standing: crate::quorum::log::Standing::Stranger,
+        standing: Standing::Stranger,
     };
     let greets =
         |words: &[(ServerId, &str)]| words.iter().filter(|word| word.1 == "greeting").count();

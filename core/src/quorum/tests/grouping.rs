@@ -164,6 +164,7 @@ fn a_founder_without_weight_greets_until_others_have_founded() {
         ballotting: Ballotting::Trial,
         cause: Cause::Silence,
         last: Zxid::ZERO,
+        standing: Standing::Stranger,
     };
     stage.hear(TWO, asked);
     assert!(stage.is_armed(Alarm::Election), "nobody leads yet");
