@@ -22,6 +22,7 @@ pub mod figures;
 pub mod history;
 pub mod key_path;
 pub mod library;
+pub mod mix;
 pub mod numbers;
 pub mod outage;
 pub mod performance;

@@ -204,7 +204,8 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, Unreadable> {
 mod tests {
     use super::*;
     use crate::cast;
-    use crate::plan::{Mix, Workload};
+    use crate::mix::Mix;
+    use crate::plan::Workload;
     use crate::span::Span;
 
     fn ours() -> Library {

@@ -4,7 +4,8 @@
 use crate::cast;
 use crate::cue::Cue;
 use crate::key_path::{KeyPath, Unsound, refuse};
-use crate::plan::{Fault, FaultKind, Heals, Mix, Plan, Which, Who, Workload};
+use crate::mix::Mix;
+use crate::plan::{Fault, FaultKind, Heals, Plan, Which, Who, Workload};
 use crate::span::Span;
 use crate::swarm::{Between, CLIENTS, Kind, Ranges, SERVERS, Swarm};
 

@@ -15,7 +15,7 @@ use althing_client::sessions::Sessions;
 use althing_client::state::SessionState;
 use althing_client::znode::Version;
 
-use crate::plan::Mix;
+use crate::mix::Mix;
 use crate::reference::sasl;
 use crate::testbed::bed::{Bed, Process};
 use crate::workload::board::{Board, debts, numbered};

@@ -19,7 +19,8 @@ use crate::check::findings::{INVARIANTS, PER_INVARIANT_MAX};
 use crate::check::tests::damage::kinds::{DAMAGES, DAMAGES_TO_AN_ENSEMBLE, DAMAGES_TO_ONE, Damage};
 use crate::check::tests::service::{Wish, add_lock, good_history};
 use crate::history::{History, Moment, Violation, What};
-use crate::plan::{Expects, Fault, Mix, Plan, Workload};
+use crate::mix::Mix;
+use crate::plan::{Expects, Fault, Plan, Workload};
 use crate::span::Span;
 
 fn plan(servers: u8) -> Plan {
