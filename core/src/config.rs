@@ -46,10 +46,11 @@ pub fn read_only_after(tick: Duration) -> Duration {
 /// | 2 | the configuration is the data of `/zookeeper/config` |
 /// | 3 | the servers keep the stats of quotas, and may enforce hard limits |
 /// | 4 | sessions of one server alone write, and the ensemble can take them over |
+/// | 5 | the znodes of a snapshot can be restored while clients are served |
 ///
-/// A leader proposes the last one only if it is told to have such sessions: as long as nobody is,
-/// the servers of an ensemble may be of versions that do not know it.
-pub const FEATURE_LEVEL: u32 = 4;
+/// A leader proposes one of the last two only if it is told to have such sessions, or to restore:
+/// as long as nobody is, the servers of an ensemble may be of versions that do not know it.
+pub const FEATURE_LEVEL: u32 = 5;
 
 /// From this level on, the configuration is the data of `/zookeeper/config`.
 pub const LEVEL_CONFIG: u32 = 2;
@@ -59,6 +60,9 @@ pub const LEVEL_QUOTAS: u32 = 3;
 
 /// From this level on, sessions of one server alone write.
 pub const LEVEL_LOCAL_SESSIONS: u32 = 4;
+
+/// From this level on, snapshots can be restored while clients are served.
+pub const LEVEL_RESTORING: u32 = 5;
 
 /// What becomes of a change that exceeds the hard limit of a quota? ZooKeeper's `enforceQuota`,
 /// which is off by default, too.
@@ -170,6 +174,17 @@ pub enum Reconfiguring {
     On,
 }
 
+/// May an operator have a snapshot restored while clients are served? ZooKeeper's
+/// `admin.restore.enabled`, which is on by default there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Restoring {
+    /// No: the servers must be stopped for it.
+    #[default]
+    Off,
+    /// Who may do everything.
+    On,
+}
+
 /// Are new sessions of this server alone? ZooKeeper's `localSessionsEnabled` and
 /// `localSessionsUpgradingEnabled`, which are off by default, too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -228,6 +243,8 @@ pub struct Config {
     pub read_only_after: Option<Duration>,
     /// Are new sessions of this server alone? A server that is alone in its ensemble has none.
     pub local_sessions: LocalSessions,
+    /// Whether an operator may have a snapshot restored while clients are served.
+    pub restoring: Restoring,
     /// ZooKeeper's `tickTime`: the grain of heartbeats and of the detection of pauses.
     pub tick: Duration,
     /// The shortest session time-out that a client can negotiate; ZooKeeper's default is 2 ticks.
@@ -298,6 +315,9 @@ impl Config {
         if self.local_sessions != LocalSessions::Off {
             settings.feature_level = settings.feature_level.max(LEVEL_LOCAL_SESSIONS);
         }
+        if self.restoring == Restoring::On {
+            settings.feature_level = settings.feature_level.max(LEVEL_RESTORING);
+        }
         settings
     }
 
@@ -313,6 +333,7 @@ impl Config {
             isolation_timeout: tick * 2,
             read_only_after: None,
             local_sessions: LocalSessions::Off,
+            restoring: Restoring::Off,
             tick,
             session_timeout_min: tick * 2,
             session_timeout_max: tick * 20,

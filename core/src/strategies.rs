@@ -32,6 +32,7 @@ use crate::tree::data::Data;
 use crate::tree::op::{Create, Done, Lifetime, Naming, Op, Telling};
 use crate::tree::owner::{TTL_MS_MAX, Ttl};
 use crate::tree::path::{Path, Place};
+use crate::tree::restoring::Restoration;
 use crate::tree::stat::Stat;
 use crate::watch::{WatchMode, Whichever};
 
@@ -496,6 +497,8 @@ fn action() -> impl Strategy<Value = Action> {
         4 => op().prop_map(Action::Write),
         2 => many(op(), 0..6).prop_map(Action::Multi),
         1 => many(path(), 0..4).prop_map(|paths| Action::Reap { paths }),
+        1 => (many(op(), 0..4), many((path(), any::<u64>()), 0..4))
+            .prop_map(|(ops, counts)| Action::Restore(Restoration { ops, counts })),
     ]
 }
 

@@ -205,7 +205,8 @@ impl Trio {
         others.next().expect("there are three")
     }
 
-    fn step(&mut self, server: ServerId, input: Input) {
+    /// Something happens to a server.
+    pub fn step(&mut self, server: ServerId, input: Input) {
         let now = Now {
             clock: Instant::ORIGIN.after(Duration::from_millis(self.millis)),
             wall: WallTime(0),

@@ -313,10 +313,25 @@ fn dear_words_are_answered_only_where_they_are_listed() {
 
 /// One request with these further lines in its head: status, head and body.
 fn http_with(address: SocketAddr, line: &str, head: &str) -> (u16, String, Vec<u8>) {
+    http_sending(address, line, head, &[])
+}
+
+/// One request with a body.
+fn http_sending(
+    address: SocketAddr,
+    line: &str,
+    head: &str,
+    body: &[u8],
+) -> (u16, String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let request = format!("{line} HTTP/1.0\r\nHost: x\r\n{head}\r\n");
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    let request = format!("{line} HTTP/1.0\r\nHost: x\r\n{length}{head}\r\n");
     stream.write_all(request.as_bytes()).expect("a request");
+    stream.write_all(body).expect("a body");
     let mut told = Vec::new();
     stream.read_to_end(&mut told).expect("an answer");
     let end = told.windows(4).position(|four| four == b"\r\n\r\n");
@@ -353,13 +368,9 @@ fn a_snapshot_is_for_who_may_do_everything() {
     let secret = "Authorization: digest super:secret\r\n";
     let (status, _, body) = http_with(server.admin, "POST /commands/restore", secret);
     let told: Value = serde_json::from_slice(&body).expect("JSON");
-    assert_eq!((status, &told["command"]), (501, &json!("restore")));
-    assert!(
-        told["error"]
-            .as_str()
-            .expect("why")
-            .contains("althing restore")
-    );
+    assert_eq!((status, &told["command"]), (503, &json!("restore")));
+    let why = told["error"].as_str().expect("why");
+    assert!(why.contains("admin_restore") && why.contains("althing restore"));
     let (status, _, _) = http_with(server.admin, "GET /commands/snap?streaming=false", secret);
     assert_eq!(status, 400);
 
@@ -392,6 +403,118 @@ fn a_snapshot_is_for_who_may_do_everything() {
     let left = std::fs::read_dir(data).expect("a directory");
     let mut left = left.map(|entry| entry.expect("an entry").file_name());
     assert!(!left.any(|name| name.to_string_lossy().contains("operator")));
+}
+
+/// The head of a request by the super user of [`RESTORING`].
+const SECRET: &str = "Authorization: digest super:secret\r\n";
+
+/// What a server is told that restores snapshots.
+const RESTORING: &str = "DigestAuthenticationProvider.superDigest=super:lK75jTNcA+U9vtVEw5vB51mj/w4=\n\
+     admin.restore.enabled=true";
+
+impl Attended {
+    async fn client(&self) -> Client<Tokio> {
+        let config = ClientConfig::new([self.clients.to_string()]);
+        Client::connect(Tokio, config).await.expect("a session")
+    }
+
+    fn snapshot(&self) -> Vec<u8> {
+        let (status, _, snapshot) = http_with(self.admin, "GET /commands/snapshot", SECRET);
+        assert_eq!(status, 200);
+        snapshot
+    }
+
+    fn restore(&self, snapshot: &[u8]) -> (u16, Value) {
+        let line = "POST /commands/restore";
+        let (status, _, told) = http_sending(self.admin, line, SECRET, snapshot);
+        (status, serde_json::from_slice(&told).expect("JSON"))
+    }
+
+    /// Is something left that an operator has sent or fetched?
+    fn keeps_something(&self) -> bool {
+        let files = std::fs::read_dir(self._directory.path().join("data")).expect("a directory");
+        let mut names = files.map(|entry| entry.expect("an entry").file_name());
+        names.any(|name| name.to_string_lossy().contains("operator"))
+    }
+}
+
+#[test]
+fn a_snapshot_is_restored_while_clients_are_served() {
+    let server = Attended::start(RESTORING);
+    block_on(async {
+        let client = server.client().await;
+        let session = client.session();
+        for (path, mode) in [
+            ("/kept", CreateMode::Persistent),
+            ("/changed", CreateMode::Persistent),
+            ("/gone", CreateMode::Persistent),
+            ("/gone/n-", CreateMode::PersistentSequential),
+            ("/lock", CreateMode::Ephemeral),
+        ] {
+            client.create(path, "before", mode).await.expect("created");
+        }
+        let snapshot = server.snapshot();
+
+        let any = Version::Any;
+        let set = client.set_data("/changed", "after", any).await;
+        set.expect("set");
+        for path in ["/gone/n-0000000000", "/gone"] {
+            client.delete(path, any).await.expect("deleted");
+        }
+        for (path, mode) in [
+            ("/new", CreateMode::Persistent),
+            ("/own", CreateMode::Ephemeral),
+        ] {
+            client.create(path, "after", mode).await.expect("created");
+        }
+        let (_, mut watch) = client.watch_data("/changed").await.expect("there");
+
+        let (status, told) = server.restore(&snapshot);
+        assert_eq!((status, &told["error"]), (200, &Value::Null), "{told}");
+        watch.next().await.expect("told").expect("an event");
+        for path in ["/kept", "/changed", "/gone", "/gone/n-0000000000"] {
+            let found = client.get_data(path).await.expect("there");
+            assert_eq!(&*found.data, b"before", "{path}");
+        }
+        assert_eq!(client.exists("/new").await.expect("an answer"), None);
+        for path in ["/lock", "/own"] {
+            let found = client.exists(path).await.expect("an answer");
+            assert!(found.is_some(), "{path} belongs to a session that lives");
+        }
+        let mode = CreateMode::PersistentSequential;
+        let next = client.create("/gone/n-", "", mode).await.expect("created");
+        assert_eq!(next.path.as_str(), "/gone/n-0000000001");
+        assert_eq!(client.session(), session, "nobody has to come again");
+        client.close().await.expect("closed");
+    });
+    assert!(!server.keeps_something());
+}
+
+#[test]
+fn what_is_no_snapshot_changes_nothing_and_twice_is_as_once() {
+    let server = Attended::start(RESTORING);
+    block_on(async {
+        let client = server.client().await;
+        let snapshot = server.snapshot();
+        let made = client.create("/new", "x", CreateMode::Persistent).await;
+        made.expect("created");
+        let mut damaged = snapshot.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        for bad in [&b"no snapshot"[..], &damaged, &snapshot[..middle]] {
+            let (status, told) = server.restore(bad);
+            assert_eq!(status, 400, "{told}");
+        }
+        let found = client.exists("/new").await.expect("an answer");
+        assert!(found.is_some(), "what is damaged changes nothing");
+        for changes in [1, 0] {
+            let (status, told) = server.restore(&snapshot);
+            assert_eq!((status, &told["changes"]), (200, &json!(changes)), "{told}");
+            assert_eq!(client.exists("/new").await.expect("an answer"), None);
+        }
+        client.close().await.expect("closed");
+    });
+    assert!(!server.keeps_something());
 }
 
 #[test]

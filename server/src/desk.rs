@@ -9,7 +9,7 @@ use crate::gossip::{Inquiry, Survey};
 use crate::limits::{Limits, QUERY_MAX};
 use crate::mail::{Counters, Mailbox, Message, View};
 use crate::reports::Described;
-use crate::shell::Shell;
+use crate::shell::{Order, Shell};
 
 /// Where operators ask. A handle: cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -66,6 +66,11 @@ impl Desk {
     pub async fn survey(&self, shell: &impl Shell) -> Option<Survey> {
         let inquiry = self.inquiry.as_ref()?;
         in_time(inquiry.ask(), shell).await
+    }
+
+    /// Orders something; what comes of it is seen by looking.
+    pub fn order(&self, order: Order) {
+        self.mailbox.send(Message::Ordered(order));
     }
 
     /// Begins to count anew.

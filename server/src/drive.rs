@@ -247,6 +247,7 @@ impl<S: Shell> Drive<S> {
             Message::Ordered(Order::Reconfigure { voters, learners }) => {
                 self.step(now, Input::Reconfigured { voters, learners });
             }
+            Message::Ordered(Order::Restore(part)) => self.step(now, Input::RestoreAsked(part)),
             Message::Reset(Counters::OfServer) => self.statistics.reset(),
             Message::Reset(Counters::OfClients) => self.clients.reset_statistics(),
             Message::Query(query) => query(&View {

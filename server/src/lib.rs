@@ -15,6 +15,7 @@
 //! | [`gossip`] | tells the other servers of this one, and the drive of the others |
 //! | [`desk`], [`four_letter`], [`words`] | where operators ask, and what |
 //! | [`figures`], [`reports`], [`gossip_reports`], [`statistics`] | what they are told |
+//! | [`restorer`] | sets an ensemble that serves back to what a snapshot holds |
 //! | [`storage`] | log and snapshots |
 //! | [`mail`], [`limits`] | what the tasks tell the drive; how much of everything there may be |
 //! | [`witness`] | what a server does, as whoever looks on tells it |
@@ -71,6 +72,9 @@ pub mod program;
 pub mod quota_reports;
 pub mod refusals;
 pub mod reports;
+pub mod restorer;
+#[cfg(test)]
+mod restorer_tests;
 #[cfg(test)]
 mod rig;
 pub mod seldom;

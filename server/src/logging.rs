@@ -110,6 +110,7 @@ fn milestone(event: &Event) {
             info!(%zxid, %voters, incoming, learners, "{name}");
         }
         Event::Reaped { count } => debug!(count, "{name}"),
+        Event::Restored { count, refused } => info!(count, refused, "{name}"),
         Event::Isolated { connections } => info!(connections, "{name}"),
         Event::ReadOnlyBegun => {
             // ZooKeeper's words, for which people look.

@@ -13,6 +13,7 @@ use althing_core::node::node::{Node, Recovered};
 use althing_core::prng::Seed;
 use althing_core::time::{Instant, Now, WallTime};
 use althing_core::tree::acl::Identity;
+use althing_core::tree::restoring::Restoration;
 use althing_core::voters::Voters;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -49,6 +50,8 @@ pub enum Order {
         /// The servers that shall have the log and not vote.
         learners: BTreeSet<ServerId>,
     },
+    /// A part of a snapshot back, if there is a leader.
+    Restore(Restoration),
 }
 
 /// The file descriptors of a process.

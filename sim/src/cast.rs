@@ -21,6 +21,7 @@ pub const MOMENTS: &[&str] = &[
     "link-opened",
     "link-ended",
     "token-refused",
+    "set-back",
 ];
 
 /// Every name on which a fault can be cued, and which a scenario can want to be reached.

@@ -317,6 +317,10 @@ impl Draw<'_> {
                 let (voters, learners) = self.members();
                 FaultKind::Reconfigure { voters, learners }
             }
+            Kind::Restore => FaultKind::Restore {
+                server: self.which(),
+                lasts: self.span(self.ranges.lasts),
+            },
             Kind::WallJump => FaultKind::WallJump {
                 server: self.which(),
                 by_ms: self.number(self.ranges.by_ms),

@@ -112,6 +112,15 @@ pub enum What {
         /// Which.
         server: ServerId,
     },
+    /// An operator has had a snapshot restored through a server.
+    SetBack {
+        /// Which.
+        server: ServerId,
+        /// The snapshot's position.
+        from: Zxid,
+        /// At this position, the server told him, nothing differed from it.
+        at: Zxid,
+    },
     /// A server asked its storage to take back what follows a position: it was never agreed. From
     /// here on it may be gone.
     Cut {

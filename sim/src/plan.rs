@@ -546,6 +546,14 @@ pub enum FaultKind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         learners: Vec<u8>,
     },
+    /// An operator takes a snapshot of a server's state, and has it restored later, while clients
+    /// are served.
+    Restore {
+        /// Of which server, and by which.
+        server: Which,
+        /// How old the snapshot is then.
+        lasts: Span,
+    },
     /// The wall clock jumps.
     WallJump {
         /// Which server's.
@@ -614,6 +622,12 @@ impl Plan {
         self.faults.iter().any(orders) || self.workload.wishes()
     }
 
+    /// May snapshots be restored while clients are served?
+    pub fn restores(&self) -> bool {
+        let restores = |fault: &Fault| matches!(fault.what, FaultKind::Restore { .. });
+        self.faults.iter().any(restores)
+    }
+
     /// What the randomness of the fault at this place is called by.
     pub fn fault_id(&self, place: usize) -> u32 {
         let place_id = u32::try_from(place).expect("plans are short");
@@ -652,6 +666,7 @@ impl FaultKind {
             FaultKind::PoisonedGossip { .. } => "poisoned-gossip",
             FaultKind::SilencedGossip { .. } => "silenced-gossip",
             FaultKind::Reconfigure { .. } => "reconfigure",
+            FaultKind::Restore { .. } => "restore",
             FaultKind::WallJump { .. } => "wall-jump",
             FaultKind::ClockDrift { .. } => "clock-drift",
             FaultKind::Own { .. } => "own",

@@ -384,6 +384,15 @@ fn check_fault(plan: &Plan, index: usize, fault: &Fault) -> Result<(), Unsound> 
             struck(server)?;
             long("lasts", lasts)
         }
+        FaultKind::Restore { server, lasts } => {
+            if !matches!(plan.workload, Workload::Mix(_)) {
+                let message = "goes with the workload `mix` only: other stories do not bear that \
+                               what they have written is taken back";
+                return refuse(what.key("kind"), message);
+            }
+            struck(server)?;
+            long("lasts", lasts)
+        }
         FaultKind::BitRot {
             server,
             down: until,

@@ -62,6 +62,7 @@ pub enum Kind {
     PoisonedGossip,
     SilencedGossip,
     Reconfigure,
+    Restore,
     WallJump,
     ClockDrift,
     /// Those of a test's own. They stand in a table of their own, by their names.
@@ -71,7 +72,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::Crash,
         Kind::Stop,
         Kind::RollingRestart,
@@ -93,6 +94,7 @@ impl Kind {
         Kind::PoisonedGossip,
         Kind::SilencedGossip,
         Kind::Reconfigure,
+        Kind::Restore,
         Kind::WallJump,
         Kind::ClockDrift,
         Kind::Own,
@@ -129,6 +131,7 @@ impl Kind {
             Kind::PoisonedGossip => "poisoned-gossip",
             Kind::SilencedGossip => "silenced-gossip",
             Kind::Reconfigure => "reconfigure",
+            Kind::Restore => "restore",
             Kind::WallJump => "wall-jump",
             Kind::ClockDrift => "clock-drift",
             Kind::Own => "own",
@@ -235,6 +238,11 @@ impl Kind {
                 ..empty
             },
             Kind::Reconfigure => empty,
+            Kind::Restore => Ranges {
+                whom: servers,
+                lasts: Some(Between::spans(500, 10_000)),
+                ..empty
+            },
             Kind::Own => Ranges {
                 lasts: Some(Between::spans(500, 10_000)),
                 ..empty

@@ -121,6 +121,14 @@ fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
             Weight::Fault,
             "has a blank disk from here on".to_owned(),
         ),
+        What::SetBack {
+            server: id,
+            from,
+            at,
+        } => {
+            let text = format!("has restored the snapshot at {from}: nothing differs at {at}");
+            (server(id), Weight::Mark, text)
+        }
         What::Durable { server: id, zxid } => (
             server(id),
             Weight::Noise,
@@ -460,6 +468,7 @@ fn said(event: &Event) -> String {
         ),
         Event::QuotaRefused { path } => format!("{name} {path}"),
         Event::Reaped { count } => format!("{name}: {count} znodes"),
+        Event::Restored { count, refused } => format!("{name}: {count} changes, {refused} refused"),
         Event::Isolated { connections } | Event::ReadOnlyEnded { connections } => {
             format!("{name}: {connections} clients sent away")
         }

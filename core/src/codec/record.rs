@@ -19,6 +19,9 @@ use crate::quorum::log::{Ballot, Record, Standing};
 use crate::store::roster::{Decision, Wish};
 use crate::store::txn::{Action, Ending, Entry, Origin, Txn};
 use crate::time::WallTime;
+use crate::tree::op::Op;
+use crate::tree::path::Path;
+use crate::tree::restoring::Restoration;
 
 /// The version of this format; stands at the head of every log segment.
 pub const RECORD_VERSION: u32 = 2;
@@ -43,6 +46,7 @@ const RECONFIGURE: u8 = 7;
 const REAP: u8 = 8;
 const AMEND: u8 = 9;
 const UPGRADE: u8 = 10;
+const RESTORE: u8 = 11;
 
 /// What a wish has, bit by bit.
 const JOINING: u8 = 1;
@@ -288,19 +292,60 @@ fn put_action(out: &mut Vec<u8>, action: &Action) {
         }
         Action::Multi(ops) => {
             out.push(MULTI);
-            compact::put_count(out, ops.len());
-            for op in ops {
-                op::put_op(out, op);
-            }
+            put_ops(out, ops);
         }
         Action::Reap { paths } => {
             out.push(REAP);
-            compact::put_count(out, paths.len());
-            for path in paths {
-                compact::put_text(out, path.as_str());
-            }
+            put_paths(out, paths);
+        }
+        Action::Restore(part) => {
+            out.push(RESTORE);
+            put_restoration(out, part);
         }
     }
+}
+
+fn put_ops(out: &mut Vec<u8>, ops: &[Op]) {
+    compact::put_count(out, ops.len());
+    for op in ops {
+        op::put_op(out, op);
+    }
+}
+
+fn put_paths(out: &mut Vec<u8>, paths: &[Path]) {
+    compact::put_count(out, paths.len());
+    for path in paths {
+        compact::put_text(out, path.as_str());
+    }
+}
+
+fn put_restoration(out: &mut Vec<u8>, part: &Restoration) {
+    put_ops(out, &part.ops);
+    compact::put_count(out, part.counts.len());
+    for (path, creations) in &part.counts {
+        compact::put_text(out, path.as_str());
+        compact::put_number(out, *creations);
+    }
+}
+
+fn restoration(input: &mut Cursor<'_>) -> Result<Restoration, Malformed> {
+    let ops = ops(input)?;
+    let count = compact::count(input, PATH_BYTES_MIN + 1, "counts of creations")?;
+    let mut counts = Vec::with_capacity(count);
+    for _ in 0..count {
+        let path = op::path(input)?;
+        counts.push((path, compact::number(input, "count of creations")?));
+    }
+    Ok(Restoration { ops, counts })
+}
+
+fn ops(input: &mut Cursor<'_>) -> Result<Vec<Op>, Malformed> {
+    let count = compact::count(input, op::OP_BYTES_MIN, "operations")?;
+    let mut ops = Vec::with_capacity(count);
+    for _ in 0..count {
+        ops.push(op::op(input)?);
+    }
+    Ok(ops)
 }
 
 fn put_attachment(out: &mut Vec<u8>, password: Password, timeout_ms: u32, token: Token) {
@@ -383,14 +428,8 @@ fn action(input: &mut Cursor<'_>) -> Result<Action, Malformed> {
             ending: ending(input)?,
         },
         WRITE => Action::Write(op::op(input)?),
-        MULTI => {
-            let count = compact::count(input, op::OP_BYTES_MIN, "operations")?;
-            let mut ops = Vec::with_capacity(count);
-            for _ in 0..count {
-                ops.push(op::op(input)?);
-            }
-            Action::Multi(ops)
-        }
+        MULTI => Action::Multi(ops(input)?),
+        RESTORE => Action::Restore(restoration(input)?),
         REAP => {
             let count = compact::count(input, PATH_BYTES_MIN, "paths")?;
             let mut paths = Vec::with_capacity(count);

@@ -153,6 +153,13 @@ impl Node {
             Outcome::Reaped { count } => {
                 self.note_news(entry.zxid, Event::Reaped { count }, out);
             }
+            Outcome::Restored { refused } => {
+                let count = match &entry.txn.action {
+                    Action::Restore(part) => part.len(),
+                    _ => unreachable!("only a part of a snapshot is restored"),
+                };
+                self.note_news(entry.zxid, Event::Restored { count, refused }, out);
+            }
             Outcome::Refused(code) => self.refused_write(entry, waiter, code, out),
             Outcome::Repeated => {
                 self.forget_pipeline(entry);

@@ -115,6 +115,13 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// A part of a snapshot is there again.
+    Restored {
+        /// How much was to be changed.
+        count: usize,
+        /// How much of it was refused, since it was different from what was found.
+        refused: usize,
+    },
     /// This server's clients were sent away since it has no leader.
     Isolated {
         /// How many.
@@ -292,6 +299,7 @@ impl Event {
         "installed",
         "reconfigured",
         "reaped",
+        "restored",
         "isolated",
         "read-only-begun",
         "read-only-served",
@@ -337,6 +345,7 @@ impl Event {
             Event::Installed { .. } => "installed",
             Event::Reconfigured { .. } => "reconfigured",
             Event::Reaped { .. } => "reaped",
+            Event::Restored { .. } => "restored",
             Event::Isolated { .. } => "isolated",
             Event::ReadOnlyBegun => "read-only-begun",
             Event::ReadOnlyServed { .. } => "read-only-served",

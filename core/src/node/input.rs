@@ -10,6 +10,7 @@ use crate::node::request::{ConnectRequest, Request};
 use crate::quorum::message::{Extent, Message};
 use crate::store::store::Store;
 use crate::tree::acl::Identity;
+use crate::tree::restoring::Restoration;
 use crate::voters::Voters;
 
 /// One thing that happened.
@@ -126,6 +127,10 @@ pub enum Input {
         /// The servers that shall learn.
         learners: BTreeSet<ServerId>,
     },
+    /// The operator wants a part of a snapshot back. It is handed to the leader if there is one,
+    /// and may be lost on its way: whoever asked looks at the tree and asks again. Ensembles below
+    /// [`crate::config::LEVEL_RESTORING`] do not do it.
+    RestoreAsked(Restoration),
     /// The process is told to stop: a leader hands over.
     StopAsked,
     /// An armed timer is due. The core believes it and asks no clock again.

@@ -25,6 +25,7 @@ pub mod reading;
 mod reaping;
 pub mod reply;
 pub mod request;
+mod restoring;
 pub mod sasl;
 pub mod size;
 pub mod status;

@@ -250,6 +250,7 @@ impl Node {
             Input::Reconfigured { voters, learners } => {
                 self.reconfigured(now, &voters, &learners, out);
             }
+            Input::RestoreAsked(part) => self.restore_asked(now, part, out),
             Input::StopAsked => self.replica.hand_over(now),
             // The pause moved every session's deadline: the timer that was armed before it is void.
             Input::Timeout(Timer::Expiry(_) | Timer::Silence(_)) if pause == Pause::Noticed => {}

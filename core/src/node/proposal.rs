@@ -172,6 +172,7 @@ impl Node {
             Action::Amend { ref decision, .. } => {
                 txn.origin.is_some() && *decision == Decision::Open
             }
+            Action::Restore(_) => txn.origin.is_none() && self.restores(),
         };
         if !is_for_clients || !self.is_serving() || !self.replica.can_propose(now) {
             return;

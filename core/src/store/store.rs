@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::code::Code;
-use crate::config::{HardLimits, LEVEL_CONFIG, LEVEL_LOCAL_SESSIONS, LEVEL_QUOTAS, Settings};
+use crate::config::{
+    HardLimits, LEVEL_CONFIG, LEVEL_LOCAL_SESSIONS, LEVEL_QUOTAS, LEVEL_RESTORING, Settings,
+};
 use crate::ids::{Password, SessionId, Token, Zxid};
 use crate::membership::Membership;
 use crate::store::roster::{Decision, Roster};
@@ -14,6 +16,7 @@ use crate::store::txn::{Action, Attachment, Entry, Origin, Outcome, Txn};
 use crate::tree::acl::Identity;
 use crate::tree::data::Data;
 use crate::tree::op::{Change, Op};
+use crate::tree::restoring::Restoration;
 use crate::tree::stat::Stat;
 use crate::tree::tree::{Context, Tree, Upkeep};
 
@@ -206,9 +209,21 @@ impl Store {
             Action::Reap { paths } => Outcome::Reaped {
                 count: self.tree.reap(entry.zxid, txn.wall, paths, changes),
             },
+            Action::Restore(part) => self.restore(entry, part, changes),
             Action::Write(op) => self.write(entry, op, changes),
             Action::Multi(ops) => self.write_all(entry, ops, changes),
         }
+    }
+
+    fn restore(&mut self, entry: &Entry, part: &Restoration, changes: &mut Vec<Change>) -> Outcome {
+        let refused = match self.settings.feature_level >= LEVEL_RESTORING {
+            true => {
+                let context = self.context(entry.zxid, &entry.txn);
+                self.tree.restore(&context, part, changes)
+            }
+            false => part.ops.len(),
+        };
+        Outcome::Restored { refused }
     }
 
     fn write(&mut self, entry: &Entry, op: &Op, changes: &mut Vec<Change>) -> Outcome {

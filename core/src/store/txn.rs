@@ -17,6 +17,7 @@ use crate::tree::acl::Identity;
 use crate::tree::data::Data;
 use crate::tree::op::{Done, Op};
 use crate::tree::path::Path;
+use crate::tree::restoring::Restoration;
 use crate::tree::stat::Stat;
 
 /// One attachment of a connection to a session: the position of the transaction that agreed it.
@@ -145,6 +146,8 @@ pub enum Action {
         /// Which may be over.
         paths: Vec<Path>,
     },
+    /// Goes a part of the way back to what a snapshot holds.
+    Restore(Restoration),
 }
 
 impl Action {
@@ -210,6 +213,7 @@ impl Txn {
             Action::Multi(ops) => ops.iter().map(Op::weight).sum(),
             Action::Amend { wish, .. } => wish.weight() + 64,
             Action::Reap { paths } => paths.iter().map(|path| path.as_str().len() + 32).sum(),
+            Action::Restore(part) => part.weight(),
             _ => 64,
         };
         128 + identities + ops
@@ -272,6 +276,12 @@ pub enum Outcome {
     Reaped {
         /// How many.
         count: usize,
+    },
+    /// A part of a snapshot is there again.
+    Restored {
+        /// How many of its operations were refused, since the tree is not as the server found it
+        /// that asked for them.
+        refused: usize,
     },
     /// The whole transaction was refused before any operation was looked at: the session has
     /// moved (`SessionMoved`) or ended (`SessionExpired`).

@@ -15,6 +15,7 @@ pub mod path;
 pub mod quota;
 mod quotas;
 pub mod reap;
+pub mod restoring;
 mod slab;
 pub mod stat;
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod door;
 pub mod office;
 mod pauses;
 mod prometheus;
+mod restoring;
 mod routes;
 mod served;
 mod snapshot;

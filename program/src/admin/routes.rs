@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use crate::admin::answers::{self, Fields, Length};
 use crate::admin::command::Command;
 use crate::admin::prometheus;
+use crate::admin::restoring::{self, RESTORE};
 use crate::admin::served::{Refused, Served, json_of};
-use crate::admin::snapshot;
+use crate::admin::snapshot::{self, SNAPSHOT};
 
 /// Everything.
 pub fn admin(served: Served) -> Router {
@@ -27,8 +28,8 @@ pub fn admin(served: Served) -> Router {
         .route("/commands/", get(list))
         .route("/commands/snapshot", get(snapshot::snapshot))
         .route("/commands/snap", get(snapshot::snapshot))
-        .route("/commands/restore", post(snapshot::restore))
-        .route("/commands/rest", post(snapshot::restore))
+        .route("/commands/restore", post(restoring::restore))
+        .route("/commands/rest", post(restoring::restore))
         .route("/commands/{name}", get(command).post(command))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -56,7 +57,7 @@ async fn nothing() -> Response {
 async fn list() -> Html<String> {
     let mut page = String::new();
     let names = Command::ALL.iter().map(|command| command.name());
-    for name in names.chain(snapshot::NAMES) {
+    for name in names.chain([SNAPSHOT, RESTORE]) {
         writeln!(page, "<a href=\"/commands/{name}\">{name}</a><br/>")
             .expect("writing into a string does not fail");
     }

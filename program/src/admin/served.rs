@@ -1,5 +1,7 @@
 //! What all answers to operators have in common: whom they ask, and how they look.
 
+use std::sync::Arc;
+
 use althing::config::operators::Snapshots;
 use althing::desk::Desk;
 use althing::mail::View;
@@ -7,6 +9,7 @@ use althing::tokio_shell::TokioShell;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::admin::pauses::Pauses;
 
@@ -19,6 +22,8 @@ pub struct Served {
     pub shell: TokioShell,
     /// How often snapshots are given away, if they are.
     pub snapshots: Option<Pauses>,
+    /// Who restores a snapshot: one at a time.
+    pub restoring: Arc<Semaphore>,
 }
 
 /// Why a command has no answer.
@@ -40,6 +45,7 @@ impl Served {
             desk,
             shell,
             snapshots,
+            restoring: Arc::new(Semaphore::new(1)),
         }
     }
 

@@ -26,11 +26,8 @@ use tokio::sync::mpsc;
 
 use crate::admin::served::{Served, json_of};
 
-/// The commands, by the first of their names.
-pub const NAMES: [&str; 2] = [SNAPSHOT, RESTORE];
-
-const SNAPSHOT: &str = "snapshot";
-const RESTORE: &str = "restore";
+/// Its name.
+pub const SNAPSHOT: &str = "snapshot";
 
 /// What is read of the file at once.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -90,29 +87,15 @@ pub async fn snapshot(
     }
 }
 
-/// Refuses, and tells what to do instead: a server that was set back alone would differ from the
-/// others, and clients that stay would see time go back. The latter holds for a server without
-/// others, too: its clients would go on with locks and copies of what is gone.
-pub async fn restore(State(served): State<Served>, headers: HeaderMap) -> Response {
-    let (status, why) = match authorised(&served, &headers).await {
-        Err(refused) => refused,
-        Ok(()) => (
-            StatusCode::NOT_IMPLEMENTED,
-            "no server that runs is set back: the others would differ from it. Stop all servers, \
-             give each a new data directory made by `althing restore`, and start them",
-        ),
-    };
-    refusal(status, RESTORE, why)
-}
-
-fn refusal(status: StatusCode, command: &str, why: &str) -> Response {
+/// An answer that is none.
+pub fn refusal(status: StatusCode, command: &str, why: &str) -> Response {
     json_of(status, &json!({ "command": command, "error": why }))
 }
 
 /// Does the request prove to come from somebody who may do everything: the super user, or whom the
 /// access control list of the root grants all permissions by name? What it grants to everybody
 /// does not count.
-async fn authorised(
+pub async fn authorised(
     served: &Served,
     headers: &HeaderMap,
 ) -> Result<(), (StatusCode, &'static str)> {
@@ -144,11 +127,16 @@ async fn authorised(
     }
 }
 
-/// Writes the state into a file that has no name any more, so that it goes with who reads it.
-fn write(data_dir: &Path, store: Store) -> io::Result<(File, u64)> {
+/// A directory of its own for what is given to an operator (`for`), or comes `from` one.
+pub fn scratch(data_dir: &Path, whence: &str) -> PathBuf {
     let random = entropy();
     let number = u64::from_be_bytes(*random.first_chunk().expect("more than eight"));
-    let directory = data_dir.join(format!("snapshot-for-operator-{number:016x}"));
+    data_dir.join(format!("snapshot-{whence}-operator-{number:016x}"))
+}
+
+/// Writes the state into a file that has no name any more, so that it goes with who reads it.
+fn write(data_dir: &Path, store: Store) -> io::Result<(File, u64)> {
+    let directory = scratch(data_dir, "for");
     let name = names::temporary(&names::snapshot(store.applied()));
     let written = (|| {
         let disk = OsDisk::lock(&directory).map_err(io::Error::other)?;

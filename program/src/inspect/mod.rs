@@ -5,7 +5,7 @@ pub mod arguments;
 mod compared;
 pub(crate) mod findings;
 pub(crate) mod place;
-mod read_only;
+pub(crate) mod read_only;
 pub mod run;
 mod segments;
 pub(crate) mod snapshots;

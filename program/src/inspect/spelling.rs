@@ -90,6 +90,15 @@ fn action(action: &Action, showing: Showing) -> String {
         Action::Upgrade { timeout_ms, .. } => format!("take over its session: {timeout_ms} ms"),
         Action::CloseSession { session, ending } => format!("close session {session}: {ending:?}"),
         Action::Reap { paths } => format!("reap what is over of {paths:?}"),
+        Action::Restore(part) => {
+            let ops: Vec<String> = part.ops.iter().map(|op| self::op(op, showing)).collect();
+            let counts = part.counts.iter();
+            let counts: Vec<String> = counts
+                .map(|(path, creations)| format!("{path} has created {creations}"))
+                .collect();
+            let all = [ops, counts].concat();
+            format!("restore {}: {}", all.len(), all.join("; "))
+        }
         Action::Write(op) => self::op(op, showing),
         Action::Multi(ops) => {
             let ops: Vec<String> = ops.iter().map(|op| self::op(op, showing)).collect();
@@ -264,6 +273,14 @@ fn action_json(action: &Action, showing: Showing) -> Value {
         Action::Reap { paths } => {
             let paths: Vec<&str> = paths.iter().map(|path| path.as_str()).collect();
             json!({ "name": "reap", "paths": paths })
+        }
+        Action::Restore(part) => {
+            let ops: Vec<Value> = part.ops.iter().map(|op| op_json(op, showing)).collect();
+            let counts = part.counts.iter();
+            let counts: Vec<Value> = counts
+                .map(|(path, creations)| json!({ "path": path.as_str(), "creations": creations }))
+                .collect();
+            json!({ "name": "restore", "ops": ops, "counts": counts })
         }
         Action::Write(op) => op_json(op, showing),
         Action::Multi(ops) => {

@@ -173,6 +173,7 @@ pub struct Draft {
     pub admin: Wanted,
     pub admin_snapshot: Option<Given<bool>>,
     pub admin_snapshot_pause_ms: Option<Given<u32>>,
+    pub admin_restore: Option<Given<bool>>,
     pub metrics: Wanted,
     pub four_letter_words: Option<Given<Whitelist>>,
     pub audit: Option<Given<bool>>,

@@ -53,6 +53,7 @@
 //! | `admin_listen` | `admin.enableServer`, `admin.serverAddress`, `admin.serverPort` | none: no admin interface |
 //! | `admin_snapshot` | `admin.snapshot.enabled` | true: who may do everything is given snapshots there |
 //! | `admin_snapshot_pause_ms` | `admin.rateLimiterIntervalInMS` | 300000 between two of them |
+//! | `admin_restore` | `admin.restore.enabled` | false: snapshots are restored by `althing restore` only |
 //! | `metrics_listen` | `metricsProvider.className`, `.httpHost`, `.httpPort` | none, beside the admin interface's |
 //! | `four_letter_words` | `4lw.commands.whitelist` | those that are cheap and tell no znodes |
 //! | `audit_file` | `audit.enable`, `althing.auditFile` | none: no audit log |
@@ -67,7 +68,9 @@
 
 use std::path::PathBuf;
 
-use althing_core::config::{Config, HardLimits, LocalSessions, Reconfiguring, read_only_after};
+use althing_core::config::{
+    Config, HardLimits, LocalSessions, Reconfiguring, Restoring, read_only_after,
+};
 use althing_core::time::Duration;
 
 use crate::config::authentication;
@@ -161,34 +164,31 @@ fn node_config(draft: &Draft, ensemble: &Ensemble) -> Result<Config, ConfigError
     config.addresses = listed
         .map(|(id, server)| (*id, server.at.clone()))
         .collect();
-    config.reconfiguring = match &draft.reconfig {
-        Some(given) if given.value => Reconfiguring::On,
-        _ => Reconfiguring::Off,
-    };
-    config.settings.hard_limits = match &draft.enforce_quotas {
-        Some(given) if given.value => HardLimits::Enforced,
-        _ => HardLimits::Advised,
-    };
+    let is_set = |given: &Option<Given<bool>>| given.as_ref().is_some_and(|given| given.value);
+    if is_set(&draft.reconfig) {
+        config.reconfiguring = Reconfiguring::On;
+    }
+    if is_set(&draft.enforce_quotas) {
+        config.settings.hard_limits = HardLimits::Enforced;
+    }
     if let Some(tick) = &draft.tick_ms {
         config.tick = Duration::from_millis(tick.value.into());
         config.session_timeout_min = config.tick * 2;
         config.session_timeout_max = config.tick * 20;
         config.isolation_timeout = config.tick * 2;
     }
-    if draft
-        .read_only_mode
-        .as_ref()
-        .is_some_and(|given| given.value)
-    {
+    if is_set(&draft.read_only_mode) {
         config.read_only_after = Some(read_only_after(config.tick));
     }
-    let is_set = |given: &Option<Given<bool>>| given.as_ref().is_some_and(|given| given.value);
     let locals = (&draft.local_sessions, &draft.local_session_upgrades);
     config.local_sessions = match (is_set(locals.0), is_set(locals.1)) {
         (false, _) => LocalSessions::Off,
         (true, false) => LocalSessions::On,
         (true, true) => LocalSessions::Upgraded,
     };
+    if is_set(&draft.admin_restore) {
+        config.restoring = Restoring::On;
+    }
     if let Some(interval) = &draft.reap_interval_ms {
         config.reap_interval = Duration::from_millis(interval.value.into());
     }

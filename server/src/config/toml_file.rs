@@ -177,7 +177,9 @@ mod tests {
     use crate::config::toml_keys::KEYS;
     use crate::limits::FRAME_SLACK_BYTES;
     use crate::words::Word;
-    use althing_core::config::{FailedSasl, HardLimits, LocalSessions, Rates, Reconfiguring};
+    use althing_core::config::{
+        FailedSasl, HardLimits, LocalSessions, Rates, Reconfiguring, Restoring,
+    };
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
     use std::path::Path;
@@ -238,6 +240,7 @@ mod tests {
         admin_listen = "127.0.0.1:8081"
         admin_snapshot = true
         admin_snapshot_pause_ms = 1000
+        admin_restore = true
         metrics_listen = "0.0.0.0:7001"
         four_letter_words = "ruok, wchp"
         audit_file = "/var/log/audit.log"
@@ -423,7 +426,8 @@ mod tests {
         assert_eq!(supers, ["super:hash", "CN=root"]);
         assert_eq!(config.reconfiguring, Reconfiguring::On);
         assert_eq!(config.settings.hard_limits, HardLimits::Enforced);
-        assert_eq!(KEYS.len(), 57, "and these are all");
+        assert_eq!(config.restoring, Restoring::On);
+        assert_eq!(KEYS.len(), 58, "and these are all");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::config::settings::range;
 use crate::words::Whitelist;
 
 /// All keys.
-pub const KEYS: [&str; 57] = [
+pub const KEYS: [&str; 58] = [
     "listen",
     "data_dir",
     "tick_ms",
@@ -59,6 +59,7 @@ pub const KEYS: [&str; 57] = [
     "admin_listen",
     "admin_snapshot",
     "admin_snapshot_pause_ms",
+    "admin_restore",
     "metrics_listen",
     "four_letter_words",
     "audit_file",
@@ -111,6 +112,7 @@ pub fn set(draft: &mut Draft, entry: &Entry) -> Result<(), ConfigError> {
         "enforce_quotas" => draft.enforce_quotas = entry.truth()?,
         "admin_listen" => entry.endpoint(&mut draft.admin)?,
         "admin_snapshot" => draft.admin_snapshot = entry.truth()?,
+        "admin_restore" => draft.admin_restore = entry.truth()?,
         "admin_snapshot_pause_ms" => {
             draft.admin_snapshot_pause_ms = entry.number(range::SNAPSHOT_PAUSE_MS)?;
         }

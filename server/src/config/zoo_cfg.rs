@@ -185,8 +185,7 @@ fn ports_of_operators(read: &mut Read, entry: &Entry) -> Result<(), ConfigError>
         "admin.rateLimiterIntervalInMS" => {
             draft.admin_snapshot_pause_ms = entry.number(range::SNAPSHOT_PAUSE_MS)?;
         }
-        // No server that runs is set back.
-        "admin.restore.enabled" if entry.text == "false" => {}
+        "admin.restore.enabled" => draft.admin_restore = entry.truth()?,
         "admin.commandURL" if entry.text == "/commands" => {}
         "metricsProvider.className" if entry.text == PROMETHEUS => {
             draft.metrics.enabled = Some(entry.given(true));
@@ -301,7 +300,7 @@ mod tests {
     use crate::config::ensemble::Identity;
     use crate::config::operators::Snapshots;
     use crate::config::settings::Settings;
-    use althing_core::config::{HardLimits, LocalSessions, Reconfiguring};
+    use althing_core::config::{HardLimits, LocalSessions, Reconfiguring, Restoring};
     use althing_core::ids::ServerId;
     use althing_core::time::Duration;
     use althing_core::voters::Voters;
@@ -471,8 +470,20 @@ clientPort=2181
             let settings = settle(read.draft).expect("a good file");
             assert_eq!(settings.operators.snapshots, expected, "{text}");
         }
-        let restoring = read("zoo.cfg", "admin.restore.enabled=true").expect("a good file");
-        assert_eq!(restoring.warnings.len(), 1, "it has no effect");
+    }
+
+    #[test]
+    fn snapshots_are_restored_where_that_is_asked_for() {
+        for (text, expected) in [
+            ("admin.serverPort=1", Restoring::Off),
+            ("admin.restore.enabled=false", Restoring::Off),
+            ("admin.restore.enabled=true", Restoring::On),
+        ] {
+            let read = read("zoo.cfg", text).expect("a good file");
+            assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+            let settings = settle(read.draft).expect("a good file");
+            assert_eq!(settings.config.restoring, expected, "{text}");
+        }
     }
 
     #[test]

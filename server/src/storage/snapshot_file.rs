@@ -124,6 +124,16 @@ pub async fn read<D: Disk>(disk: &D, name: &str, zxid: Zxid) -> Result<Store, St
     Ok(store)
 }
 
+/// The position of the snapshot in this file, as its header tells it.
+///
+/// # Errors
+/// [`StorageError::Damaged`] if it is not the header of a snapshot.
+pub async fn position<D: Disk>(disk: &D, name: &str) -> Result<Zxid, StorageError> {
+    let opened = disk.open(name).await;
+    let file = opened.map_err(StorageError::io(name, "open"))?;
+    Reader::new(&file, name).await?.header().await
+}
+
 /// Makes sure that a file of that name is the snapshot at `zxid`, as it was written: by its
 /// checksums alone, without making a state of it.
 ///
@@ -163,7 +173,11 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         zxid: Zxid,
         mut each: impl FnMut(&[u8]) -> Result<(), Malformed>,
     ) -> Result<(), StorageError> {
-        self.header(zxid).await?;
+        let found = self.header().await?;
+        if found != zxid {
+            let what = format!("the header is that of {}", names::snapshot(found));
+            return Err(self.damaged(0, what));
+        }
         let mut pieces: u64 = 0;
         loop {
             let begin = self.offset;
@@ -184,7 +198,8 @@ impl<'a, F: DiskFile> Reader<'a, F> {
         }
     }
 
-    async fn header(&mut self, zxid: Zxid) -> Result<(), StorageError> {
+    /// Reads the header; tells the position.
+    async fn header(&mut self) -> Result<Zxid, StorageError> {
         let bytes = self.take(HEADER_BYTES).await?;
         let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four"));
         if bytes[..8] != MAGIC || word(24) != crc32c::crc32c(&bytes[..24]) {
@@ -203,12 +218,7 @@ impl<'a, F: DiskFile> Reader<'a, F> {
                 });
             }
         }
-        let found = Zxid((u64::from(word(16)) << 32) | u64::from(word(20)));
-        if found != zxid {
-            let what = format!("the header is that of {}", names::snapshot(found));
-            return Err(self.damaged(0, what));
-        }
-        Ok(())
+        Ok(Zxid((u64::from(word(16)) << 32) | u64::from(word(20))))
     }
 
     async fn frame(&mut self) -> Result<Frame, StorageError> {

@@ -41,9 +41,10 @@ fn disturbs(fault: &FaultKind) -> bool {
         | FaultKind::Pause { who, .. }
         | FaultKind::SlowLink { who, .. } => matches!(who, Who::Server(_)),
         FaultKind::Cut { .. } => cuts(fault),
-        FaultKind::Reset { .. } | FaultKind::WallJump { .. } | FaultKind::ClockDrift { .. } => {
-            false
-        }
+        FaultKind::Reset { .. }
+        | FaultKind::Restore { .. }
+        | FaultKind::WallJump { .. }
+        | FaultKind::ClockDrift { .. } => false,
         _ => true,
     }
 }

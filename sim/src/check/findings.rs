@@ -224,6 +224,10 @@ pub const INVARIANTS: &[(&str, &str)] = &[
         "Q2 rate",
         "who asks no more often than its rate is not refused for it, and nobody is granted more",
     ),
+    (
+        "O1 restored",
+        "whoever is told that a snapshot is restored finds its znodes there, but for those of sessions",
+    ),
 ];
 
 /// The violations found so far.

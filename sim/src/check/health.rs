@@ -187,6 +187,7 @@ impl<'a> Health<'a> {
             // tenth at most.
             FaultKind::PoisonedGossip { .. }
             | FaultKind::SilencedGossip { .. }
+            | FaultKind::Restore { .. }
             | FaultKind::WallJump { .. }
             | FaultKind::ClockDrift { .. } => Reach::Nobody,
             FaultKind::Reconfigure { .. } | FaultKind::Own { .. } => Reach::Everybody,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use althing_core::node::reply::EventKind;
+use althing_core::store::txn::Action;
 use althing_core::tree::path::Path;
 
 use crate::check::log::Agreed;
@@ -60,7 +61,20 @@ impl Lapses {
                 }
             }
         }
-        let paths: BTreeSet<&Path> = told.iter().map(|telling| &telling.path).collect();
+        let mut paths: BTreeSet<&Path> = told.iter().map(|telling| &telling.path).collect();
+        // From here on a container may have had children, and nobody is told.
+        if let Action::Restore(part) = &agreed.txn.action {
+            for (path, _) in &part.counts {
+                let known = self.known.entry(path.clone()).or_insert(Known {
+                    set_at: at,
+                    childless_at: at,
+                });
+                if !self.open.contains_key(path) {
+                    known.childless_at = at;
+                }
+                paths.insert(path);
+            }
+        }
         for path in paths {
             self.settle(agreed.saved_at, path, tree);
         }

@@ -29,6 +29,7 @@ pub mod refusals;
 pub mod registered;
 pub mod reigns;
 pub mod replay;
+pub mod restored;
 pub mod sessions;
 pub mod stickiness;
 pub mod timely;
@@ -67,6 +68,7 @@ pub fn check(plan: &Plan, history: &History) -> Vec<Violation> {
     prevote::check(plan, history, &mut findings);
     refusals::check(plan, history, &mut findings);
     abdication::check(plan, history, &mut findings);
+    restored::check(plan, history, &log, &mut findings);
     findings.sorted()
 }
 

@@ -230,6 +230,11 @@ pub fn action(action: &Action) -> String {
             format!("the end of session {session}, {ending:?}").to_lowercase()
         }
         Action::Reap { paths } => format!("the end of {paths:?}, if their time is over"),
+        Action::Restore(part) => {
+            let ops: Vec<String> = part.ops.iter().map(operation).collect();
+            let count = part.counts.len();
+            format!("restoring [{}] and {count} counts", ops.join(", "))
+        }
         Action::Write(op) => operation(op),
         Action::Multi(ops) => {
             let ops: Vec<String> = ops.iter().map(operation).collect();

@@ -99,6 +99,7 @@ fn txn_text(txn: &Txn) -> String {
         Action::Reconfigure { membership } => format!("reconfigure to {}", members(membership)),
         Action::Amend { decision, .. } => format!("reconfigure as wished: {decision:?}"),
         Action::Reap { paths } => format!("reap {paths:?}"),
+        Action::Restore(part) => format!("restore {}", part.len()),
         Action::OpenSession { .. } => "open-session".to_owned(),
         Action::Attach { session, .. } => format!("attach {session}"),
         Action::Upgrade { .. } => "take over its session".to_owned(),

@@ -21,6 +21,12 @@ pub fn stats_of(governed: &str) -> String {
     format!("{ABOVE}{governed}/zookeeper_stats")
 }
 
+/// Are these stats, whoever keeps them?
+pub fn are_stats(path: &str) -> bool {
+    let parent = path.strip_suffix("/zookeeper_stats");
+    parent.and_then(governed).is_some()
+}
+
 /// What a quota governs whose znodes lie below `parent`, if any can: neither the root nor what is
 /// the servers' own.
 pub fn governed(parent: &str) -> Option<&str> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use althing_core::code::Code;
-use althing_core::config::{LEVEL_LOCAL_SESSIONS, REPLY_BYTES_MAX_DEFAULT, Settings};
+use althing_core::config::{
+    LEVEL_LOCAL_SESSIONS, LEVEL_RESTORING, REPLY_BYTES_MAX_DEFAULT, Settings,
+};
 use althing_core::ids::{Password, SessionId, Token, Zxid};
 use althing_core::membership::Membership;
 use althing_core::node::reply::{EventKind, PartRead, Response};
@@ -15,6 +17,7 @@ use althing_core::tree::acl::{Identity, Perms};
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{Lifetime, Op};
 use althing_core::tree::path::Path;
+use althing_core::tree::restoring::Restoration;
 use althing_core::tree::stat::Stat;
 use althing_core::watch::WatchMode;
 
@@ -199,9 +202,23 @@ impl Reference {
                 *gone = self.tree.reap(zxid, txn.wall, paths, told);
                 Outcome::Reaped { count: gone.len() }
             }
+            Action::Restore(part) => self.restore(&actor, part, told),
             Action::Write(op) => self.write(&actor, txn, op, told),
             Action::Multi(ops) => self.write_all(&actor, txn, ops, told),
         }
+    }
+
+    fn restore(
+        &mut self,
+        actor: &Actor<'_>,
+        part: &Restoration,
+        told: &mut Vec<Telling>,
+    ) -> Outcome {
+        let refused = match self.settings.feature_level >= LEVEL_RESTORING {
+            true => self.tree.restore(actor, part, told),
+            false => part.ops.len(),
+        };
+        Outcome::Restored { refused }
     }
 
     fn write(&mut self, actor: &Actor<'_>, txn: &Txn, op: &Op, told: &mut Vec<Telling>) -> Outcome {

@@ -12,6 +12,7 @@ use althing_core::tree::acl::{Acl, Identity, Perms};
 use althing_core::tree::data::Data;
 use althing_core::tree::op::{ANY_VERSION, Create, Done, Lifetime, Naming, Op};
 use althing_core::tree::path::Path;
+use althing_core::tree::restoring::Restoration;
 use althing_core::tree::stat::Stat;
 
 use crate::reference::access;
@@ -81,6 +82,19 @@ impl RefZnode {
             pzxid: self.pzxid,
         }
     }
+}
+
+/// What lasts of a znode, whoever comes and goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lasting {
+    /// Its data.
+    pub data: Option<Data>,
+    /// Its access control list.
+    pub acl: Acl,
+    /// When it goes by itself.
+    pub goes: Goes,
+    /// How many children were ever created.
+    pub creations: u64,
 }
 
 /// Which kind of watch a change concerns.
@@ -289,6 +303,54 @@ impl RefTree {
         self.keep_stats();
         self.before.clear();
         gone
+    }
+
+    /// Does what is allowed of a part of the way back to a snapshot, as somebody who may do
+    /// everything; tells how much was not.
+    pub fn restore(
+        &mut self,
+        actor: &Actor<'_>,
+        part: &Restoration,
+        told: &mut Vec<Telling>,
+    ) -> usize {
+        let actor = Actor {
+            session: None,
+            hard_limits: HardLimits::Advised,
+            ..*actor
+        };
+        let mut refused = 0;
+        for op in &part.ops {
+            refused += usize::from(self.apply(&actor, op, told).is_err());
+        }
+        for (path, creations) in &part.counts {
+            let znode = self.znodes.get_mut(&key(path.as_str()));
+            if let Some(znode) = znode.filter(|znode| znode.owner.is_none()) {
+                znode.creations = znode.creations.max(*creations);
+            }
+        }
+        refused
+    }
+
+    /// What an operator means by the state: data, list and lifetime of every znode that belongs to
+    /// no session, by path, and the next sequence number; but not what the servers keep by
+    /// themselves.
+    pub fn lasting(&self) -> BTreeMap<String, Lasting> {
+        let all = self
+            .znodes
+            .iter()
+            .filter(|(_, znode)| znode.owner.is_none());
+        let shown = all.map(|((parent, name), znode)| {
+            let path = format!("{parent}/{name}");
+            let is_kept = quotas::are_stats(&path);
+            let lasting = Lasting {
+                data: znode.data.clone().filter(|_| !is_kept),
+                acl: znode.acl.clone(),
+                goes: znode.goes,
+                creations: znode.creations,
+            };
+            (path, lasting)
+        });
+        shown.filter(|(path, _)| path != CONFIG).collect()
     }
 
     /// What belongs to a session, in the order of the paths.

@@ -341,7 +341,9 @@ fn look(scene: &Scene<'_>, point: usize) -> Look {
                 | Event::Canvassed { .. } => Look::Turns,
                 _ => Look::Tells,
             },
-            What::Mark { .. } | What::Held { .. } | What::Guarded { .. } => Look::Marks,
+            What::Mark { .. } | What::Held { .. } | What::Guarded { .. } | What::SetBack { .. } => {
+                Look::Marks
+            }
             What::DiskLost { .. } | What::Struck { .. } | What::Healed { .. } | What::SecondAct => {
                 Look::Fault
             }

@@ -279,6 +279,7 @@ impl<'a> Scene<'a> {
             | What::Recovered { server, .. }
             | What::Stopped { server, .. }
             | What::Killed { server }
+            | What::SetBack { server, .. }
             | What::Said { server, .. } => Some(self.server(*server)),
             What::Saving { server, .. }
             | What::DiskLost { server }

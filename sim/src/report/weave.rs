@@ -278,6 +278,11 @@ impl Weaver {
                 self.because(index, struck);
                 self.last_fault = Some(index);
             }
+            What::SetBack { server, at, .. } => {
+                self.input(*server, index, Input::News);
+                let entry = self.entry(*server, *at);
+                self.because(index, entry);
+            }
             What::SecondAct => {
                 self.graph.add(None);
             }

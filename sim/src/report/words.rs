@@ -66,6 +66,10 @@ pub fn transaction(txn: &Txn) -> String {
                 paths.len()
             )
         ),
+        Action::Restore(part) => {
+            let ops = listed(part.ops.iter().map(operation), part.ops.len());
+            format!("restore [{ops}] and {} counts", part.counts.len())
+        }
         Action::OpenSession { .. } => "open-session".to_owned(),
         Action::Attach { session, .. } => format!("attach {session}"),
         Action::Upgrade { .. } => "take over its session".to_owned(),

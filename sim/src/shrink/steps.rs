@@ -167,6 +167,7 @@ fn struck(what: &FaultKind) -> Option<u8> {
         | FaultKind::Bridge { server, .. }
         | FaultKind::SlowDisk { server, .. }
         | FaultKind::FullDisk { server, .. }
+        | FaultKind::Restore { server, .. }
         | FaultKind::SyncError { server, .. }
         | FaultKind::BitRot { server, .. }
         | FaultKind::LostDisk { server, .. }
@@ -379,6 +380,7 @@ fn spans(what: &mut FaultKind) -> Vec<&mut Span> {
         | FaultKind::Bridge { lasts, .. }
         | FaultKind::Ring { lasts, .. }
         | FaultKind::FullDisk { lasts, .. }
+        | FaultKind::Restore { lasts, .. }
         | FaultKind::PoisonedGossip { lasts }
         | FaultKind::SilencedGossip { lasts } => vec![lasts],
         FaultKind::Reset { .. }

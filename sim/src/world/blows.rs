@@ -14,6 +14,7 @@ use crate::world::caught;
 use crate::world::connection::MachineId;
 use crate::world::house::House;
 use crate::world::net::Death;
+use crate::world::operator;
 use crate::world::partition::{Partition, across, between, bridged, ways};
 use crate::world::record::Recorder;
 use crate::world::world::World;
@@ -117,6 +118,7 @@ impl Means {
             FaultKind::Reset { who } => self.reset(random, who),
             FaultKind::Own { name, lasts } => self.own(name, lasts.map(|span| span.0)),
             FaultKind::Reconfigure { voters, learners } => self.reconfigure(voters, learners),
+            FaultKind::Restore { server, lasts } => self.restore(random, *server, lasts.0),
             FaultKind::PoisonedGossip { lasts } => {
                 self.world.poison.poison();
                 fell("all".to_owned(), Some(lasts.0), |means| {
@@ -400,6 +402,17 @@ impl Means {
             )),
             None => Blow::Missed,
         }
+    }
+
+    fn restore(&self, random: &mut Stream, which: Which, lasts: Duration) -> Blow {
+        let number = self.which(random, which);
+        let taken = number.and_then(|number| Some((number, operator::take(&self.house, number)?)));
+        let Some((number, snapshot)) = taken else {
+            return Blow::Missed;
+        };
+        fell(format!("server-{number}"), Some(lasts), move |means| {
+            operator::restore(&means.house, &means.world.recorder, number, &snapshot);
+        })
     }
 
     /// The number of the server that is meant, if there is one now.

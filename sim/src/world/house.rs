@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use althing::desk::Desk;
 use althing::gossip::GossipSetup;
 use althing::limits::Limits;
 use althing::reports::Described;
@@ -13,7 +14,7 @@ use althing::server::{Attendance, Setup, serve};
 use althing::shell::Order;
 use althing::storage::settings::StorageSettings;
 use althing::witness::Witness;
-use althing_core::config::{Config, HardLimits, Reconfiguring, Users, read_only_after};
+use althing_core::config::{Config, HardLimits, Reconfiguring, Restoring, Users, read_only_after};
 use althing_core::gossip::key::Key;
 use althing_core::ids::ServerId;
 use althing_core::listed::{Address, ClientAddress, HostPort};
@@ -75,6 +76,10 @@ struct Server {
 struct Process {
     node: NodeHandle,
     orders: UnboundedSender<Order>,
+    /// Where it is asked, as soon as it can be.
+    desks: UnboundedReceiver<Desk>,
+    desk: Option<Desk>,
+    shell: SimShell,
     /// Tells it to stop, once.
     stop: Option<oneshot::Sender<()>>,
 }
@@ -95,6 +100,7 @@ struct Shared {
     voters: Voters,
     learners: BTreeSet<ServerId>,
     reconfiguring: Reconfiguring,
+    restoring: Restoring,
     has_quotas: bool,
     /// Who there is for SASL.
     users: Users,
@@ -138,6 +144,10 @@ impl House {
             reconfiguring: match plan.workload.wishes() {
                 true => Reconfiguring::On,
                 false => Reconfiguring::Off,
+            },
+            restoring: match plan.restores() {
+                true => Restoring::On,
+                false => Restoring::Off,
             },
             has_quotas: plan.workload.has_quotas(),
             users: match plan.workload.proves() {
@@ -201,6 +211,16 @@ impl House {
         // Nobody takes it if the process is about to end.
         let _ended = process.orders.send(order);
         Some(leader)
+    }
+
+    /// Where an operator asks a server that serves, and by which clock.
+    pub fn desk(&self, id: u8) -> Option<(Desk, SimShell)> {
+        let mut servers = self.servers();
+        let process = known(&mut servers, id).process.as_mut()?;
+        if process.desk.is_none() {
+            process.desk = process.desks.try_recv().ok();
+        }
+        Some((process.desk.clone()?, process.shell.clone()))
     }
 
     /// Ends a server's process, and holds it down until it is brought back.
@@ -336,17 +356,13 @@ impl House {
         }
         let (orders, ordered) = unbounded_channel();
         let (stop, stopped) = oneshot::channel();
-        server.process = Some(Process {
-            node: node.clone(),
-            orders,
-            stop: Some(stop),
-        });
+        let (to_operators, desks) = unbounded_channel();
         let shell = SimShell {
             world: world.clone(),
             server: id,
             life,
             machine: server.machine,
-            node,
+            node: node.clone(),
             clock: server.clock.clone(),
             ended: self.0.ended.clone(),
             witness: Arc::new(Mutex::new(Witness::default())),
@@ -354,7 +370,16 @@ impl House {
             pace: Arc::default(),
             orders: Arc::new(tokio::sync::Mutex::new(ordered)),
         };
-        let setup = self.setup(id);
+        server.process = Some(Process {
+            node,
+            orders,
+            desks,
+            desk: None,
+            shell: shell.clone(),
+            stop: Some(stop),
+        });
+        let mut setup = self.setup(id);
+        setup.attendance.desk = Some(to_operators);
         let (disk, ended, run) = (server.disk.clone(), self.0.ended.clone(), shell.clone());
         run.run(async move {
             let told = async {
@@ -449,6 +474,7 @@ impl House {
         config.reap_interval = REAP_INTERVAL;
         config.voters = self.0.voters.clone();
         config.reconfiguring = self.0.reconfiguring;
+        config.restoring = self.0.restoring;
         config.settings.hard_limits = self.hard_limits(id);
         let super_user = access::digest_identity(access::SUPER_CREDENTIAL);
         config.supers.digest = super_user.map(|who| who.id.as_ref().to_owned());

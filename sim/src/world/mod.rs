@@ -14,6 +14,7 @@ pub mod link;
 pub mod listener;
 pub mod net;
 pub mod operation;
+mod operator;
 pub mod pace;
 pub mod partition;
 pub mod platter;

@@ -291,6 +291,7 @@ pub fn name_of(what: &What) -> Option<&'static str> {
         What::Killed { .. } => Some("killed"),
         What::Recovered { .. } => Some("recovered"),
         What::DiskLost { .. } => Some("disk-lost"),
+        What::SetBack { .. } => Some("set-back"),
         What::LinkOpened { .. } => Some("link-opened"),
         What::LinkEnded { .. } => Some("link-ended"),
         What::Guarded {

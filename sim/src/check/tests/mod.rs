@@ -188,6 +188,7 @@ fn every_invariant_is_broken_by_some_damage() {
             "L1 liveness",
             "L4 polite stop",
             "N3 at home",
+            "O1 restored",
             "Q1 quota",
             "T4 proof",
         ];
