@@ -179,6 +179,17 @@ impl Replica {
         self.win_if_elected(now);
     }
 
+    /// A founder has lost its disk while this server stands: what others have voted may be older
+    /// than that, and then they may have founded the ensemble with the old directory meanwhile.
+    /// Votes that are asked for from here on count.
+    pub(super) fn stand_down(&mut self, now: Now) {
+        if matches!(self.part, Part::Canvasser | Part::Candidate) {
+            self.part = Part::Looking;
+            self.votes.clear();
+            self.draw_election(now);
+        }
+    }
+
     fn is_elected(&self) -> bool {
         let given = |server| self.votes.get(&server) == Some(&Vote::Given);
         self.members.newest().is_quorum(given)

@@ -67,8 +67,10 @@ impl Members {
         !self.executed.is_empty() || !self.pending.is_empty()
     }
 
-    /// A greeting: this server's log is empty.
-    pub fn greeted_blank(&mut self, server: ServerId, directory: DirectoryId) {
+    /// A greeting: this server's log is empty. Tells whether it replaces a founder's directory by
+    /// another one.
+    pub fn greeted_blank(&mut self, server: ServerId, directory: DirectoryId) -> bool {
+        let before = self.founders.directories.get(&server).copied();
         self.blank.insert(server, directory);
         let everybody = self
             .first
@@ -84,6 +86,7 @@ impl Members {
                 ..Membership::founding(founders)
             };
         }
+        before.is_some_and(|before| !self.founders.knows(server, before))
     }
 
     /// A greeting: this server's log is not empty. Who is blank itself waits to be taken in.

@@ -313,7 +313,7 @@ impl Replica {
                 epoch: _,
                 last,
                 standing,
-            } => self.greeted(from, directory, last, standing),
+            } => self.greeted(now, from, directory, last, standing),
             Message::VoteAsked {
                 epoch,
                 ballotting,
@@ -370,7 +370,14 @@ impl Replica {
         }
     }
 
-    fn greeted(&mut self, from: ServerId, directory: DirectoryId, last: Zxid, standing: Standing) {
+    fn greeted(
+        &mut self,
+        now: Now,
+        from: ServerId,
+        directory: DirectoryId,
+        last: Zxid,
+        standing: Standing,
+    ) {
         let Some(peer) = self.peers.get_mut(&from) else {
             return;
         };
@@ -379,7 +386,8 @@ impl Replica {
         }
         peer.standing = Some(standing);
         match last == Zxid::ZERO {
-            true => self.members.greeted_blank(from, directory),
+            true if self.members.greeted_blank(from, directory) => self.stand_down(now),
+            true => {}
             false => self.members.greeted_with_log(from),
         }
         self.probe_again(from, directory);

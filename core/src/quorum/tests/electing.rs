@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{ELECTION, Stage, THREE, TWO, at, blank};
-use crate::ids::{Epoch, ServerId, Zxid};
+use super::{ELECTION, Stage, THREE, TWO, at, blank, directory};
+use crate::ids::{DirectoryId, Epoch, ServerId, Zxid};
 use crate::quorum::act::{Alarm, Part};
 use crate::quorum::log::{Record, Standing};
 use crate::quorum::message::{Ballotting, Cause, Message, Vote};
@@ -209,6 +209,50 @@ fn a_founder_that_forgot_it_votes_for_who_knows() {
         answered(Ballotting::Real, Standing::Admitted),
         (given, true)
     );
+}
+
+/// The others may have founded the ensemble with the directory that is gone, after they had voted:
+/// to win by their old votes would be to found it a second time.
+#[test]
+fn votes_from_before_a_founder_lost_its_disk_elect_nobody() {
+    for replaced in [false, true] {
+        let mut stage = Stage::of(blank());
+        let greeting = Message::Greeting {
+            epoch: Epoch(0),
+            last: Zxid::ZERO,
+            standing: Standing::Stranger,
+        };
+        for server in [TWO, THREE] {
+            stage.hear(server, greeting.clone());
+        }
+        stage.canvass();
+        stage.voted(TWO, 1, Ballotting::Trial, Vote::Given);
+        stage.save_all();
+        assert_eq!(stage.replica.part(), Part::Candidate);
+        let other = match replaced {
+            true => DirectoryId(99),
+            false => directory(THREE),
+        };
+        stage.replica.peer_lost(stage.now, THREE);
+        stage.replica.peer_joined(THREE, other);
+        stage.replica.heard(stage.now, THREE, other, greeting);
+        stage.gather();
+        stage.voted(TWO, 1, Ballotting::Real, Vote::Given);
+        let part = match replaced {
+            true => Part::Looking,
+            false => Part::Leader,
+        };
+        assert_eq!(stage.replica.part(), part);
+        if replaced {
+            stage.canvass();
+            stage.voted(TWO, 2, Ballotting::Trial, Vote::Given);
+            stage.save_all();
+            stage.voted(TWO, 1, Ballotting::Real, Vote::Given);
+            assert_eq!(stage.replica.part(), Part::Candidate, "it asks anew");
+            stage.voted(TWO, 2, Ballotting::Real, Vote::Given);
+            assert_eq!(stage.replica.part(), Part::Leader);
+        }
+    }
 }
 
 /// A greeting may have been lost, and without it nobody is known to found the ensemble with.
