@@ -497,8 +497,8 @@ fn action() -> impl Strategy<Value = Action> {
         4 => op().prop_map(Action::Write),
         2 => many(op(), 0..6).prop_map(Action::Multi),
         1 => many(path(), 0..4).prop_map(|paths| Action::Reap { paths }),
-        1 => (many(op(), 0..4), many((path(), any::<u64>()), 0..4))
-            .prop_map(|(ops, counts)| Action::Restore(Restoration { ops, counts })),
+        1 => (any::<u64>(), many(op(), 0..4), many((path(), any::<u64>()), 0..4))
+            .prop_map(|(mark, ops, counts)| Action::Restore(Restoration { mark, ops, counts })),
     ]
 }
 

@@ -120,6 +120,8 @@ pub enum What {
         from: Zxid,
         /// At this position, the server told him, nothing differed from it.
         at: Zxid,
+        /// When he asked for it.
+        asked: Duration,
     },
     /// A server asked its storage to take back what follows a position: it was never agreed. From
     /// here on it may be gone.

@@ -125,6 +125,7 @@ fn told_of_servers(what: &What) -> (Cow<'_, str>, Weight, String) {
             server: id,
             from,
             at,
+            ..
         } => {
             let text = format!("has restored the snapshot at {from}: nothing differs at {at}");
             (server(id), Weight::Mark, text)

@@ -320,6 +320,7 @@ fn put_paths(out: &mut Vec<u8>, paths: &[Path]) {
 }
 
 fn put_restoration(out: &mut Vec<u8>, part: &Restoration) {
+    compact::put_number(out, part.mark);
     put_ops(out, &part.ops);
     compact::put_count(out, part.counts.len());
     for (path, creations) in &part.counts {
@@ -329,6 +330,7 @@ fn put_restoration(out: &mut Vec<u8>, part: &Restoration) {
 }
 
 fn restoration(input: &mut Cursor<'_>) -> Result<Restoration, Malformed> {
+    let mark = compact::number(input, "mark")?;
     let ops = ops(input)?;
     let count = compact::count(input, PATH_BYTES_MIN + 1, "counts of creations")?;
     let mut counts = Vec::with_capacity(count);
@@ -336,7 +338,7 @@ fn restoration(input: &mut Cursor<'_>) -> Result<Restoration, Malformed> {
         let path = op::path(input)?;
         counts.push((path, compact::number(input, "count of creations")?));
     }
-    Ok(Restoration { ops, counts })
+    Ok(Restoration { mark, ops, counts })
 }
 
 fn ops(input: &mut Cursor<'_>) -> Result<Vec<Op>, Malformed> {

@@ -154,11 +154,7 @@ impl Node {
                 self.note_news(entry.zxid, Event::Reaped { count }, out);
             }
             Outcome::Restored { refused } => {
-                let count = match &entry.txn.action {
-                    Action::Restore(part) => part.len(),
-                    _ => unreachable!("only a part of a snapshot is restored"),
-                };
-                self.note_news(entry.zxid, Event::Restored { count, refused }, out);
+                self.part_restored(entry, refused, out);
             }
             Outcome::Refused(code) => self.refused_write(entry, waiter, code, out),
             Outcome::Repeated => {
@@ -395,7 +391,7 @@ impl Node {
 
     /// Notes what a transaction brought about, unless an earlier life of this server has executed
     /// it already and only its state is made again.
-    fn note_news(&self, zxid: Zxid, event: Event, out: &mut Outbox) {
+    pub(super) fn note_news(&self, zxid: Zxid, event: Event, out: &mut Outbox) {
         if zxid > self.recovered {
             out.note(event);
         }

@@ -128,7 +128,8 @@ pub enum Input {
         learners: BTreeSet<ServerId>,
     },
     /// The operator wants a part of a snapshot back. It is handed to the leader if there is one,
-    /// and may be lost on its way: whoever asked looks at the tree and asks again. Ensembles below
+    /// and is lost if the leader changes: whoever asked looks at
+    /// [`crate::node::node::Node::restored`] and asks again. Ensembles below
     /// [`crate::config::LEVEL_RESTORING`] do not do it.
     RestoreAsked(Restoration),
     /// The process is told to stop: a leader hands over.

@@ -92,6 +92,11 @@ impl Lane {
         }
     }
 
+    /// Is something kept?
+    pub fn waits(&self) -> bool {
+        !self.handed.is_empty()
+    }
+
     /// What is kept.
     pub fn handed(&self) -> impl Iterator<Item = &Arc<Txn>> {
         self.handed.iter()

@@ -98,6 +98,8 @@ pub struct Node {
     pub(super) company: Company,
     /// The sessions of this server alone.
     pub(super) locals: Locals,
+    /// The mark of the last part of a snapshot that was ordered and is executed here.
+    pub(super) restored: u64,
     /// When the clients are sent away, if there is no leader.
     pub(super) isolation_at: Instant,
     pub(super) tick_at: Instant,
@@ -177,6 +179,7 @@ impl Node {
             throttle,
             company: Company::Led,
             locals,
+            restored: 0,
             isolation_at: Instant::ORIGIN,
             tick_at: Instant::ORIGIN,
             stepped_at: Instant::ORIGIN,
@@ -346,7 +349,8 @@ impl Node {
         };
         let alarms = self.replica.armed();
         let [election, beat, quorum] = alarms.map(|armed| armed.map(|(at, it)| (at, timer_of(it))));
-        let waits = self.unexecuted > 0 || self.barriers.are_waited_for();
+        let waits =
+            self.unexecuted > 0 || self.barriers.are_waited_for() || self.locals.lane.waits();
         let retries = waits && self.replica.part() != Part::Leader && self.handed_to.is_some();
         let retry = retries.then_some((self.retry_at, Timer::Beat));
         let is_led = self.is_ready() || self.replica.is_alone();

@@ -172,7 +172,9 @@ impl Node {
             Action::Amend { ref decision, .. } => {
                 txn.origin.is_some() && *decision == Decision::Open
             }
-            Action::Restore(_) => txn.origin.is_none() && self.restores(),
+            Action::Restore(_) => {
+                self.restores() && txn.origin.is_some_and(|origin| origin.is_local())
+            }
         };
         if !is_for_clients || !self.is_serving() || !self.replica.can_propose(now) {
             return;

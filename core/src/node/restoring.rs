@@ -4,9 +4,11 @@
 use alloc::sync::Arc;
 
 use crate::config::LEVEL_RESTORING;
+use crate::ids::SessionId;
 use crate::node::effect::Outbox;
+use crate::node::event::Event;
 use crate::node::node::Node;
-use crate::store::txn::{Action, Txn};
+use crate::store::txn::{Action, Entry, Txn};
 use crate::time::Now;
 use crate::tree::restoring::Restoration;
 
@@ -16,14 +18,45 @@ impl Node {
         self.store.settings().feature_level >= LEVEL_RESTORING
     }
 
-    /// Hands a part on to the leader, if there is one. Nobody waits for it here: whoever asked
-    /// looks at the tree, and asks again.
+    /// Hands a part on to the leader, if there is one, in this server's lane: so it is done once,
+    /// after the parts before it, or never, if the leader changes. [`Node::restored`] tells of it.
     pub(super) fn restore_asked(&mut self, now: Now, part: Restoration, out: &mut Outbox) {
         self.hand_over_requests(now, out);
-        if self.handed_to.is_some() && self.restores() {
-            let txn = Txn::of_servers(now.wall, Action::Restore(part));
-            self.hand_on(now, Arc::new(txn), out);
+        if self.handed_to.is_none() || !self.restores() {
+            return;
         }
+        if !self.locals.lane.waits() && self.unexecuted == 0 {
+            self.retry_at = now.clock.after(self.config.election_timeout * 2);
+        }
+        // No session: the last number of this server's own stands for its operator.
+        let operator = SessionId::local(self.config.server, u64::MAX);
+        let lane = &mut self.locals.lane;
+        let txn = Arc::new(Txn {
+            origin: Some(lane.next(operator)),
+            ..Txn::of_servers(now.wall, Action::Restore(part))
+        });
+        lane.keep(Arc::clone(&txn));
+        self.hand_on(now, txn, out);
+    }
+
+    /// The mark of the last part that was ordered here and is executed here. Whatever was agreed
+    /// before it was ordered is executed, too, and no part that was ordered here before it will
+    /// ever be.
+    pub fn restored(&self) -> u64 {
+        self.restored
+    }
+
+    /// A part is executed.
+    pub(super) fn part_restored(&mut self, entry: &Entry, refused: usize, out: &mut Outbox) {
+        let Action::Restore(part) = &entry.txn.action else {
+            unreachable!("only a part of a snapshot is restored")
+        };
+        let by = entry.txn.origin.map(|origin| origin.session.opener());
+        if by == Some(self.config.server) {
+            self.restored = part.mark;
+        }
+        let count = part.len();
+        self.note_news(entry.zxid, Event::Restored { count, refused }, out);
     }
 }
 
@@ -35,7 +68,6 @@ mod tests {
     use super::*;
     use crate::config::{Config, LEVEL_QUOTAS, Restoring};
     use crate::ids::ServerId;
-    use crate::node::event::Event;
     use crate::node::input::Input;
     use crate::node::request::{Read, Request, Watching};
     use crate::tree::acl::Acl;
@@ -61,6 +93,7 @@ mod tests {
         let path = Path::parse("/missing").unwrap();
         let delete = Op::Delete { path, version: -1 };
         Restoration {
+            mark: 9,
             ops: vec![delete, create],
             counts: vec![(Path::parse("/a").unwrap(), 7)],
         }
@@ -92,6 +125,8 @@ mod tests {
             trio.step(server, Input::RestoreAsked(part()));
             trio.pass(200);
             assert_eq!(refused(&trio), [1, 1, 1], "there was nothing to delete");
+            let marks = SERVERS.map(|of| trio.node(of).restored());
+            assert_eq!(marks, SERVERS.map(|of| if of == server { 9 } else { 0 }));
             let stats = SERVERS.map(|server| trio.node(server).store().tree().stat("/a"));
             let stat = stats[0].expect("it is there");
             assert!(stats.iter().all(|other| *other == Some(stat)));

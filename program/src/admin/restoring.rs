@@ -57,15 +57,18 @@ enum Failure {
 impl Failure {
     fn status(&self) -> StatusCode {
         match self {
-            Failure::Damaged(_) | Failure::Cut(_) => StatusCode::BAD_REQUEST,
+            Failure::Damaged(_)
+            | Failure::Cut(_)
+            | Failure::Refused(RestoreError::TooLarge { .. }) => StatusCode::BAD_REQUEST,
             Failure::Unkept(error) if error.kind() == io::ErrorKind::StorageFull => {
                 StatusCode::INSUFFICIENT_STORAGE
             }
             Failure::Unkept(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Failure::Refused(RestoreError::Stalled { .. }) => StatusCode::CONFLICT,
-            Failure::Refused(RestoreError::Unserved | RestoreError::Disabled) | Failure::Ending => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Failure::Refused(
+                RestoreError::Unserved | RestoreError::Disabled | RestoreError::Leaderless,
+            )
+            | Failure::Ending => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -148,7 +148,11 @@ impl Replaying<'_, '_> {
         {
             self.refused_multis.extend(ops.iter().map(op_path));
         }
-        let executed = !matches!(applied.outcome, Outcome::Refused(_) | Outcome::Repeated);
+        // A part of a snapshot is no client's write, though it goes the way of such.
+        let executed = !matches!(
+            applied.outcome,
+            Outcome::Refused(_) | Outcome::Repeated | Outcome::Restored { .. }
+        );
         if let Some(origin) = agreed.txn.origin
             && executed
         {

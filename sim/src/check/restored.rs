@@ -1,6 +1,7 @@
 //! What operators are told of snapshots that were restored: O1.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use althing_core::ids::{ServerId, Zxid};
 use althing_core::store::txn::Action;
@@ -20,6 +21,7 @@ struct Told<'a> {
     server: ServerId,
     from: Zxid,
     at: Zxid,
+    asked: Duration,
 }
 
 /// Checks what was told, by an own replay of `L`, and that nothing else was restored.
@@ -44,7 +46,8 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
         }
     }
     for told in &told {
-        if let Some(why) = wrong(states.get(&told.from), states.get(&told.at)) {
+        let why = older(log, told).or_else(|| wrong(states.get(&told.from), states.get(&told.at)));
+        if let Some(why) = why {
             let at = told.moment.at;
             findings.add(RESTORED, at, None, || {
                 let Told {
@@ -58,11 +61,17 @@ pub fn check(plan: &Plan, history: &History, log: &Log, findings: &mut Findings)
 
 fn told(moment: &Moment) -> Option<Told<'_>> {
     match moment.what {
-        What::SetBack { server, from, at } => Some(Told {
+        What::SetBack {
+            server,
+            from,
+            at,
+            asked,
+        } => Some(Told {
             moment,
             server,
             from,
             at,
+            asked,
         }),
         _ => None,
     }
@@ -79,6 +88,14 @@ fn unasked(log: &Log, findings: &mut Findings) {
             format!("{} restores a snapshot, and nobody wanted it", agreed.zxid)
         });
     }
+}
+
+/// What was known to be agreed before it was asked for, if what is told is older.
+fn older(log: &Log, told: &Told<'_>) -> Option<String> {
+    let mut before = log.agreed.iter().rev();
+    let known = before.find(|agreed| agreed.executed_at < told.asked)?;
+    let (known, asked) = (known.zxid, told.asked);
+    (known > told.at).then(|| format!("it was asked for at {asked:?}, after {known}"))
 }
 
 /// What differs from the snapshot, if something does.

@@ -73,7 +73,10 @@ impl RefZnode {
             ctime: self.ctime,
             mtime: self.mtime,
             version: self.version,
-            cversion: (2 * self.creations as i64 - i64::from(self.children)) as i32,
+            cversion: self
+                .creations
+                .wrapping_mul(2)
+                .wrapping_sub(self.children as u64) as i32,
             aversion: self.aversion,
             // How long a znode without one lives is told to nobody.
             ephemeral_owner: self.owner.map_or(0, |owner| owner.0),
@@ -590,7 +593,7 @@ impl RefTree {
         }
         let bytes = create.data.as_ref().map_or(0, |data| data.len() as i64);
         self.judge(actor, path.as_str(), Size { count: 1, bytes })?;
-        parent.creations += 1;
+        parent.creations = parent.creations.wrapping_add(1);
         parent.children += 1;
         parent.pzxid = actor.zxid;
         let znode = RefZnode {

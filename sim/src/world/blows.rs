@@ -411,7 +411,8 @@ impl Means {
             return Blow::Missed;
         };
         fell(format!("server-{number}"), Some(lasts), move |means| {
-            operator::restore(&means.house, &means.world.recorder, number, &snapshot);
+            let (recorder, asked) = (&means.world.recorder, means.world.agenda.now());
+            operator::restore(&means.house, recorder, asked, number, &snapshot);
         })
     }
 

@@ -2,6 +2,7 @@
 //! own means. Both happen on the machine of the server, and end with its process.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use althing::restorer;
 use althing_core::ids::{ServerId, Zxid};
@@ -32,7 +33,13 @@ pub fn take(house: &House, server: u8) -> Option<Snapshot> {
 }
 
 /// Has a snapshot restored, if it was given away and the server serves.
-pub fn restore(house: &House, recorder: &Recorder, number: u8, snapshot: &Snapshot) {
+pub fn restore(
+    house: &House,
+    recorder: &Recorder,
+    asked: Duration,
+    number: u8,
+    snapshot: &Snapshot,
+) {
     let taken = snapshot.0.lock().expect("no panic within").take();
     let (Some((from, wanted)), Some((desk, shell))) = (taken, house.desk(number)) else {
         return;
@@ -43,7 +50,12 @@ pub fn restore(house: &House, recorder: &Recorder, number: u8, snapshot: &Snapsh
         match restorer::restore(&desk, &shell, &wanted).await {
             Ok(restored) => {
                 let (server, at) = (ServerId(number), restored.zxid);
-                recorder.record(What::SetBack { server, from, at });
+                recorder.record(What::SetBack {
+                    server,
+                    from,
+                    at,
+                    asked,
+                });
             }
             Err(error) => tracing::debug!(%error, number, "a snapshot is not restored"),
         }
