@@ -385,10 +385,13 @@ impl Replica {
             return;
         }
         peer.standing = Some(standing);
-        match last == Zxid::ZERO {
-            true if self.members.greeted_blank(from, directory) => self.stand_down(now),
-            true => {}
-            false => self.members.greeted_with_log(from),
+        if last == Zxid::ZERO {
+            let is_another = self.members.greeted_blank(from, directory);
+            if is_another {
+                self.stand_down(now);
+            }
+        } else {
+            self.members.greeted_with_log(from);
         }
         self.probe_again(from, directory);
     }

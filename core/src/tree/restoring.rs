@@ -50,8 +50,7 @@ impl Restoration {
 
     /// About how many bytes it takes in memory.
     pub fn weight(&self) -> usize {
-        let counts = self.counts.iter();
-        let counts = counts.map(|(path, _)| path.as_str().len() + 48);
+        let counts = self.counts.iter().map(|(path, _)| count_weight(path));
         self.ops.iter().map(Op::weight).sum::<usize>() + counts.sum::<usize>()
     }
 }
@@ -240,8 +239,8 @@ impl Way {
 
     fn count(&mut self, counts: Vec<(Path, u64)>) {
         for (path, creations) in counts {
-            let weight = path.as_str().len() + 48;
-            self.room_for(weight).counts.push((path, creations));
+            let room = self.room_for(count_weight(&path));
+            room.counts.push((path, creations));
         }
     }
 
@@ -260,6 +259,11 @@ impl Way {
     fn finish(self) -> Vec<Restoration> {
         self.parts
     }
+}
+
+/// About how many bytes the count of a znode's creations takes.
+fn count_weight(path: &Path) -> usize {
+    path.as_str().len() + 48
 }
 
 fn deletion_of(path: Path) -> Op {
