@@ -76,6 +76,9 @@ pub fn clients(workload: &Workload) -> Vec<String> {
             if workload.proves() {
                 clients.extend(named(&["stranger"]));
             }
+            if workload.has_thief() {
+                clients.extend(named(&["thief"]));
+            }
         }
         Workload::Rollout { readers, .. } => {
             clients.extend(named(&["operator"]));
@@ -156,6 +159,9 @@ pub fn marks(workload: &Workload) -> Vec<&str> {
             }
             if workload.proves() {
                 marks.extend(["stranger-refused"]);
+            }
+            if workload.has_thief() {
+                marks.extend(["thief-refused"]);
             }
             marks
         }

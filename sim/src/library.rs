@@ -261,6 +261,7 @@ mod tests {
             quotas: Some(Span::secs(1)),
             readers: 1,
             proven: 1,
+            thief: Some(Span::secs(1)),
         });
         let rollout = Workload::Rollout {
             files: 1,

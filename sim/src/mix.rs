@@ -33,6 +33,10 @@ pub struct Mix {
     /// How many of the clients prove by SASL who they are; with any, a stranger guesses passwords.
     #[serde(default, skip_serializing_if = "is_none")]
     pub proven: u32,
+    /// How often a client more, the thief, tries to get into others' sessions; without it, none
+    /// does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thief: Option<Span>,
 }
 
 fn is_none(count: &u32) -> bool {

@@ -183,6 +183,11 @@ impl Workload {
         self.mix().is_some_and(|mix| mix.proven > 0)
     }
 
+    /// Does a client try to get into others' sessions?
+    pub fn has_thief(&self) -> bool {
+        self.mix().is_some_and(|mix| mix.thief.is_some())
+    }
+
     /// Does a client set quotas?
     pub fn has_quotas(&self) -> bool {
         self.mix().is_some_and(|mix| mix.quotas.is_some())

@@ -106,61 +106,22 @@ pub fn check(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::sync::Arc;
-
-    use althing_core::node::reply::ConnectResponse;
-    use althing_core::node::request::ConnectRequest;
-
     use super::*;
+    use crate::check::tests::locals::{Claim, OTHER, SECRET, SESSION, handshake};
     use crate::check::wire;
-    use crate::history::{History, LinkId, Moment, Received, Sent, What};
+    use crate::history::{History, LinkId, Moment};
 
-    const SESSION: SessionId = SessionId(i64::MIN + 5);
-    const SECRET: Password = Password([3; 16]);
-    const OTHER: Password = Password([4; 16]);
-
-    /// A handshake: the server, the session that is asked for and its password, what is answered.
-    type Handshake = (u8, Option<(SessionId, Password)>, (SessionId, Password));
+    /// The server, the session that is asked for and its password, what is answered.
+    type Handshake = (u8, Option<Claim>, Claim);
 
     fn found(handshakes: &[Handshake]) -> Vec<&'static str> {
-        let client: Arc<str> = Arc::from("client-1");
-        let mut moments = Vec::new();
-        for ((server, asked, (session, password)), number) in handshakes.iter().zip(1..) {
-            let (client, link) = (client.clone(), LinkId(number));
-            moments.push(What::LinkOpened {
-                client: client.clone(),
-                link,
-                server: ServerId(*server),
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            });
-            moments.push(What::Sent {
-                client: client.clone(),
-                link,
-                frame: Sent::Connect(ConnectRequest {
-                    protocol_version: 0,
-                    last_zxid_seen: Zxid::ZERO,
-                    timeout_ms: 4000,
-                    session: asked.map(|(session, _)| session),
-                    password: asked.map_or(Password::NONE, |(_, password)| password),
-                    read_only: Some(false),
-                }),
-            });
-            moments.push(What::Received {
-                client,
-                link,
-                frame: Received::Connected(ConnectResponse {
-                    timeout_ms: 4000,
-                    session: Some(*session),
-                    password: *password,
-                    read_only: Some(false),
-                }),
-            });
-        }
         let at = Duration::ZERO;
-        let moments = moments.into_iter().map(|what| Moment { at, what });
+        let moments = handshakes.iter().zip(1..);
+        let moments = moments.flat_map(|((server, asked, given), number)| {
+            handshake(LinkId(number), ServerId(*server), *asked, Some(*given))
+        });
         let history = History {
-            moments: moments.collect(),
+            moments: moments.map(|what| Moment { at, what }).collect(),
         };
         let mut findings = Findings::default();
         let joined = wire::join(&history, &mut findings);

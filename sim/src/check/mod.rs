@@ -11,6 +11,7 @@ pub mod findings;
 pub mod following;
 pub mod health;
 pub mod lapses;
+pub mod lasting;
 pub mod liveness;
 pub mod locals;
 pub mod log;
@@ -112,6 +113,7 @@ fn service(
     read_only::check(&wire, calm, findings);
     proofs::check(&wire, findings);
     locals::check(&log, &wire, findings);
+    lasting::check(&known.surroundings, history, &log, &wire, findings);
     sessions::check(surroundings, history, &log, &wire, &replayed, findings);
     (log, replayed)
 }

@@ -112,13 +112,13 @@ impl Clock {
     }
 
     /// The least true time in which the fastest clock measures `timeout_ms`.
-    fn at_least(&self, timeout_ms: u32) -> Duration {
+    pub fn at_least(&self, timeout_ms: u32) -> Duration {
         let micros = i64::from(timeout_ms) * 1_000_000_000 / (1_000_000 + self.fastest_ppm);
         Duration::from_micros(micros as u64).saturating_sub(EARLY_MAX)
     }
 
     /// The true time after which the slowest clock has measured `timeout_ms`, and all delays.
-    fn at_most(&self, timeout_ms: u32) -> Duration {
+    pub fn at_most(&self, timeout_ms: u32) -> Duration {
         let measured = Duration::from_millis(u64::from(timeout_ms));
         self.measured_by_all(measured) + self.tick + LATE_MAX
     }

@@ -67,6 +67,7 @@ fn check_mix(mix: &Mix) -> Result<(), Unsound> {
         quotas,
         readers,
         proven,
+        thief,
     } = mix;
     if *rare > 100 {
         let message = format!("must be from 0 to 100, and is {rare}");
@@ -80,11 +81,10 @@ fn check_mix(mix: &Mix) -> Result<(), Unsound> {
         }
     }
     within("workload.mix.rest", *rest, tiny, ACT_MAX)?;
-    if let Some(every) = wishes {
-        within("workload.mix.wishes", *every, tiny, ACT_MAX)?;
-    }
-    if let Some(every) = quotas {
-        within("workload.mix.quotas", *every, tiny, ACT_MAX)?;
+    for (key, every) in [("wishes", wishes), ("quotas", quotas), ("thief", thief)] {
+        if let Some(every) = every {
+            within(&format!("workload.mix.{key}"), *every, tiny, ACT_MAX)?;
+        }
     }
     count("workload.mix.znodes", *znodes, ZNODES_MAX)?;
     within("workload.mix.session", *session, tiny, ACT_MAX)

@@ -23,6 +23,7 @@ use crate::workload::deeds::{DIRECTORY, Dice, Memory, how_many_together, lay_out
 use crate::workload::governor::Governed;
 use crate::workload::persistence::{self, persevere};
 use crate::workload::stranger;
+use crate::workload::thief;
 use crate::workload::warden::Guarded;
 use crate::world::operation::Operation;
 use crate::world::runtime::SimRuntime;
@@ -46,6 +47,9 @@ pub async fn play(bed: &Bed, figures: Mix) {
     }
     if figures.proven > 0 {
         bed.process("stranger", stranger::guess);
+    }
+    if let Some(every) = figures.thief {
+        bed.process("thief", move |process| thief::steal(process, every.0));
     }
     bed.faults_over().await;
     served

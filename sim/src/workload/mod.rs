@@ -16,6 +16,7 @@ mod service_tree;
 mod shard;
 pub mod store;
 mod stranger;
+mod thief;
 mod warden;
 
 /// Plays the story of the bed's plan; ends when everything that the story owes is done, which is

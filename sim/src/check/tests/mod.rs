@@ -3,6 +3,7 @@
 mod asking;
 mod clients;
 mod damage;
+pub mod locals;
 mod outside;
 mod servers;
 pub mod service;
@@ -44,6 +45,7 @@ fn plan(servers: u8) -> Plan {
             quotas: None,
             readers: 0,
             proven: 0,
+            thief: None,
         }),
         network: Default::default(),
         disk: Default::default(),
