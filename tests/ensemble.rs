@@ -18,6 +18,7 @@ use althing_client::client::Client;
 use althing_client::config::ClientConfig;
 use althing_client::runtime::Tokio;
 use althing_client::znode::{CreateMode, Version};
+use althing_sim::traces::judge::Figures;
 use althing_sim::traces::options::{TraceOptions, Traced, verify};
 use althing_tests::process::{PATIENCE, wait_for};
 use althing_tests::real::clients::{Crowd, Player, here};
@@ -34,8 +35,18 @@ const SECONDS: u64 = 8;
 
 /// An ensemble of so many servers under `faults`, and its judgement.
 fn run(servers: u8, clients: usize, faults: impl FnOnce(&mut Script, &mut Ensemble, Duration)) {
+    run_with("", servers, clients, faults);
+}
+
+/// The same with more lines in every server's configuration.
+fn run_with(
+    more: &str,
+    servers: u8,
+    clients: usize,
+    faults: impl FnOnce(&mut Script, &mut Ensemble, Duration),
+) -> Figures {
     let course = Course::chosen_or(u64::from(servers), SECONDS);
-    let mut ensemble = Ensemble::start(BINARY, loopback(servers));
+    let mut ensemble = Ensemble::start_with(BINARY, loopback(servers), more);
     ensemble.await_leader();
     // Clients know all servers, as users' do.
     let player = |number| Player {
@@ -49,6 +60,7 @@ fn run(servers: u8, clients: usize, faults: impl FnOnce(&mut Script, &mut Ensemb
     });
     assert!(figures.answers > 500, "too little was asked: {figures:?}");
     assert!(figures.agreed > 200, "too little was agreed: {figures:?}");
+    figures
 }
 
 #[test]
@@ -59,6 +71,16 @@ fn three_servers_survive_what_befalls_a_minority() {
 #[test]
 fn five_servers_survive_what_befalls_a_minority() {
     run(5, 5, |script, ensemble, lasts| script.play(ensemble, lasts));
+}
+
+/// The sessions are one server's alone, until they first own an ephemeral znode.
+#[test]
+fn sessions_of_one_server_alone_survive_what_befalls_a_minority() {
+    let more = "localSessionsEnabled=true\nlocalSessionsUpgradingEnabled=true\n";
+    let figures = run_with(more, 3, 5, |script, ensemble, lasts| {
+        script.play(ensemble, lasts);
+    });
+    assert!(figures.local > 5, "hardly any was local: {figures:?}");
 }
 
 /// A disk that is full takes leadership away and no answer back; with space the server returns.

@@ -1,5 +1,6 @@
 //! Sessions of one server alone, in whole service.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::sync::Arc;
@@ -10,6 +11,7 @@ use crate::code::Code;
 use crate::config::{Config, LEVEL_LOCAL_SESSIONS, LEVEL_QUOTAS, LocalSessions};
 use crate::ids::{Epoch, Password, ServerId, SessionId, Xid};
 use crate::node::event::Event;
+use crate::node::input::Input;
 use crate::node::reply::Response;
 use crate::node::request::{Listing, Read, Request, Watching};
 use crate::prng::{Prng, Seed};
@@ -336,6 +338,33 @@ fn a_broken_link_to_the_leader_loses_nothing() {
     assert_eq!(owner(&trio, "/a/a"), Some(0));
     let reforwarded = |(_, event): &(ServerId, Event)| matches!(event, Event::Reforwarded { .. });
     assert!(trio.events.iter().any(reforwarded));
+}
+
+/// Nothing tells the server that what it handed on is done: the snapshot has it.
+#[test]
+fn what_a_snapshot_may_have_is_not_said_again() {
+    let mut trio = Trio::new(local);
+    let (server, leader) = (trio.follower(), trio.leader());
+    let (client, response) = trio.newcomer(server);
+    trio.send(client, lasting("/a"));
+    // It comes to the leader, and no word comes back.
+    trio.deafen(server);
+    trio.pass(200);
+    trio.separate(server);
+    let store = trio.node(leader).store().clone();
+    assert!(store.applied() > trio.node(server).store().applied());
+    let store = Box::new(store);
+    trio.step(server, Input::Installed { store });
+    assert!(trio.is_closed(client));
+    trio.join(server);
+    trio.pass(1000);
+    trio.events.clear();
+    trio.pass(2000);
+    let reforwarded = |(_, event): &(ServerId, Event)| matches!(event, Event::Reforwarded { .. });
+    assert!(!trio.events.iter().any(reforwarded));
+    let (client, back) = trio.connect(server, returning(response));
+    assert_eq!(back, Connected::As(response));
+    assert!(trio.ask(client, lasting("/b")).is_ok());
 }
 
 #[test]

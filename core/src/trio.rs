@@ -58,6 +58,8 @@ pub(crate) struct Trio {
     wire: VecDeque<(ServerId, ServerId, Message)>,
     /// Servers that hear nobody, and are heard by nobody.
     cut: BTreeSet<ServerId>,
+    /// Who hears nobody.
+    deaf: BTreeSet<ServerId>,
     told: BTreeMap<Client, Vec<Reply>>,
     closed: BTreeSet<Client>,
     /// Everything that servers have noted, with who it was.
@@ -122,6 +124,7 @@ impl Trio {
             disks: BTreeMap::new(),
             wire: VecDeque::new(),
             cut: BTreeSet::new(),
+            deaf: BTreeSet::new(),
             told: BTreeMap::new(),
             closed: BTreeSet::new(),
             events: Vec::new(),
@@ -169,9 +172,15 @@ impl Trio {
         }
     }
 
+    /// What others say to a server gets lost from here on, until it is back.
+    pub fn deafen(&mut self, server: ServerId) {
+        self.deaf.insert(server);
+    }
+
     /// The server is back.
     pub fn join(&mut self, server: ServerId) {
         self.cut.remove(&server);
+        self.deaf.remove(&server);
         for other in SERVERS.into_iter().filter(|other| *other != server) {
             if !self.cut.contains(&other) && self.nodes.contains_key(&other) {
                 for (here, there) in [(server, other), (other, server)] {
@@ -265,6 +274,9 @@ impl Trio {
     /// Delivers what is under way, and what that brings about.
     pub fn deliver(&mut self) {
         while let Some((from, to, message)) = self.wire.pop_front() {
+            if self.deaf.contains(&to) {
+                continue;
+            }
             let heard = Input::Heard {
                 from,
                 directory: directory(from),

@@ -31,10 +31,15 @@ pub struct Ensemble {
 impl Ensemble {
     /// Starts as many servers as there are places.
     pub fn start(binary: &'static str, places: Vec<Place>) -> Ensemble {
+        Ensemble::start_with(binary, places, "")
+    }
+
+    /// The same with more lines in every server's configuration.
+    pub fn start_with(binary: &'static str, places: Vec<Place>, more: &str) -> Ensemble {
         let home = TempDir::new().expect("a temporary directory");
         let mut members = Vec::new();
         for (server, place) in (1..).zip(&places) {
-            let text = configuration(server, &places, &home);
+            let text = configuration(server, &places, &home) + more;
             members.push(Member::new(
                 server,
                 place.clone(),

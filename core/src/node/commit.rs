@@ -437,6 +437,7 @@ impl Node {
         let sessions = self.store.sessions();
         let are_of_all = |session, _: &Local| sessions.contains_key(&session);
         self.locals.forget_if(are_of_all);
+        self.leave_lane(out);
         self.executed_since_snapshot = 0;
         out.note(Event::Installed { zxid, digest });
         self.send_everybody_away(Refusal::Behind, out);

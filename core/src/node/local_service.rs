@@ -192,6 +192,15 @@ impl Node {
         self.locals.forget_if(whole);
     }
 
+    /// What the lane holds may be done, and nothing tells when to stop saying it again; nobody waits
+    /// for it any more. What is asked for from here on goes in another one.
+    pub(super) fn leave_lane(&mut self, out: &mut Outbox) {
+        self.locals.lane.end();
+        if let Some(reign) = self.handed_to {
+            self.turn_lane(reign, out);
+        }
+    }
+
     /// Closes those connections of whole service in a session of this server alone that `are_meant`
     /// says.
     fn send_locals_away(&mut self, are_meant: impl Fn(&Connection) -> bool, out: &mut Outbox) {

@@ -112,7 +112,7 @@ impl Tree {
     ) -> Result<(Done, Option<Undo>), Code> {
         check_size(context, create.data.as_deref())?;
         let owner = create.lifetime.owner(context.session)?;
-        let acl = create.acl.expanded(context.identities)?;
+        let acl = context.listed(&create.acl)?;
         let parent_path = create.place.parent();
         let parent = self.find(parent_path.as_str()).ok_or(Code::NoNode)?;
         self.check_permitted(context, parent, Perms::CREATE)?;
@@ -339,7 +339,7 @@ impl Tree {
         acl: &Acl,
         version: i32,
     ) -> Result<(Done, Option<Undo>), Code> {
-        let acl = acl.expanded(context.identities)?;
+        let acl = context.listed(acl)?;
         let slot = self.find(path.as_str()).ok_or(Code::NoNode)?;
         self.check_permitted(context, slot, Perms::ADMIN)?;
         check_version(version, self.znodes[slot].aversion)?;

@@ -293,8 +293,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::code::Code;
     use crate::ids::SessionId;
-    use crate::tree::acl::Acl;
+    use crate::tree::acl::{Acl, Perms};
     use crate::tree::data::Data;
     use crate::tree::owner::Ttl;
     use crate::tree::steps::{arb_steps, grown, with_context};
@@ -432,6 +433,34 @@ mod tests {
         assert_eq!(lasting(&here), lasting(&there));
         let left: Vec<Path> = here.ephemerals_of(SessionId(1));
         assert_eq!(left, [Path::parse("/d/lock").expect("a path")]);
+    }
+
+    /// Another service's, or those of an earlier version.
+    #[test]
+    fn lists_are_restored_as_they_are() {
+        let (mut here, mut there) = (Tree::new(), Tree::new());
+        create(&mut here, "/mended", Lifetime::Persistent);
+        create(&mut there, "/mended", Lifetime::Persistent);
+        create(&mut there, "/made", Lifetime::Persistent);
+        let foreign = Acl::of(Perms::ALL, "kerberos", "ann@EXAMPLE");
+        for path in ["/mended", "/made"] {
+            let op = Op::SetAcl {
+                path: Path::parse(path).expect("a path"),
+                acl: foreign.clone(),
+                version: ANY_VERSION,
+            };
+            let by = |asker, tree: &mut Tree| {
+                with_context(asker, 1, |context| {
+                    tree.execute(context, &op, &mut Vec::new())
+                })
+            };
+            assert_eq!(by(1, &mut there), Err(Code::InvalidACL), "a client's");
+            assert!(by(0, &mut there).is_ok());
+        }
+        let way = here.way_to(&there);
+        go(&mut here, &way);
+        assert_eq!(lasting(&here), lasting(&there));
+        assert_eq!(lasting(&here)["/made"].1, foreign);
     }
 
     #[test]

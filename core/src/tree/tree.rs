@@ -56,6 +56,20 @@ pub struct Context<'a> {
     pub hard_limits: HardLimits,
 }
 
+impl Context<'_> {
+    /// A list as it is to be stored. What a server sets back to an earlier state was judged when it
+    /// was given, perhaps by another service whose schemes are not known here.
+    ///
+    /// # Errors
+    /// As those of [`Acl::expanded`].
+    pub(super) fn listed(&self, acl: &Acl) -> Result<Acl, Code> {
+        match self.session {
+            Some(_) => acl.expanded(self.identities),
+            None => Ok(acl.clone()),
+        }
+    }
+}
+
 /// Do the servers keep the stats of quotas?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Upkeep {

@@ -218,7 +218,7 @@ impl Twin {
                 Ok(Done::DataSet(node.stat))
             }
             Op::SetAcl { path, acl, version } => {
-                let acl = acl.expanded(context.identities)?;
+                let acl = context.listed(acl)?;
                 self.permitted(context, path.as_str(), Perms::ADMIN)?;
                 let node = self.nodes.get_mut(path.as_str()).unwrap();
                 checked(*version, node.stat.aversion)?;
@@ -243,7 +243,7 @@ impl Twin {
         sized(&create.data)?;
         let owner = create.lifetime.owner(context.session)?;
         let owner = owner.map_or(0, |owner| owner.number());
-        let acl = create.acl.expanded(context.identities)?;
+        let acl = context.listed(&create.acl)?;
         let parent = create.place.parent().as_str();
         self.permitted(context, parent, Perms::CREATE)?;
         let mut path = create.place.to_text();

@@ -139,6 +139,14 @@ pub struct Actor<'a> {
 }
 
 impl Actor<'_> {
+    /// A list as it is stored: what is set back to an earlier state was judged when it was given.
+    fn listed(&self, acl: &Acl) -> Result<Acl, Code> {
+        match self.session {
+            Some(_) => access::stored(acl, self.identities),
+            None => Ok(acl.clone()),
+        }
+    }
+
     fn need(&self, acl: &Acl, wanted: Perms) -> Result<(), Code> {
         match self.session.is_none() || access::permits(acl, wanted, self.identities) {
             true => Ok(()),
@@ -530,7 +538,7 @@ impl RefTree {
                 Ok(Done::DataSet(stat))
             }
             Op::SetAcl { path, acl, version } => {
-                let acl = access::stored(acl, actor.identities)?;
+                let acl = actor.listed(acl)?;
                 let mut znode = self.znode(path.as_str())?.clone();
                 actor.need(&znode.acl, Perms::ADMIN)?;
                 at_version(*version, znode.aversion)?;
@@ -576,7 +584,7 @@ impl RefTree {
         told: &mut Vec<Telling>,
     ) -> Result<Done, Code> {
         actor.bounded(&create.data)?;
-        let acl = access::stored(&create.acl, actor.identities)?;
+        let acl = actor.listed(&create.acl)?;
         let above = create.place.parent().as_str();
         let mut parent = self.znode(above)?.clone();
         actor.need(&parent.acl, Perms::CREATE)?;

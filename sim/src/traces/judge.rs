@@ -1,6 +1,9 @@
 //! Judges a run by its traces: everything that the simulator's checkers know, but for what only
 //! holds when nothing disturbs the servers, since nobody knows what befell them.
 
+use althing_core::ids::SessionId;
+use althing_core::node::reply::{ConnectResponse, Reply};
+
 use crate::check::traced;
 use crate::history::{Received, Violation, What};
 use crate::traces::merge::Merged;
@@ -18,6 +21,8 @@ pub struct Figures {
     pub lives: usize,
     /// Connections of clients.
     pub links: usize,
+    /// How many of them were served in a session of one server alone.
+    pub local: usize,
 }
 
 /// The rules that were broken, the first first; and what the run was like.
@@ -46,8 +51,21 @@ pub fn judge(merged: &Merged) -> (Vec<Violation>, Figures) {
                 },
                 ..
             } => figures.answers += 1,
+            What::Received {
+                frame:
+                    Received::Connected(response)
+                    | Received::Reply {
+                        reply: Reply::Connected(response),
+                        ..
+                    },
+                ..
+            } if is_local(response) => figures.local += 1,
             _ => {}
         }
     }
     (broken, figures)
+}
+
+fn is_local(response: &ConnectResponse) -> bool {
+    response.read_only != Some(true) && response.session.is_some_and(SessionId::is_local)
 }
