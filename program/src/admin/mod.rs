@@ -9,5 +9,6 @@ mod pauses;
 mod prometheus;
 mod restoring;
 mod routes;
+mod scratch;
 mod served;
 mod snapshot;

@@ -1,5 +1,7 @@
 //! Opens the ports of operators, once there is a server to ask.
 
+use std::path::Path;
+
 use althing::office::Office;
 use althing::shell::{Shell as _, Task};
 use axum::Router;
@@ -7,6 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::admin::door::Door;
 use crate::admin::routes;
+use crate::admin::scratch;
 use crate::admin::served::Served;
 
 /// Answers operators for as long as the process lives.
@@ -18,6 +21,7 @@ pub fn attend(office: Office) {
         metrics,
         snapshots,
     } = office;
+    scratch::clear(Path::new(&desk.described.data_dir));
     let state = Served::new(desk, shell.clone(), snapshots);
     if let Some(listener) = admin {
         shell.spawn(

@@ -1,9 +1,8 @@
 //! The command `restore`: sets the znodes back to what a snapshot of ours holds while clients are
 //! served, for who may do everything.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use althing::desk::Desk;
 use althing::restorer::{self, RestoreError, Restored};
@@ -20,12 +19,15 @@ use axum::response::Response;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use thiserror::Error;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
+use crate::admin::scratch::{Purpose, Scratch};
 use crate::admin::served::{Served, json_of};
-use crate::admin::snapshot::{authorised, refusal, scratch};
+use crate::admin::snapshot::{authorised, refusal};
 use crate::inspect::read_only::ReadOnlyDisk;
 
 /// Its name.
@@ -87,8 +89,7 @@ pub async fn restore(State(served): State<Served>, headers: HeaderMap, body: Bod
         let why = "another snapshot is being restored through this server";
         return refusal(StatusCode::TOO_MANY_REQUESTS, RESTORE, why);
     };
-    let directory = scratch(Path::new(&served.desk.described.data_dir), "from");
-    match restored(served, directory, body, turn).await {
+    match restored(served, body, turn).await {
         Ok((from, Restored { zxid, changes })) => {
             let told = json!({
                 "command": RESTORE,
@@ -105,18 +106,18 @@ pub async fn restore(State(served): State<Served>, headers: HeaderMap, body: Bod
 
 async fn restored(
     served: Served,
-    directory: PathBuf,
     body: Body,
     turn: OwnedSemaphorePermit,
 ) -> Result<(Zxid, Restored), Failure> {
-    let kept = Kept::make(directory)?;
-    kept.take(body).await?;
+    let data_dir = Path::new(&served.desk.described.data_dir);
+    let sent = Scratch::make(data_dir, Purpose::Sent)?;
+    keep(&sent, body).await?;
     let (desk, shell) = (served.desk, served.shell);
     // It goes on when who asked for it has left, and tells the log what has come of it.
     let going = spawn_blocking(move || {
         let _turn = turn;
         let runtime = Handle::current();
-        let came_of_it = runtime.block_on(go(&desk, &shell, kept));
+        let came_of_it = runtime.block_on(go(&desk, &shell, sent));
         match &came_of_it {
             Ok((from, Restored { zxid, changes })) => {
                 tracing::info!(%from, %zxid, changes, "a snapshot was restored");
@@ -128,45 +129,27 @@ async fn restored(
     going.await.unwrap_or(Err(Failure::Ending))
 }
 
-async fn go(desk: &Desk, shell: &TokioShell, kept: Kept) -> Result<(Zxid, Restored), Failure> {
-    let store = kept.read().await?;
-    drop(kept);
+async fn go(desk: &Desk, shell: &TokioShell, sent: Scratch) -> Result<(Zxid, Restored), Failure> {
+    let store = read(&sent).await?;
+    drop(sent);
     let restored = restorer::restore(desk, shell, store.tree()).await?;
     Ok((store.applied(), restored))
 }
 
-/// What has come in, as long as it is needed.
-struct Kept {
-    directory: PathBuf,
+/// Keeps what comes until it is read.
+async fn keep(scratch: &Scratch, body: Body) -> Result<(), Failure> {
+    let mut file = File::create(scratch.path().join(FILE)).await?;
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece.map_err(Failure::Cut)?).await?;
+    }
+    // Only then it is known what has become of the last piece.
+    file.flush().await?;
+    Ok(())
 }
 
-impl Kept {
-    fn make(directory: PathBuf) -> io::Result<Kept> {
-        fs::create_dir(&directory)?;
-        Ok(Kept { directory })
-    }
-
-    async fn take(&self, body: Body) -> Result<(), Failure> {
-        let mut file = File::create(self.directory.join(FILE))?;
-        let mut pieces = body.into_data_stream();
-        while let Some(piece) = pieces.next().await {
-            file.write_all(&piece.map_err(Failure::Cut)?)?;
-        }
-        Ok(())
-    }
-
-    async fn read(&self) -> Result<Store, StorageError> {
-        let disk = ReadOnlyDisk::new(self.directory.clone());
-        let zxid = snapshot_file::position(&disk, FILE).await?;
-        snapshot_file::read(&disk, FILE, zxid).await
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.directory) {
-            let directory = self.directory.display();
-            tracing::warn!(%error, %directory, "what an operator sent is left there");
-        }
-    }
+async fn read(scratch: &Scratch) -> Result<Store, StorageError> {
+    let disk = ReadOnlyDisk::new(scratch.path().to_owned());
+    let zxid = snapshot_file::position(&disk, FILE).await?;
+    snapshot_file::read(&disk, FILE, zxid).await
 }

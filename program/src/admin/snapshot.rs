@@ -2,12 +2,11 @@
 //! the server first, since a state is larger than what may lie in memory for a slow reader.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use althing::entropy::entropy;
 use althing::mail::View;
 use althing::os_disk::OsDisk;
 use althing::storage::error::Failure;
@@ -24,6 +23,7 @@ use futures_util::stream;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::admin::scratch::{Purpose, Scratch};
 use crate::admin::served::{Served, json_of};
 
 /// Its name.
@@ -127,30 +127,17 @@ pub async fn authorised(
     }
 }
 
-/// A directory of its own for what is given to an operator (`for`), or comes `from` one.
-pub fn scratch(data_dir: &Path, whence: &str) -> PathBuf {
-    let random = entropy();
-    let number = u64::from_be_bytes(*random.first_chunk().expect("more than eight"));
-    data_dir.join(format!("snapshot-{whence}-operator-{number:016x}"))
-}
-
 /// Writes the state into a file that has no name any more, so that it goes with who reads it.
 fn write(data_dir: &Path, store: Store) -> io::Result<(File, u64)> {
-    let directory = scratch(data_dir, "for");
+    let scratch = Scratch::make(data_dir, Purpose::Given)?;
     let name = names::temporary(&names::snapshot(store.applied()));
-    let written = (|| {
-        let disk = OsDisk::lock(&directory).map_err(io::Error::other)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        match runtime.block_on(snapshot_file::write(&disk, store)) {
-            Ok(()) => File::open(directory.join(&name)),
-            Err(Failure::Full) => Err(io::ErrorKind::StorageFull.into()),
-            Err(Failure::Fatal(error)) => Err(io::Error::other(error)),
-        }
-    })();
-    // Also what an attempt has left that failed.
-    let removed = fs::remove_dir_all(&directory);
-    let file = written?;
-    removed?;
+    let disk = OsDisk::lock(scratch.path()).map_err(io::Error::other)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let file = match runtime.block_on(snapshot_file::write(&disk, store)) {
+        Ok(()) => File::open(scratch.path().join(&name))?,
+        Err(Failure::Full) => return Err(io::ErrorKind::StorageFull.into()),
+        Err(Failure::Fatal(error)) => return Err(io::Error::other(error)),
+    };
     let size = file.metadata()?.len();
     Ok((file, size))
 }
