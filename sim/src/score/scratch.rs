@@ -6,6 +6,7 @@
 //! nothing is shared: what a mutant was compiled to must never come into the real programs. A
 //! simulator that was built is kept, under a name that says of which patch and which sources it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -70,7 +71,7 @@ impl Scratch {
     }
 
     /// Copies what git knows of the working tree, so that uncommitted changes are tried, too, and
-    /// whatever a patch has changed is as it was.
+    /// whatever a patch has changed or added is as it was.
     ///
     /// # Errors
     /// If git or the file system fails.
@@ -78,6 +79,7 @@ impl Scratch {
         let known = ["ls-files", "--cached", "--others", "--exclude-standard"];
         let listed = run(Command::new("git").current_dir(&self.root).args(known))?;
         let mut digest = Xxh3::new();
+        let mut copied = BTreeSet::new();
         for name in String::from_utf8_lossy(&listed.stdout).lines() {
             let (from, to) = (self.root.join(name), self.copy.join(name));
             let Ok(bytes) = fs::read(&from) else {
@@ -88,6 +90,7 @@ impl Scratch {
                 digest.update(name.as_bytes());
                 digest.update(&bytes);
             }
+            copied.insert(to.clone());
             // What is equal keeps its time of change, so that the build can be used again.
             if fs::read(&to).is_ok_and(|there| there == bytes) {
                 continue;
@@ -97,7 +100,7 @@ impl Scratch {
             fs::write(&to, bytes).map_err(Trouble::file(&to))?;
         }
         self.digest = digest.digest();
-        Ok(())
+        keep_only(&self.copy, &copied)
     }
 
     /// Patches the mutant into the copy.
@@ -173,6 +176,20 @@ impl Scratch {
     pub fn root(&self) -> &Path {
         &self.root
     }
+}
+
+/// Removes all files below a folder but these. What moved within the working tree would be there
+/// twice.
+fn keep_only(folder: &Path, wanted: &BTreeSet<PathBuf>) -> Result<(), Trouble> {
+    for entry in fs::read_dir(folder).map_err(Trouble::file(folder))? {
+        let path = entry.map_err(Trouble::file(folder))?.path();
+        if path.is_dir() {
+            keep_only(&path, wanted)?;
+        } else if !wanted.contains(&path) {
+            fs::remove_file(&path).map_err(Trouble::file(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the simulators that were built the longest time ago.
