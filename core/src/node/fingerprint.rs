@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::config::LocalSessions;
 use crate::node::company::Company;
 use crate::node::node::Node;
 
@@ -38,8 +39,10 @@ impl Node {
             .beats
             .sessions()
             .for_each(|session| hash_text(&session));
-        let lane = self.locals.lane.handed();
-        lane.for_each(|txn| hash_text(txn));
+        // Nothing goes in a lane otherwise, and its number tells nothing.
+        if self.config.local_sessions != LocalSessions::Off {
+            hash_text(&self.locals.lane);
+        }
         self.lanes.iter().for_each(|lane| hash_text(&lane));
         hash_text(&(self.company == Company::Alone));
         let asks_again = self.executed_own == self.executed_own_before;

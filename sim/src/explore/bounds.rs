@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use althing_core::config::Config;
+use althing_core::config::{Config, LocalSessions};
 use althing_core::ids::ServerId;
 use althing_core::node::input::Timer;
 use althing_core::voters::Voters;
@@ -191,6 +191,8 @@ pub struct Rules {
     pub pieces: u8,
     /// Do disks keep what they say is saved?
     pub honesty: Honesty,
+    /// Whose new sessions are.
+    pub local_sessions: LocalSessions,
 }
 
 impl Rules {
@@ -212,6 +214,7 @@ impl Rules {
             counter_max: u32::MAX,
             pieces: 2,
             honesty: Honesty::Honest,
+            local_sessions: LocalSessions::Off,
         }
     }
 
@@ -230,6 +233,7 @@ impl Rules {
             snapshot_every: self.snapshot_every,
             counter_max: self.counter_max,
             pieces: self.pieces,
+            local_sessions: self.local_sessions,
             ..Rules::roomy(self.servers)
         }
     }
@@ -249,6 +253,7 @@ impl Rules {
             .collect();
         config.snapshot_every = self.snapshot_every;
         config.counter_max = self.counter_max;
+        config.local_sessions = self.local_sessions;
         config
     }
 }

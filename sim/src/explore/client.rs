@@ -13,6 +13,7 @@ use althing_core::tree::path::{Path, Place};
 
 use crate::explore::digest::Digest;
 use crate::explore::ledger::Ledger;
+use crate::explore::mark::Mark;
 use crate::explore::violation::Violation;
 
 /// The znode that clients set and watch; the first create makes it.
@@ -59,12 +60,13 @@ impl Want {
         Want::NAMES[self as usize].1
     }
 
-    fn request(self) -> Request {
+    /// What it asks for; what it creates bears a mark, if there is one.
+    fn request(self, mark: Option<Mark>) -> Request {
         let path = || Path::parse(WATCHED).expect("a path");
         let create = |place, lifetime, naming| {
             Request::Write(Op::Create(Create {
                 place,
-                data: None,
+                data: mark.map(Mark::data),
                 acl: Acl::open(),
                 lifetime,
                 naming,
@@ -104,6 +106,8 @@ struct Waits {
     want: Want,
     /// What the answer must show at least.
     floor: Zxid,
+    /// The mark of what it creates.
+    mark: Option<Mark>,
 }
 
 /// How far a client's connection has come.
@@ -131,6 +135,8 @@ pub struct Client {
     /// The newest position that it was told.
     pub seen: Zxid,
     xids: i32,
+    /// How much it has created that bears its mark.
+    marks: u8,
     waits: VecDeque<Waits>,
     /// It has a watch, since it saw the state at this position.
     watching: Option<Zxid>,
@@ -148,6 +154,7 @@ impl Client {
             session: former.and_then(|former| former.session),
             seen: former.map_or(Zxid::ZERO, |former| former.seen),
             xids: 0,
+            marks: 0,
             waits: VecDeque::new(),
             watching: None,
             closing: false,
@@ -187,8 +194,27 @@ impl Client {
             _ => Zxid::ZERO,
         };
         self.closing |= want == Want::Close;
-        self.waits.push_back(Waits { xid, want, floor });
-        (xid, want.request())
+        let mark = (want == Want::Create && self.is_local()).then(|| self.mark());
+        self.waits.push_back(Waits {
+            xid,
+            want,
+            floor,
+            mark,
+        });
+        (xid, want.request(mark))
+    }
+
+    /// Is its session one that its server has opened for itself alone?
+    fn is_local(&self) -> bool {
+        self.session.is_some_and(|(session, _)| session.is_local())
+    }
+
+    fn mark(&mut self) -> Mark {
+        self.marks += 1;
+        Mark {
+            connection: u8::try_from(self.connection.0).expect("there are few"),
+            number: self.marks,
+        }
     }
 
     /// Its connection is closed, by whomever.
@@ -221,7 +247,8 @@ impl Client {
         }
         self.session = Some((session, response.password));
         self.phase = Phase::Attached;
-        Ok(Some(Zxid::from_wire(session.0)))
+        // One of its server alone has no place in the log.
+        Ok((!session.is_local()).then(|| Zxid::from_wire(session.0)))
     }
 
     /// Its watch fires.
@@ -271,6 +298,12 @@ impl Client {
             let text = format!("created at {}, answered at {zxid}", stat.czxid);
             return Err(Violation::new("W2 result", text));
         }
+        if let Some(mark) = waits.mark
+            && ledger.marked(mark) != Some(zxid)
+        {
+            let text = format!("{mark:?} is said to be created at {zxid}, and was not");
+            return Err(Violation::new("W2 result", text));
+        }
         let is_write = !matches!(waits.want, Want::Watch | Want::Get | Want::Sync);
         Ok(is_write.then_some(zxid))
     }
@@ -294,7 +327,7 @@ impl Client {
             .number(u64::from(self.server.0) << 8 | self.phase as u64)
             .number(self.session.map_or(0, |(session, _)| session.0 as u64))
             .number(self.seen.0)
-            .number(self.xids as u64)
+            .number(self.xids as u64 | u64::from(self.marks) << 32)
             .number(self.watching.map_or(0, |zxid| zxid.0 + 1))
             .number(self.closing.into());
         for waits in &self.waits {

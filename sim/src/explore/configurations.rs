@@ -1,6 +1,7 @@
 //! The configurations that are explored: each is fine in one part of the protocol and coarse in the
 //! others, and says how far it goes.
 
+use althing_core::config::LocalSessions;
 use althing_core::ids::ServerId;
 use althing_core::voters::{Share, Voters};
 
@@ -119,6 +120,7 @@ pub fn all() -> Vec<Configuration> {
         succession,
         rollover,
         forwarding,
+        lanes,
         transfer,
         membership,
         weights,
@@ -356,6 +358,35 @@ fn forwarding(size: Size) -> Configuration {
         prelude: FORWARDED,
         rules,
         marks: &["reforwarded", "attached", "executed"],
+    }
+}
+
+fn lanes(size: Size) -> Configuration {
+    let mut rules = three(size, 4, 5);
+    rules.local_sessions = LocalSessions::On;
+    rules.saves = Saves::AtOnce;
+    rules.epoch_max = u32::from(either(size, 2, 3));
+    rules.doors = vec![ServerId(2)];
+    rules.candidates = vec![ServerId(3)];
+    rules.allowed = Counts::of(&[
+        (Kind::Ask, either(size, 2, 3)),
+        (Kind::Beat, 1),
+        (Kind::Election, 1),
+        // The old leader lives, and what is on its way to it arrives.
+        (Kind::Suspicion, 1),
+        (Kind::Drop, either(size, 0, 1)),
+        (Kind::Double, either(size, 0, 1)),
+        (Kind::Flap, either(size, 0, 1)),
+        (Kind::Move, either(size, 0, 1)),
+        (Kind::Restart, either(size, 0, 1)),
+    ]);
+    Configuration {
+        name: named(size, "lanes", "lanes-large"),
+        about: "writes of a session that is one server's alone, through leaders that come and go",
+        size,
+        prelude: FORWARDED,
+        rules,
+        marks: &["reforwarded", "elected", "executed"],
     }
 }
 

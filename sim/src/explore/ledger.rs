@@ -1,19 +1,21 @@
 //! What was seen to happen: the history on which the invariants of agreement rest.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use althing_core::ids::{Epoch, ServerId, Zxid};
 use althing_core::membership::Membership;
 
 use crate::explore::digest::Digest;
-use crate::explore::disk::Mark;
+use crate::explore::disk;
+use crate::explore::mark::Mark;
 use crate::explore::violation::Violation;
 
 /// Something that a server has executed, so that it is agreed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Agreed {
     /// Where, and what the log holds up to there.
-    pub mark: Mark,
+    pub mark: disk::Mark,
     /// The digest of the tree after it.
     pub tree: u128,
     /// The epoch in which the first server that executed it knew it to be agreed.
@@ -26,6 +28,8 @@ pub struct Ledger {
     leaders: BTreeMap<Epoch, ServerId>,
     agreed: Vec<Agreed>,
     changes: Vec<Zxid>,
+    /// By connection: where what bears its marks was created, in the order of the marks.
+    marked: BTreeMap<u8, Vec<Zxid>>,
     membership: Membership,
     acknowledged: Zxid,
     disks_lost: u8,
@@ -121,6 +125,33 @@ impl Ledger {
         self.changes.push(zxid);
     }
 
+    /// Something was created that bears a client's mark: once, and after what that client has
+    /// created before.
+    pub fn mark(&mut self, mark: Mark, zxid: Zxid) -> Result<(), Violation> {
+        let Mark { connection, number } = mark;
+        let created = self.marked.entry(connection).or_default();
+        match usize::from(number).cmp(&(created.len() + 1)) {
+            Ordering::Equal => {
+                created.push(zxid);
+                Ok(())
+            }
+            Ordering::Less => Err(Violation::new(
+                "W5 once",
+                format!("what bears {mark:?} is created again at {zxid}"),
+            )),
+            Ordering::Greater => Err(Violation::new(
+                "W3 order",
+                format!("what bears {mark:?} is created at {zxid}, and not what was before it"),
+            )),
+        }
+    }
+
+    /// Where something was created.
+    pub fn marked(&self, mark: Mark) -> Option<Zxid> {
+        let created = self.marked.get(&mark.connection)?;
+        created.get(usize::from(mark.number) - 1).copied()
+    }
+
     /// These are the members after the newest transaction.
     pub fn set_membership(&mut self, membership: &Membership) {
         if self.membership != *membership {
@@ -129,7 +160,7 @@ impl Ledger {
     }
 
     /// Checks a state that a server took over instead of executing its way there.
-    pub fn installed(&self, who: ServerId, mark: Mark, tree: u128) -> Result<(), Violation> {
+    pub fn installed(&self, who: ServerId, mark: disk::Mark, tree: u128) -> Result<(), Violation> {
         match self.find(mark.zxid) {
             Some(known) if known.mark == mark && known.tree == tree => Ok(()),
             _ => Err(Violation::new(

@@ -20,6 +20,7 @@ use crate::explore::digest::{Digest, both};
 use crate::explore::disk::{Asked, Mark, Piece, Snapshot, Stored};
 use crate::explore::lab::Lab;
 use crate::explore::ledger::Agreed;
+use crate::explore::mark;
 use crate::explore::played::{Outcome, Played, Wish};
 use crate::explore::server::Server;
 use crate::explore::telling;
@@ -388,6 +389,10 @@ impl Play<'_> {
         let entry = self.server.disk.log.entry(zxid);
         match entry.map(|entry| &entry.txn.action) {
             Some(TxnAction::Write(Op::SetData { .. })) => Wish::Change,
+            Some(TxnAction::Write(Op::Create(create))) => {
+                let mark = create.data.as_deref().and_then(mark::Mark::read);
+                mark.map_or(Wish::Other, Wish::Marked)
+            }
             _ => Wish::Other,
         }
     }

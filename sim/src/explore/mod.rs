@@ -18,6 +18,7 @@ pub mod invariant;
 pub mod lab;
 pub mod ledger;
 pub mod local;
+pub mod mark;
 pub mod notes;
 pub mod options;
 pub mod played;

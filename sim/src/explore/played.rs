@@ -5,8 +5,9 @@ use std::sync::Arc;
 use althing_core::ids::{ConnectionId, Epoch, ServerId};
 use althing_core::node::reply::Reply;
 
-use crate::explore::disk::Mark;
+use crate::explore::disk;
 use crate::explore::ledger::Agreed;
+use crate::explore::mark::Mark;
 use crate::explore::server::Server;
 use crate::explore::wire::Packet;
 
@@ -23,18 +24,20 @@ pub enum Outcome {
     Close(ConnectionId),
     /// It has won an epoch.
     Elected(Epoch, ServerId),
-    /// It has executed something; and does that ask to change the znode that clients watch?
+    /// It has executed something, for which there was such a wish.
     Executed(Agreed, Wish),
     /// It has taken over a state, with this tree.
-    Installed(Mark, u128),
+    Installed(disk::Mark, u128),
 }
 
-/// Does a transaction ask to change the znode that clients watch?
+/// What of a transaction is more than its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wish {
-    /// It does.
+    /// It asks to change the znode that clients watch.
     Change,
-    /// It does not.
+    /// It bears the mark of a client.
+    Marked(Mark),
+    /// Nothing.
     Other,
 }
 

@@ -358,8 +358,10 @@ impl World {
         if !ledger.executed(who, agreed)? {
             return Ok(());
         }
-        if wish == Wish::Change && before != Some(agreed.tree) {
-            ledger.changed(agreed.mark.zxid);
+        match wish {
+            Wish::Change if before != Some(agreed.tree) => ledger.changed(agreed.mark.zxid),
+            Wish::Marked(mark) => ledger.mark(mark, agreed.mark.zxid)?,
+            Wish::Change | Wish::Other => {}
         }
         // The word of a disk that was lost meanwhile still counts: elections heed that it is gone.
         if ledger.disks_lost() > 0 {
