@@ -17,7 +17,8 @@ SERVES_WITHIN_S = 30
 class Ensemble:
     """Three processes of `althing serve`."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, settings=()):
+        """`settings` are lines of every server's configuration."""
         self.binary = binary
         self.directory = tempfile.TemporaryDirectory(prefix="althing-")
         ports = free_ports(6)
@@ -29,6 +30,7 @@ class Ensemble:
                 f"id = {index + 1}",
                 f'data_dir = "{self.path(f"data-{index}")}"',
                 f'listen = "127.0.0.1:{port}"',
+                *settings,
                 "[servers]",
                 *(
                     f'{each + 1} = {{ address = "127.0.0.1:{peer}", client = "127.0.0.1:{port}" }}'

@@ -15,7 +15,7 @@ use crate::node::event::{Event, Refusal};
 use crate::node::lane::{Lane, Reign};
 use crate::node::local::{Local, Stay};
 use crate::node::node::Node;
-use crate::node::reply::{ConnectResponse, Reply};
+use crate::node::reply::{ConnectResponse, Reply, Response};
 use crate::node::request::ConnectRequest;
 use crate::store::txn::{Action, Attachment, Origin, Txn};
 use crate::time::Now;
@@ -115,9 +115,9 @@ impl Node {
         if matches!(action, Action::CloseSession { .. }) {
             return (Waiting::Farewell, None);
         }
-        if action.first_ephemeral().is_none() {
+        let Some(index) = action.first_ephemeral() else {
             return (what, Some(action));
-        }
+        };
         match self.config.local_sessions {
             LocalSessions::Upgraded => {
                 self.ask_upgrade(now, id, session, out);
@@ -125,7 +125,15 @@ impl Node {
             }
             LocalSessions::On | LocalSessions::Off => {
                 let code = Code::EphemeralOnLocalSession;
-                (Waiting::Answered(Err(code)), None)
+                let refused = match &action {
+                    Action::Multi(ops) => Ok(Response::NoneDone {
+                        count: ops.len(),
+                        index,
+                        code,
+                    }),
+                    _ => Err(code),
+                };
+                (Waiting::Answered(refused), None)
             }
         }
     }
@@ -192,8 +200,8 @@ impl Node {
         self.locals.forget_if(whole);
     }
 
-    /// What the lane holds may be done, and nothing tells when to stop saying it again; nobody waits
-    /// for it any more. What is asked for from here on goes in another one.
+    /// What the lane holds may be done, nothing tells when to stop saying it again, and nobody
+    /// waits for it. What is asked for from here on goes in another one.
     pub(super) fn leave_lane(&mut self, out: &mut Outbox) {
         self.locals.lane.end();
         if let Some(reign) = self.handed_to {

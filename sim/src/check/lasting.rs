@@ -115,8 +115,51 @@ fn heard(link: &Link<'_>, by: Duration) -> Option<Duration> {
     (shown <= by).then(|| asked.max().map_or(from, |last| last.max(from)))
 }
 
-/// E1: who comes back to his server, with the password and within the time-out, is not told that
-/// his session is over.
+/// An end of a session, as its server has it: it says so, or refuses who comes back to it with the
+/// password.
+struct End<'a> {
+    session: SessionId,
+    known: &'a Known,
+    /// What was answered before this was heard before the end.
+    heard_by: Duration,
+    at: Duration,
+}
+
+fn ends<'a>(sessions: &'a Sessions, history: &History, wire: &Wire<'_>) -> Vec<End<'a>> {
+    let said = history.moments.iter().filter_map(|moment| {
+        let What::Said { server, event } = &moment.what else {
+            return None;
+        };
+        let Event::LocalExpired { session } = event else {
+            return None;
+        };
+        let known = sessions.get(session)?;
+        let (session, heard_by, at) = (*session, moment.at, moment.at);
+        (known.server == *server).then_some(End {
+            session,
+            known,
+            heard_by,
+            at,
+        })
+    });
+    let refused = wire.links.iter().filter_map(|link| {
+        let (heard_by, request) = link.connect?;
+        let (at, response) = link.connected?;
+        let is_refused = response.session.is_none() || response.timeout_ms == 0;
+        let session = request.session.filter(|_| is_refused)?;
+        let known = sessions.get(&session)?;
+        let is_home = link.server == Some(known.server) && request.password == known.password;
+        is_home.then_some(End {
+            session,
+            known,
+            heard_by,
+            at,
+        })
+    });
+    said.chain(refused).collect()
+}
+
+/// E1: no session ends of which its server has heard within its time-out.
 fn not_early(
     clock: &Clock,
     sessions: &Sessions,
@@ -127,40 +170,27 @@ fn not_early(
     let forgotten = forgotten(history);
     let mut links: BTreeMap<SessionId, Vec<&Link<'_>>> = BTreeMap::new();
     for link in wire.links.iter().filter(|link| link.is_local()) {
-        links
-            .entry(link.session().expect("it is local"))
-            .or_default()
-            .push(link);
+        let session = link.session().expect("it is local");
+        links.entry(session).or_default().push(link);
     }
-    for link in &wire.links {
-        let (Some((from, request)), Some((at, response))) = (link.connect, link.connected) else {
-            continue;
-        };
-        let is_refused = response.session.is_none() || response.timeout_ms == 0;
-        let Some(session) = request.session.filter(|_| is_refused) else {
-            continue;
-        };
-        let Some(known) = sessions.get(&session) else {
-            continue;
-        };
-        let is_home = link.server == Some(known.server) && request.password == known.password;
-        if !is_home || known.excused <= at {
-            continue;
-        }
+    for end in ends(sessions, history, wire) {
+        let End {
+            session, known, at, ..
+        } = end;
         let links = links.get(&session).into_iter().flatten();
-        let Some(last) = links.filter_map(|link| heard(link, from)).max() else {
+        let Some(last) = links.filter_map(|link| heard(link, end.heard_by)).max() else {
             continue;
         };
         let lives = forgotten.get(&known.server).into_iter().flatten();
         let is_another_life = lives.into_iter().any(|cut| (last..=at).contains(cut));
         let (_, least_ms) = known.timeouts_ms;
         let (silence, least) = (at - last, clock.at_least(least_ms));
-        if silence < least && !is_another_life {
+        if silence < least && !is_another_life && known.excused > at {
             findings.add("E1 not early", at, Some(session), || {
-                let (client, server) = (link.client, known.server);
+                let server = known.server;
                 format!(
-                    "server {server} had heard {client} in session {session} {silence:?} before, \
-                     and says that it is over; its time is {least:?}"
+                    "server {server} had heard of session {session} {silence:?} before, and says \
+                     that it is over; its time is {least:?}"
                 )
             });
         }
@@ -174,6 +204,15 @@ struct Kept {
     since: Duration,
 }
 
+/// Those that servers keep, as the run goes on.
+struct Keeping<'a> {
+    surroundings: &'a Surroundings,
+    sessions: &'a Sessions,
+    findings: &'a mut Findings,
+    of_connection: BTreeMap<(ServerId, ConnectionId), SessionId>,
+    kept: BTreeMap<SessionId, Kept>,
+}
+
 /// E2: no stretch of calm in which its server hands nothing of a session to its node is much longer
 /// than the time-out.
 fn not_late(
@@ -182,13 +221,82 @@ fn not_late(
     history: &History,
     findings: &mut Findings,
 ) {
-    let Surroundings { clock, calm, .. } = surroundings;
-    let mut of_connection: BTreeMap<(ServerId, ConnectionId), SessionId> = BTreeMap::new();
-    let mut kept: BTreeMap<SessionId, Kept> = BTreeMap::new();
-    let mut judge = |session: SessionId, kept: Kept, to: Duration| {
-        let Some(known) = sessions.get(&session) else {
+    let mut keeping = Keeping {
+        surroundings,
+        sessions,
+        findings,
+        of_connection: BTreeMap::new(),
+        kept: BTreeMap::new(),
+    };
+    for moment in &history.moments {
+        let at = moment.at;
+        match &moment.what {
+            What::Said { server, event } => keeping.said(*server, event, at),
+            What::Asked { server, connection } => keeping.asked(*server, *connection, at),
+            What::Started { server, .. }
+            | What::Killed { server }
+            | What::Stopped { server, .. } => keeping.gone(*server, at),
+            _ => {}
+        }
+    }
+    for (session, kept) in std::mem::take(&mut keeping.kept) {
+        keeping.judge(session, kept, surroundings.calm.end);
+    }
+}
+
+impl Keeping<'_> {
+    fn said(&mut self, server: ServerId, event: &Event, at: Duration) {
+        let (session, before) = match event {
+            Event::LocalServed {
+                connection,
+                session,
+            }
+            | Event::ReadOnlyServed {
+                connection,
+                session,
+            } => {
+                self.of_connection.insert((server, *connection), *session);
+                let kept = Kept { server, since: at };
+                (session, self.kept.insert(*session, kept))
+            }
+            Event::LocalExpired { session } | Event::SessionUpgraded { session, .. } => {
+                (session, self.kept.remove(session))
+            }
+            _ => return,
+        };
+        if let Some(before) = before {
+            self.judge(*session, before, at);
+        }
+    }
+
+    fn asked(&mut self, server: ServerId, connection: ConnectionId, at: Duration) {
+        let Some(session) = self.of_connection.get(&(server, connection)).copied() else {
             return;
         };
+        if let Some(kept) = self.kept.get_mut(&session) {
+            let before = std::mem::replace(kept, Kept { server, since: at });
+            self.judge(session, before, at);
+        }
+    }
+
+    /// It knows nobody any more.
+    fn gone(&mut self, server: ServerId, at: Duration) {
+        self.of_connection.retain(|(of, _), _| *of != server);
+        let (gone, stay) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(|(_, kept)| kept.server == server);
+        self.kept = stay;
+        let gone: BTreeMap<SessionId, Kept> = gone;
+        for (session, kept) in gone {
+            self.judge(session, kept, at);
+        }
+    }
+
+    fn judge(&mut self, session: SessionId, kept: Kept, to: Duration) {
+        let Some(known) = self.sessions.get(&session) else {
+            return;
+        };
+        let Surroundings { clock, calm, .. } = self.surroundings;
         let most = clock.at_most(known.timeouts_ms.0);
         let to = to.min(known.excused);
         if to.saturating_sub(kept.since) <= most {
@@ -196,7 +304,7 @@ fn not_late(
         }
         let stretch = calm.longest_within(kept.since, to);
         if stretch > most {
-            findings.add("E2 not late", to, Some(session), || {
+            self.findings.add("E2 not late", to, Some(session), || {
                 let server = kept.server;
                 format!(
                     "server {server} did not hear of session {session} for {stretch:?} of calm, \
@@ -204,57 +312,6 @@ fn not_late(
                 )
             });
         }
-    };
-    for moment in &history.moments {
-        let at = moment.at;
-        match &moment.what {
-            What::Said { server, event } => match event {
-                Event::LocalServed {
-                    connection,
-                    session,
-                }
-                | Event::ReadOnlyServed {
-                    connection,
-                    session,
-                } => {
-                    of_connection.insert((*server, *connection), *session);
-                    let (server, since) = (*server, at);
-                    if let Some(before) = kept.insert(*session, Kept { server, since }) {
-                        judge(*session, before, at);
-                    }
-                }
-                Event::LocalExpired { session } | Event::SessionUpgraded { session, .. } => {
-                    if let Some(before) = kept.remove(session) {
-                        judge(*session, before, at);
-                    }
-                }
-                _ => {}
-            },
-            What::Asked { server, connection } => {
-                if let Some(session) = of_connection.get(&(*server, *connection))
-                    && let Some(kept) = kept.get_mut(session)
-                {
-                    judge(*session, *kept, at);
-                    kept.since = at;
-                }
-            }
-            What::Started { server, .. }
-            | What::Killed { server }
-            | What::Stopped { server, .. } => {
-                of_connection.retain(|(of, _), _| of != server);
-                kept.retain(|session, known| {
-                    let stays = known.server != *server;
-                    if !stays {
-                        judge(*session, *known, at);
-                    }
-                    stays
-                });
-            }
-            _ => {}
-        }
-    }
-    for (session, known) in kept {
-        judge(session, known, calm.end);
     }
 }
 
@@ -337,6 +394,7 @@ mod tests {
             clock: Clock::exact(Duration::from_secs(1)),
             calm: Calm::of(&plan_with(3, Vec::new()), &history),
             pauses: Pauses::default(),
+            all_comes: true,
         };
         let mut findings = Findings::default();
         let joined = wire::join(&history, &mut findings);
@@ -365,12 +423,14 @@ mod tests {
     fn who_was_heard_within_the_time_out_has_a_session() {
         let early = ["E1 not early"];
         let refused = |ms| link(2, ASKED, None, ms);
-        let over = || expired(3_000);
-        assert_eq!(found(vec![over(), refused(4_000)]), early);
+        let over = || expired(4_500);
+        assert_eq!(found(vec![refused(4_000), over()]), early);
         assert_eq!(found(vec![over(), refused(5_000)]), [""; 0]);
         let pings = || answered(Request::Ping, 2_000);
-        assert_eq!(found(vec![pings(), over(), refused(5_000)]), early);
-        assert_eq!(found(vec![pings(), over(), refused(6_500)]), [""; 0]);
+        assert_eq!(found(vec![pings(), refused(5_000), expired(6_500)]), early);
+        assert_eq!(found(vec![pings(), expired(6_500)]), [""; 0]);
+        assert_eq!(found(vec![pings(), expired(5_500)]), early);
+        assert_eq!(found(vec![expired(4_000)]), early);
     }
 
     #[test]

@@ -14,8 +14,11 @@ use althing_core::store::txn::Action;
 use althing_core::tree::op::{Lifetime, Op};
 
 use crate::check::findings::Findings;
-use crate::check::log::Log;
+use crate::check::log::{Log, becomes};
 use crate::check::wire::{Asked, Link, Wire};
+
+/// What is told who would own something.
+const REFUSAL: Code = Code::EphemeralOnLocalSession;
 
 /// The name of the rule.
 const AT_HOME: &str = "N3 at home";
@@ -29,14 +32,14 @@ struct Opened {
 /// Is this answered by its server alone, without the log? It ends the session, or refuses what it
 /// cannot own.
 pub fn is_own_affair(request: &Request, answer: &Result<Response, Code>) -> bool {
-    match answer {
-        Ok(_) => *request == Request::CloseSession,
-        Err(Code::EphemeralOnLocalSession) => match request {
-            Request::Write(op) => owns(op),
-            Request::Multi(ops) => ops.iter().any(owns),
-            _ => false,
-        },
-        Err(_) => false,
+    match (request, answer) {
+        (Request::CloseSession, answer) => answer.is_ok(),
+        (Request::Write(op), Err(code)) => *code == REFUSAL && owns(op),
+        (Request::Multi(ops), Ok(Response::NoneDone { count, index, code })) => {
+            let first = ops.iter().position(owns);
+            *code == REFUSAL && first == Some(*index) && *count == ops.len()
+        }
+        _ => false,
     }
 }
 
@@ -46,17 +49,29 @@ fn owns(op: &Op) -> bool {
 
 /// May it be refused without the log, in a session of one server alone?
 pub fn may_be_refused(request: &Request) -> bool {
-    is_own_affair(request, &Err(Code::EphemeralOnLocalSession))
+    match request {
+        Request::Write(op) => owns(op),
+        Request::Multi(ops) => ops.iter().any(owns),
+        _ => false,
+    }
 }
 
-/// Did this end a session which the log does not know?
-pub fn is_farewell(log: &Log, link: &Link<'_>, asked: &Asked<'_>) -> bool {
-    let is_agreed = |zxid: Zxid| match log.at(zxid).map(|agreed| &agreed.txn.action) {
-        Some(Action::CloseSession { session, .. }) => Some(*session) == link.session(),
-        _ => false,
+/// Was this a matter of its server alone: the end of a session that the log does not know, or
+/// something that was refused without the log?
+pub fn is_answered_alone(log: &Log, link: &Link<'_>, asked: &Asked<'_>) -> bool {
+    let session = link.session();
+    let is_agreed = |zxid: Zxid| {
+        log.at(zxid).is_some_and(|agreed| {
+            let of = agreed.txn.origin.map(|origin| origin.session);
+            let is_own = of.is_none() || of == session;
+            is_own && becomes(asked.request, &agreed.txn.action, session)
+        })
     };
-    let is_alone = asked.answer.is_none_or(|answer| !is_agreed(answer.zxid));
-    *asked.request == Request::CloseSession && link.is_local() && is_alone
+    let is_own_affair = match asked.answer {
+        None => *asked.request == Request::CloseSession,
+        Some(answer) => is_own_affair(asked.request, answer.result) && !is_agreed(answer.zxid),
+    };
+    link.is_local() && is_own_affair
 }
 
 /// Checks who such sessions are given to.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use althing_core::ids::Zxid;
-use althing_core::store::txn::Txn;
+use althing_core::ids::{SessionId, Zxid};
+use althing_core::node::request::Request;
+use althing_core::store::txn::{Action, Ending, Txn};
 
 /// One agreed transaction.
 #[derive(Clone, Debug)]
@@ -66,5 +67,22 @@ impl Log {
         count
             .checked_sub(1)
             .map_or(Zxid::ZERO, |index| self.agreed[index].zxid)
+    }
+}
+
+/// The action that a request becomes, if it becomes one.
+pub fn becomes(request: &Request, action: &Action, session: Option<SessionId>) -> bool {
+    match (request, action) {
+        (Request::Write(op), Action::Write(done)) => op == done,
+        (Request::Multi(ops), Action::Multi(done)) => ops == done,
+        (Request::Reconfigure(asked), Action::Amend { wish, .. }) => asked == wish,
+        (
+            Request::CloseSession,
+            Action::CloseSession {
+                session: closed,
+                ending,
+            },
+        ) => *ending == Ending::Closed && Some(*closed) == session,
+        _ => false,
     }
 }

@@ -20,7 +20,7 @@ use crate::check::replay::{Replayed, replay};
 use crate::check::wire::{Wire, join};
 use crate::check::wording::action;
 use crate::check::writes::Known;
-use crate::check::{read_only, reads, watches, writes};
+use crate::check::{locals, read_only, reads, watches, writes};
 use crate::history::{History, Moment, Violation, What};
 
 /// A server's whole log, as its data directory has it after the run.
@@ -77,6 +77,7 @@ pub fn check(history: &History, disks: &[Disk], tick: Duration) -> Vec<Violation
     watches::check(&wire, &replayed, &mut findings);
     handshakes(tick, &bounds, &wire, &replayed, &mut findings);
     read_only::check(&wire, None, &mut findings);
+    locals::check(&log, &wire, &mut findings);
     findings.sorted()
 }
 
@@ -213,11 +214,13 @@ struct Bounds<'a> {
 impl<'a> Bounds<'a> {
     fn of(log: &'a Log, wire: &Wire<'_>) -> Bounds<'a> {
         let mut sent: BTreeMap<Zxid, Duration> = BTreeMap::new();
-        for asked in wire.links.iter().flat_map(|link| &link.asked) {
-            let done = asked.answer.filter(|answer| answer.result.is_ok());
-            if let Some(answer) = done.filter(|_| asked.is_write()) {
-                let at = sent.entry(answer.zxid).or_default();
-                *at = asked.at.max(*at);
+        for link in &wire.links {
+            let writes = link.asked.iter().filter(|asked| asked.is_write());
+            for asked in writes.filter(|asked| !locals::is_answered_alone(log, link, asked)) {
+                if let Some(answer) = asked.answer.filter(|answer| answer.result.is_ok()) {
+                    let at = sent.entry(answer.zxid).or_default();
+                    *at = asked.at.max(*at);
+                }
             }
         }
         let mut proposed: Vec<(Zxid, Duration)> = Vec::new();
@@ -242,6 +245,13 @@ impl<'a> Bounds<'a> {
                     let session = SessionId(agreed.zxid.to_wire());
                     bounds.passwords.insert(session, *password);
                     (session, *timeout_ms)
+                }
+                Action::Upgrade { password, .. } => {
+                    let session = agreed.txn.origin.map(|origin| origin.session);
+                    bounds
+                        .passwords
+                        .extend(session.map(|session| (session, *password)));
+                    continue;
                 }
                 Action::Attach {
                     session,
@@ -279,11 +289,12 @@ impl<'a> Bounds<'a> {
 /// stays without one is judged leniently.
 fn attach(bounds: &Bounds<'_>, wire: &mut Wire<'_>) {
     let mut taken = BTreeSet::new();
-    for link in &mut wire.links {
+    // What is asked for in a session of one server alone names no attachment.
+    for link in wire.links.iter_mut().filter(|link| !link.is_local()) {
         link.attachment = writes::by_answers(bounds.log, link);
         taken.extend(link.attachment);
     }
-    for link in &mut wire.links {
+    for link in wire.links.iter_mut().filter(|link| !link.is_local()) {
         let (Some((from, _)), Some((to, _))) = (link.connect, link.connected) else {
             continue;
         };
@@ -319,7 +330,10 @@ fn handshakes(
                 continue;
             };
             let known = bounds.passwords.get(&asked) == Some(&request.password);
-            let ended = closed(asked).is_some_and(|end| bounds.not_before(end.zxid) <= at);
+            let life = replayed.lives.get(&asked);
+            // One server's alone, it may have ended before the ensemble took it over.
+            let ended = life.is_none_or(|life| life.opened_at > from)
+                || closed(asked).is_some_and(|end| bounds.not_before(end.zxid) <= at);
             if known && !ended {
                 findings.add("E4 no orphan", at, Some(asked), || {
                     let client = link.client;
@@ -328,6 +342,9 @@ fn handshakes(
             }
             continue;
         };
+        if link.is_local() {
+            continue;
+        }
         let mut wrong = |invariant, why: &str| {
             findings.add(invariant, at, Some(session), || {
                 format!("{} was given session {session}: {why}", link.client)

@@ -17,7 +17,7 @@ use crate::check::differing::{differing, op_path, owner_shown, read_path, same_a
 use crate::check::findings::Findings;
 use crate::check::lapses::{Lapse, Lapses};
 use crate::check::locals;
-use crate::check::log::{Agreed, Log};
+use crate::check::log::{Agreed, Log, becomes};
 use crate::check::rates;
 use crate::check::wire::{Answer, Asked, Wire};
 use crate::check::wording::{difference, identities};
@@ -68,23 +68,6 @@ pub struct Replayed {
     pub writes: BTreeMap<(SessionId, Zxid), Vec<Zxid>>,
     /// When znodes could have gone by themselves.
     pub lapses: Vec<Lapse>,
-}
-
-/// The action that a request becomes, if it becomes one.
-pub fn becomes(request: &Request, action: &Action, session: Option<SessionId>) -> bool {
-    match (request, action) {
-        (Request::Write(op), Action::Write(done)) => op == done,
-        (Request::Multi(ops), Action::Multi(done)) => ops == done,
-        (Request::Reconfigure(asked), Action::Amend { wish, .. }) => asked == wish,
-        (
-            Request::CloseSession,
-            Action::CloseSession {
-                session: closed,
-                ending,
-            },
-        ) => *ending == Ending::Closed && Some(*closed) == session,
-        _ => false,
-    }
 }
 
 /// Replays `log` beside the answers on `wire`.

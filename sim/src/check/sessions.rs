@@ -41,6 +41,9 @@ pub struct Surroundings {
     pub calm: Calm,
     /// When they did not run.
     pub pauses: Pauses,
+    /// Does what one server says to another come to it, as long as nothing disturbs them? Else who
+    /// was heard by one may not be known to the other.
+    pub all_comes: bool,
 }
 
 impl Surroundings {
@@ -50,6 +53,7 @@ impl Surroundings {
             clock: Clock::of(plan),
             calm: Calm::of(plan, history),
             pauses: Pauses::of(plan, history),
+            all_comes: plan.network.shuffle == 0.0,
         }
     }
 }
@@ -73,7 +77,7 @@ pub fn check(
     }
     ended_by_a_leader(history, &reigns, findings);
     let following = Following::of(history);
-    heard_on_the_wire(clock, wire, replayed, &reigns, &following, calm, findings);
+    heard_on_the_wire(surroundings, wire, replayed, &reigns, &following, findings);
     ephemerals(history, replayed, findings);
     handshakes(clock, log, wire, replayed, findings);
 }
@@ -235,16 +239,17 @@ fn ended_by_a_leader(history: &History, reigns: &Reigns, findings: &mut Findings
 const TOUCH_TRAVELS_MAX: Duration = Duration::from_millis(500);
 
 /// E1 by what clients saw: what was sent within the time-out and answered before the end was
-/// decided was heard within the time-out; by the leader itself, or, in calm, by who follows it.
+/// decided was heard within the time-out; by the leader itself, or, in calm and where no message
+/// gets lost, by who follows it.
 fn heard_on_the_wire(
-    clock: &Clock,
+    surroundings: &Surroundings,
     wire: &Wire<'_>,
     replayed: &Replayed,
     reigns: &Reigns,
     following: &Following,
-    calm: &Calm,
     findings: &mut Findings,
 ) {
+    let Surroundings { clock, calm, .. } = surroundings;
     for link in &wire.links {
         if link.reads_only() {
             // Nobody else hears of its client.
@@ -283,7 +288,8 @@ fn heard_on_the_wire(
             match at_leader && asked.at >= began {
                 true => answered(decided),
                 false => {
-                    answered(decided.saturating_sub(TOUCH_TRAVELS_MAX)) && in_calm() && follows()
+                    let in_time = answered(decided.saturating_sub(TOUCH_TRAVELS_MAX));
+                    in_time && surroundings.all_comes && in_calm() && follows()
                 }
             }
         });

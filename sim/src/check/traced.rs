@@ -35,6 +35,7 @@ pub fn check(founders: &Voters, tick: Duration, history: &History) -> Judged {
             clock: Clock::exact(tick),
             calm: Calm::default(),
             pauses: Pauses::default(),
+            all_comes: true,
         },
     };
     let (log, _) = service(&known, history, &mut findings);

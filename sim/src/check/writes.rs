@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use althing_core::code::Code;
 use althing_core::ids::{SessionId, Zxid};
 use althing_core::store::txn::Action;
 
+use crate::check::executed::{told, undone};
 use crate::check::findings::Findings;
+use crate::check::lanes;
 use crate::check::locals;
-use crate::check::log::{Agreed, Log};
-use crate::check::replay::{Replayed, becomes};
+use crate::check::log::{Log, becomes};
+use crate::check::replay::Replayed;
 use crate::check::wire::{Asked, Link, Step, Wire};
 use crate::check::wording::action;
 use crate::telling::requested;
@@ -88,18 +89,10 @@ pub fn check(
     for link in &wire.links {
         in_order(log, link, replayed, &mut claimed, findings);
     }
-    in_order_alone(log, wire, replayed, &mut claimed, findings);
+    lanes::check(log, wire, replayed, &mut claimed, findings);
     unsent(known, log, wire, replayed, &claimed, findings);
     twice(log, wire, findings);
     real_time(log, wire, findings);
-}
-
-/// Codes that tell a client that its write was not executed at all.
-fn undone(code: &Code) -> bool {
-    matches!(
-        code,
-        Code::SystemError | Code::SessionMoved | Code::SessionExpired | Code::ThrottledOp
-    )
 }
 
 /// Walks the link's writes and `L`'s writes of its attachment side by side: each of `L` must be the
@@ -156,98 +149,6 @@ fn in_order(
     }
 }
 
-/// Walks the writes of each session of one server alone, over all its links, and those of `L` side
-/// by side: each of `L` was sent, once, and those of one link execute in its order.
-fn in_order_alone(
-    log: &Log,
-    wire: &Wire<'_>,
-    replayed: &Replayed,
-    claimed: &mut BTreeSet<Zxid>,
-    findings: &mut Findings,
-) {
-    let mut sent: BTreeMap<SessionId, Vec<(usize, Asked<'_>)>> = BTreeMap::new();
-    for (number, link) in wire.links.iter().enumerate() {
-        if let Some(session) = link.session().filter(|_| link.is_local()) {
-            let writes = link.asked.iter().filter(|asked| asked.is_write());
-            let writes = writes.map(|asked| (number, *asked));
-            sent.entry(session).or_default().extend(writes);
-        }
-    }
-    let mut executed: BTreeMap<SessionId, BTreeSet<Zxid>> = BTreeMap::new();
-    for ((session, _), zxids) in &replayed.writes {
-        if session.is_local() {
-            executed.entry(*session).or_default().extend(zxids);
-        }
-    }
-    for (session, zxids) in executed {
-        claimed.extend(&zxids);
-        let is_alone = !replayed.lives.contains_key(&session);
-        let sent = sent.remove(&session).unwrap_or_default();
-        let mut next = 0;
-        for zxid in zxids {
-            let agreed = log.at(zxid).expect("the replay went over L");
-            if matches!(agreed.txn.action, Action::Upgrade { .. }) {
-                // Its server asks for it.
-                continue;
-            }
-            let is = |(_, asked): &(usize, Asked<'_>)| {
-                let passed_over = asked.answer.is_some_and(|answer| {
-                    answer.zxid != zxid && answer.result.as_ref().is_err_and(undone)
-                });
-                !passed_over && becomes(asked.request, &agreed.txn.action, Some(session))
-            };
-            let (passed, coming) = sent.split_at(next);
-            let Some(place) = coming.iter().position(is) else {
-                let how = match passed.iter().any(is) {
-                    true => "a second time",
-                    false => "though nobody sent it",
-                };
-                findings.add("W5 once", agreed.executed_at, Some(session), || {
-                    let action = action(&agreed.txn.action);
-                    format!("{zxid} of session {session} executed {how}: {action}")
-                });
-                continue;
-            };
-            let (number, asked) = &coming[place];
-            let link = &wire.links[*number];
-            let skipped = coming[..place].iter().find(|(of, before)| {
-                let answer = before.answer.map(|answer| answer.result);
-                let is_refused = is_alone && locals::may_be_refused(before.request);
-                of == number && !matches!(answer, Some(Err(_))) && !is_refused
-            });
-            if let Some((_, skipped)) = skipped {
-                findings.add("W3 order", agreed.executed_at, Some(session), || {
-                    let (client, skipped) = (link.client, requested(skipped.request));
-                    format!("{zxid} of {client} executed before {skipped}")
-                });
-            }
-            told(agreed, link, asked, findings);
-            next += place + 1;
-        }
-    }
-}
-
-/// What the client was told of its write that executed, and when.
-fn told(agreed: &Agreed, link: &Link<'_>, asked: &Asked<'_>, findings: &mut Findings) {
-    let (session, client, zxid) = (link.session(), link.client, agreed.zxid);
-    if asked.at > agreed.saved_at {
-        findings.add("W1 linearizable", asked.at, session, || {
-            format!("{zxid} of {client} was saved before it was sent")
-        });
-    }
-    let Some(answer) = asked.answer else { return };
-    match answer.result {
-        Ok(_) if answer.zxid != zxid => findings.add("W5 once", answer.at, session, || {
-            let (request, shown) = (requested(asked.request), answer.zxid);
-            format!("{request} of {client} executed at {zxid}, but {shown} was told")
-        }),
-        Err(code) if undone(code) => findings.add("W2 result", answer.at, session, || {
-            format!("{client} was told {code} of {zxid}, which executed")
-        }),
-        _ => {}
-    }
-}
-
 /// What `L` has of an attachment that no link had.
 fn unsent(
     known: Known,
@@ -289,7 +190,7 @@ fn twice(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
     let mut told = BTreeMap::new();
     for link in wire.links.iter().filter(|link| !link.reads_only()) {
         let writes = link.asked.iter().filter(|asked| asked.is_write());
-        for asked in writes.filter(|asked| !locals::is_farewell(log, link, asked)) {
+        for asked in writes.filter(|asked| !locals::is_answered_alone(log, link, asked)) {
             let Some(answer) = asked.answer.filter(|answer| answer.result.is_ok()) else {
                 continue;
             };
@@ -317,7 +218,7 @@ fn real_time(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
         };
         let link = &wire.links[at];
         let asked = &link.asked[index];
-        if !asked.is_write() || link.reads_only() || locals::is_farewell(log, link, asked) {
+        if !asked.is_write() || link.reads_only() || locals::is_answered_alone(log, link, asked) {
             continue;
         }
         let Step::Answered(..) = step else {

@@ -72,6 +72,7 @@ struct Shared {
     world: World,
     servers: Vec<String>,
     workload: Workload,
+    restores: bool,
     programme: Programme,
     /// Where runs what belongs to no process.
     backstage: NodeHandle,
@@ -124,6 +125,7 @@ impl Bed {
             world,
             servers: servers.collect(),
             workload: plan.workload.clone(),
+            restores: plan.restores(),
             programme: Programme::new(plan),
             backstage: Handle::current().create_node().name("backstage").build(),
             stations: Mutex::default(),
@@ -145,6 +147,11 @@ impl Bed {
     /// The story and its figures.
     pub fn workload(&self) -> &Workload {
         &self.0.workload
+    }
+
+    /// May an operator take back what clients have written, by a snapshot that he restores?
+    pub(crate) fn restores(&self) -> bool {
+        self.0.restores
     }
 
     /// True time since the run began.

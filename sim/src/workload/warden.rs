@@ -97,15 +97,16 @@ async fn last_look(
     znodes: u64,
 ) -> Result<(), ClientError> {
     client.add_auth("digest", SUPER_CREDENTIAL).await?;
-    for znode in 0..znodes {
-        client.remove_quota(&of(Some(znode))).await?;
-    }
     let soft = Limits {
         count: Some(1),
         ..Limits::default()
     };
-    client.set_quota(DIRECTORY, soft).await?;
+    // In every round: a snapshot that an operator has restored meanwhile may have other quotas.
     loop {
+        for znode in 0..znodes {
+            client.remove_quota(&of(Some(znode))).await?;
+        }
+        client.set_quota(DIRECTORY, soft).await?;
         if look(process, &client, DIRECTORY).await? == Seen::True {
             return Ok(());
         }
