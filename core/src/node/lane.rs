@@ -53,7 +53,7 @@ impl Lane {
         true
     }
 
-    /// Ends it, although its leader goes on: some of it was taken back.
+    /// Ends it, although its leader goes on: some of it was taken back, or may be done unseen.
     pub fn end(&mut self) {
         self.reign = None;
     }

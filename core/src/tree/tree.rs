@@ -14,7 +14,7 @@ use crate::code::Code;
 use crate::config::HardLimits;
 use crate::ids::{SessionId, Zxid};
 use crate::time::WallTime;
-use crate::tree::acl::{Acl, Identity, Perms};
+use crate::tree::acl::{ACL_ENTRIES_MAX, Acl, Identity, Perms};
 use crate::tree::acls::Acls;
 use crate::tree::data::Data;
 use crate::tree::digest::{PathDigest, index_hash, of_past, of_znode};
@@ -61,11 +61,12 @@ impl Context<'_> {
     /// was given, perhaps by another service whose schemes are not known here.
     ///
     /// # Errors
-    /// As those of [`Acl::expanded`].
+    /// As those of [`Acl::expanded`]; of what is set back, only those of its length.
     pub(super) fn listed(&self, acl: &Acl) -> Result<Acl, Code> {
         match self.session {
             Some(_) => acl.expanded(self.identities),
-            None => Ok(acl.clone()),
+            None if (1..=ACL_ENTRIES_MAX).contains(&acl.0.len()) => Ok(acl.clone()),
+            None => Err(Code::InvalidACL),
         }
     }
 }

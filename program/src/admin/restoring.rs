@@ -1,6 +1,7 @@
 //! The command `restore`: sets the znodes back to what a snapshot of ours holds while clients are
 //! served, for who may do everything.
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -138,7 +139,8 @@ async fn go(desk: &Desk, shell: &TokioShell, sent: Scratch) -> Result<(Zxid, Res
 
 /// Keeps what comes until it is read.
 async fn keep(scratch: &Scratch, body: Body) -> Result<(), Failure> {
-    let mut file = File::create(scratch.path().join(FILE)).await?;
+    // Here and now: what is created later would outlive the directory of who hangs up meanwhile.
+    let mut file = File::from_std(fs::File::create(scratch.path().join(FILE))?);
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
         file.write_all(&piece.map_err(Failure::Cut)?).await?;

@@ -32,12 +32,13 @@ struct Sent<'a, 'w> {
     is_alone: bool,
 }
 
-/// Walks the writes of each session, over all its links, and those of `L` side by side: each of `L`
-/// was sent, once, and those of one link execute in its order.
+/// Walks the writes of each session that `is_known`, over all its links, and those of `L` side by
+/// side: each of `L` was sent, once, and those of one link execute in its order.
 pub fn check(
     log: &Log,
     wire: &Wire<'_>,
     replayed: &Replayed,
+    is_known: impl Fn(SessionId) -> bool,
     claimed: &mut BTreeSet<Zxid>,
     findings: &mut Findings,
 ) {
@@ -57,6 +58,9 @@ pub fn check(
     }
     for (session, zxids) in executed {
         claimed.extend(&zxids);
+        if !is_known(session) {
+            continue;
+        }
         let sent = writes.remove(&session).unwrap_or_default();
         let is_alone = !replayed.lives.contains_key(&session);
         Sent::new(wire, session, sent, is_alone).walk(log, &zxids, findings);
@@ -276,7 +280,14 @@ mod tests {
         };
         let mut findings = Findings::default();
         let wire = wire::join(&history, &mut findings);
-        check(&log, &wire, &replayed, &mut BTreeSet::new(), &mut findings);
+        check(
+            &log,
+            &wire,
+            &replayed,
+            |_| true,
+            &mut BTreeSet::new(),
+            &mut findings,
+        );
         let found = findings.sorted().into_iter();
         found.map(|found| found.invariant).collect()
     }

@@ -14,7 +14,7 @@ use althing_core::store::txn::Action;
 use althing_core::tree::op::{Lifetime, Op};
 
 use crate::check::findings::Findings;
-use crate::check::log::{Log, becomes};
+use crate::check::log::{Agreed, Log, becomes};
 use crate::check::wire::{Asked, Link, Wire};
 
 /// What is told who would own something.
@@ -74,13 +74,18 @@ pub fn is_answered_alone(log: &Log, link: &Link<'_>, asked: &Asked<'_>) -> bool 
     link.is_local() && is_own_affair
 }
 
-/// Checks who such sessions are given to.
-pub fn check(log: &Log, wire: &Wire<'_>, findings: &mut Findings) {
+/// Checks who such sessions are given to; `since` tells from when on a transaction counts.
+pub fn check(
+    log: &Log,
+    wire: &Wire<'_>,
+    since: impl Fn(&Agreed) -> Duration,
+    findings: &mut Findings,
+) {
     let taken_over: BTreeMap<SessionId, Duration> = log
         .agreed
         .iter()
         .filter(|agreed| matches!(agreed.txn.action, Action::Upgrade { .. }))
-        .filter_map(|agreed| Some((agreed.txn.origin?.session, agreed.executed_at)))
+        .filter_map(|agreed| Some((agreed.txn.origin?.session, since(agreed))))
         .collect();
     let mut opened: BTreeMap<SessionId, Opened> = BTreeMap::new();
     for link in wire.links.iter().filter(|link| link.is_local()) {
@@ -140,7 +145,8 @@ mod tests {
         };
         let mut findings = Findings::default();
         let joined = wire::join(&history, &mut findings);
-        check(&Log::default(), &joined, &mut findings);
+        let since = |agreed: &Agreed| agreed.executed_at;
+        check(&Log::default(), &joined, since, &mut findings);
         let found = findings.sorted().into_iter();
         found.map(|found| found.invariant).collect()
     }

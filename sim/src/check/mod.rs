@@ -114,7 +114,7 @@ fn service(
         .and_then(|plan| read_only::calm_for_all(plan, calm));
     read_only::check(&wire, calm, findings);
     proofs::check(&wire, findings);
-    locals::check(&log, &wire, findings);
+    locals::check(&log, &wire, |agreed| agreed.executed_at, findings);
     lasting::check(&known.surroundings, history, &log, &wire, findings);
     sessions::check(surroundings, history, &log, &wire, &replayed, findings);
     (log, replayed)

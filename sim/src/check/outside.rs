@@ -77,7 +77,9 @@ pub fn check(history: &History, disks: &[Disk], tick: Duration) -> Vec<Violation
     watches::check(&wire, &replayed, &mut findings);
     handshakes(tick, &bounds, &wire, &replayed, &mut findings);
     read_only::check(&wire, None, &mut findings);
-    locals::check(&log, &wire, &mut findings);
+    // When it was executed is not known, and it may have been long before anybody was shown it.
+    let since = |agreed: &Agreed| bounds.not_before(agreed.zxid);
+    locals::check(&log, &wire, since, &mut findings);
     findings.sorted()
 }
 

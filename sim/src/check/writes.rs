@@ -89,7 +89,9 @@ pub fn check(
     for link in &wire.links {
         in_order(log, link, replayed, &mut claimed, findings);
     }
-    lanes::check(log, wire, replayed, &mut claimed, findings);
+    let held = held(wire);
+    let is_known = |session| known == Known::Everybody || held.contains(&session);
+    lanes::check(log, wire, replayed, is_known, &mut claimed, findings);
     unsent(known, log, wire, replayed, &claimed, findings);
     twice(log, wire, findings);
     real_time(log, wire, findings);
@@ -149,6 +151,12 @@ fn in_order(
     }
 }
 
+/// The sessions that clients on the wire had.
+fn held(wire: &Wire<'_>) -> BTreeSet<SessionId> {
+    let links = wire.links.iter();
+    links.filter_map(|link| link.session()).collect()
+}
+
 /// What `L` has of an attachment that no link had.
 fn unsent(
     known: Known,
@@ -164,11 +172,7 @@ fn unsent(
         .filter(|link| link.attachment.is_none() && !link.reads_only() && !link.is_local())
         .filter_map(|link| link.session())
         .collect();
-    let held: BTreeSet<SessionId> = wire
-        .links
-        .iter()
-        .filter_map(|link| link.session())
-        .collect();
+    let held = held(wire);
     let is_judged = |session: &SessionId| {
         !open.contains(session) && (known == Known::Everybody || held.contains(session))
     };

@@ -143,6 +143,7 @@ impl Actor<'_> {
     fn listed(&self, acl: &Acl) -> Result<Acl, Code> {
         match self.session {
             Some(_) => access::stored(acl, self.identities),
+            None if acl.0.is_empty() => Err(Code::InvalidACL),
             None => Ok(acl.clone()),
         }
     }
