@@ -1,7 +1,7 @@
 //! Sessions of one server alone, in whole service.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -346,6 +346,28 @@ fn a_broken_link_to_the_leader_loses_nothing() {
     assert!(trio.events.iter().any(reforwarded));
 }
 
+/// The leader takes it for the beginning of a newer lane, and nothing more of this one.
+#[test]
+fn what_comes_late_of_an_earlier_life_holds_nobody_up() {
+    let mut trio = Trio::new(local);
+    let server = trio.follower();
+    let (client, _) = trio.newcomer(server);
+    trio.send(client, lasting("/late"));
+    let late = trio.keep_back();
+    trio.start(server);
+    trio.pass(200);
+    let (client, _) = trio.newcomer(server);
+    assert!(trio.ask(client, lasting("/a")).is_ok());
+    trio.come_late(late);
+    trio.deliver();
+    let asked = ["/b", "/b/b"].map(|path| trio.send(client, lasting(path)));
+    trio.pass(200);
+    assert_eq!(owner(&trio, "/late"), Some(0), "it comes as if it was newer");
+    let answers = asked.map(|xid| trio.answer(client, xid).map(|answer| answer.is_ok()));
+    assert_eq!(answers, [Some(true); 2]);
+    assert!(trio.ask(client, lasting("/c")).is_ok());
+}
+
 /// Nothing tells the server that what it handed on is done: the snapshot has it.
 #[test]
 fn what_a_snapshot_may_have_is_not_said_again() {
@@ -475,6 +497,7 @@ fn whatever_happens_nothing_is_done_twice_or_lost() {
         let mut random = Prng::new(Seed([seed; 32]));
         let mut trio = Trio::new(upgraded);
         let mut done = BTreeSet::new();
+        let mut late = VecDeque::new();
         let mut writers: Vec<Writer> = (0..4)
             .map(|number| Writer {
                 number,
@@ -497,7 +520,9 @@ fn whatever_happens_nothing_is_done_twice_or_lost() {
                         trio.hang_up(client);
                     }
                 }
-                11..=199 => trio.pass(random.below(20).into()),
+                11..=12 => late.extend(trio.keep_back()),
+                13..=14 => trio.come_late(core::mem::take(&mut late)),
+                15..=199 => trio.pass(random.below(20).into()),
                 _ => writers[writer].act(&mut trio, server, &mut done),
             }
         }

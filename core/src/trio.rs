@@ -291,6 +291,16 @@ impl Trio {
         self.wire.clear();
     }
 
+    /// Keeps back the messages that are under way.
+    pub fn keep_back(&mut self) -> VecDeque<(ServerId, ServerId, Message)> {
+        core::mem::take(&mut self.wire)
+    }
+
+    /// Messages that were kept back are under way again.
+    pub fn come_late(&mut self, messages: VecDeque<(ServerId, ServerId, Message)>) {
+        self.wire.extend(messages);
+    }
+
     /// Time passes; everybody does what is due, and says what there is to say.
     pub fn pass(&mut self, millis: u64) {
         for _ in 0..millis {

@@ -14,7 +14,7 @@ use crate::node::node::Node;
 use crate::node::proposal::{attached_by, token_of};
 use crate::node::reply::{ConnectResponse, Reply, Response};
 use crate::store::store::Store;
-use crate::store::txn::{Action, Attachment, Ending, Entry, Origin, Outcome, Txn};
+use crate::store::txn::{Action, Attachment, Ending, Entry, Outcome, Txn};
 use crate::time::{Duration, Now};
 use crate::tree::acl::Perms;
 
@@ -66,9 +66,7 @@ impl Node {
     /// The connection of this server that asked for a transaction and waits for it.
     fn waiter(&mut self, entry: &Entry) -> Option<ConnectionId> {
         let token = token_of(&entry.txn.action);
-        if let Some(origin) = entry.txn.origin.filter(Origin::is_local) {
-            self.locals.lane.executed(origin);
-        }
+        self.follow_lane(entry);
         let id = match (entry.txn.origin, token) {
             (Some(origin), _) => *self.attached.get(&origin.session)?,
             (None, Some(token)) => {

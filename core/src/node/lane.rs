@@ -5,7 +5,8 @@
 //! executed before. The leader can: it takes what comes in a lane once and in its order, and only
 //! what comes in a lane of its own epoch. When a server has executed the beginning of the next
 //! epoch, it has executed all of the lane before that was ever agreed, and the rest never will be:
-//! it gets a place in the next lane.
+//! it gets a place in the next lane. So it does when the leader has ended the lane unasked, since
+//! the beginning of an earlier one came late.
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -92,6 +93,18 @@ impl Lane {
         }
     }
 
+    /// A write of this server was executed that is not in this lane. Has the leader ended this one
+    /// for the other? It has if it had begun to take this one: whatever of this one is not executed
+    /// by now will never be.
+    ///
+    /// A server that starts anew, or installs a snapshot, begins another lane under the same
+    /// leader, which hears of that by the first write only. The first write of the lane that was
+    /// left may come after it, as if it were the newer one.
+    pub fn is_ended_for(&self, executed: Origin) -> bool {
+        let has_begun = self.sequence > self.handed.len() as u64;
+        has_begun && self.reign.is_some() && !self.holds(executed)
+    }
+
     /// Is something kept?
     pub fn waits(&self) -> bool {
         !self.handed.is_empty()
@@ -119,7 +132,8 @@ impl Lane {
 pub(super) struct Taken {
     /// The lane, and the last write in it that was proposed.
     last: Option<(Attachment, u64)>,
-    /// The lanes before it: one for each earlier life of the server under this leader. Nothing that
+    /// Those before it of which something was proposed: the server was started anew under this
+    /// leader since, has installed a snapshot, or has learnt that its lane had ended. Nothing that
     /// still comes of them counts.
     ended: BTreeSet<Attachment>,
 }

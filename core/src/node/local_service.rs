@@ -17,7 +17,7 @@ use crate::node::local::{Local, Stay};
 use crate::node::node::Node;
 use crate::node::reply::{ConnectResponse, Reply, Response};
 use crate::node::request::ConnectRequest;
-use crate::store::txn::{Action, Attachment, Origin, Txn};
+use crate::store::txn::{Action, Attachment, Entry, Origin, Txn};
 use crate::time::Now;
 
 impl Node {
@@ -206,6 +206,23 @@ impl Node {
         self.locals.lane.end();
         if let Some(reign) = self.handed_to {
             self.turn_lane(reign, out);
+        }
+    }
+
+    /// Something is executed: if it was in this server's lane, it is kept no more. If it tells that
+    /// the leader has ended this lane, what is kept goes in another one.
+    pub(super) fn follow_lane(&mut self, entry: &Entry) {
+        let is_own = |origin: &Origin| {
+            origin.is_local() && origin.session.opener() == self.config.server
+        };
+        let Some(origin) = entry.txn.origin.filter(is_own) else {
+            return;
+        };
+        let lane = &mut self.locals.lane;
+        lane.executed(origin);
+        if lane.is_ended_for(origin) {
+            lane.end();
+            self.handed_to = None;
         }
     }
 
