@@ -20,6 +20,8 @@ pub(crate) struct Offer {
 
 /// A connection whose server has answered.
 pub(crate) struct Offered<R: Runtime> {
+    /// Whose server it is.
+    pub(crate) address: String,
     pub(crate) inbound: Inbound<ReadHalf<R::Stream>>,
     pub(crate) outbound: Outbound<WriteHalf<R::Stream>>,
     /// What was asked for.
@@ -46,6 +48,7 @@ impl Offer {
         encode_connect(&self.request, outbound.bytes());
         let response = within(runtime, to_answer, greet(&mut inbound, &mut outbound)).await?;
         Ok(Offered {
+            address: address.to_owned(),
             inbound,
             outbound,
             request: self.request,

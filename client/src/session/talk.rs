@@ -30,6 +30,8 @@ type Answer = oneshot::Sender<Result<Response, ClientError>>;
 pub(crate) enum Ending {
     /// It broke, or has to be given up; the session goes on elsewhere.
     Lost(&'static str),
+    /// The server says nothing, not even to heartbeats; the session goes on elsewhere.
+    Silent,
     /// The server broke the protocol; the session goes on elsewhere.
     Malformed(Malformed),
     /// The server says that the session is over.
@@ -247,7 +249,7 @@ impl<'a> Talk<'a> {
     /// that was paused finds frames that came long ago, and they prove nothing about now.
     pub(crate) fn bear_silence(&self, now: Duration) -> Result<(), Ending> {
         match now >= self.heard + self.lasting.silence_max() {
-            true => Err(Ending::Lost("the server is silent")),
+            true => Err(Ending::Silent),
             false => Ok(()),
         }
     }

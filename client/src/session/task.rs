@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::code::Code;
+use althing_core::ids::SessionId;
 use tokio::io::{AsyncRead, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
@@ -31,6 +32,8 @@ pub(crate) struct Session<R: Runtime> {
     runtime: R,
     servers: Vec<String>,
     next_server: usize,
+    /// The one that gave whole service last.
+    home: Option<usize>,
     read_only_servers: ReadOnlyServers,
     sasl: Option<SaslUser>,
     shared: Arc<Shared>,
@@ -127,6 +130,7 @@ impl<R: Runtime> Session<R> {
             runtime,
             servers: config.servers,
             next_server: first,
+            home: None,
             read_only_servers: config.read_only_servers,
             sasl: config.sasl,
             shared,
@@ -171,6 +175,9 @@ impl<R: Runtime> Session<R> {
                 },
             };
             tracing::info!(?ending, "the connection to the server is lost");
+            if ending != Ending::Silent {
+                self.prefer_home();
+            }
             let since = self.runtime.now();
             self.shared.set_state(SessionState::Disconnected { since });
             if let Err(end) = self.pause().await {
@@ -178,6 +185,17 @@ impl<R: Runtime> Session<R> {
             }
         };
         self.finish(end).await;
+    }
+
+    /// Where only one server may know the session, that one is tried first: every other would end
+    /// it.
+    fn prefer_home(&mut self) {
+        let session = self.lasting.session.map(|(session, _)| session);
+        if let Some(home) = self.home
+            && session.is_some_and(SessionId::is_local)
+        {
+            self.next_server = home;
+        }
     }
 
     /// Tries server after server until one takes the session. Gives up when each was tried and
@@ -272,6 +290,8 @@ impl<R: Runtime> Session<R> {
         if service == Service::Whole {
             self.lasting.session = Some((session, response.password));
             self.shared.set_proven(offered.sent);
+            let is_it = |server: &String| *server == offered.address;
+            self.home = self.servers.iter().position(is_it);
         }
         if request.last_zxid_seen < self.lasting.seen {
             return refused("the server may be behind what was seen meanwhile");

@@ -160,7 +160,8 @@ impl Peer {
         }
     }
 
-    async fn greet_with(&mut self, session: Option<SessionId>) -> ConnectRequest {
+    /// Reads the first frame and gives `session`, or says that it is over.
+    pub(super) async fn greet_with(&mut self, session: Option<SessionId>) -> ConnectRequest {
         let request = self.first_frame().await;
         self.connected(session, Some(false)).await;
         request

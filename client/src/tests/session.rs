@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use althing_core::code::Code;
-use althing_core::ids::{Password, Xid, Zxid};
+use althing_core::ids::{Password, ServerId, SessionId, Xid, Zxid};
 use althing_core::node::reply::{EventKind, Response};
 use althing_core::node::request::{Request, SetWatches};
 use althing_core::tree::data::Data;
@@ -338,6 +338,36 @@ async fn an_idle_session_is_kept_alive_and_proven() {
     assert_eq!(peer.pings, 14, "one in each third of the time-out");
     assert_eq!(client.state(), SessionState::Connected);
     assert!(client.is_safe());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_one_server_alone_is_offered_to_it_first() {
+    let mut servers = Servers::new();
+    let session = SessionId::local(ServerId(1), 7);
+    let connecting = Client::connect(servers.runtime.clone(), Servers::config());
+    let accepting = async {
+        let mut peer = servers.accept().await;
+        peer.greet_with(Some(session)).await;
+        peer
+    };
+    let (client, peer) = tokio::join!(connecting, accepting);
+    let client = client.unwrap();
+    assert_eq!(peer.address, "one:2181");
+    drop(peer);
+    let peer = servers.accept().await;
+    assert_eq!(peer.address, "one:2181", "it may be the only one that knows it");
+    peer.hang_up().await;
+    let mut peer = servers.accept().await;
+    assert_eq!(peer.address, "two:2181", "another may know it, too");
+    peer.greet_with(Some(session)).await;
+    drop(peer);
+    let mut peer = servers.accept().await;
+    assert_eq!(peer.address, "two:2181", "it knows it");
+    peer.greet_with(Some(session)).await;
+    tokio::time::sleep(TIMEOUT).await;
+    let peer = servers.accept().await;
+    assert_eq!(peer.address, "one:2181", "who is silent is left");
+    assert_eq!(client.session(), session);
 }
 
 #[tokio::test(start_paused = true)]
