@@ -321,7 +321,7 @@ impl<S: Shell> Drive<S> {
         // log has, so the log may take records again.
         let job = match input {
             Input::SnapshotMade { zxid } => Some(LogJob::Prune { up_to: zxid }),
-            Input::Refused(_) => Some(LogJob::Resume),
+            Input::Refused(ticket) => Some(LogJob::Resume { ticket }),
             _ => None,
         };
         self.shell.observe_input(now, &input);

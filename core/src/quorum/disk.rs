@@ -35,7 +35,7 @@ impl Replica {
             return;
         };
         assert!(
-            !self.refusing,
+            ticket.number > self.refused_up_to,
             "a save after a refused one cannot have succeeded"
         );
         match saving {
@@ -53,7 +53,7 @@ impl Replica {
     }
 
     /// A save was refused for want of space; the storage cut its log back to before it and refuses
-    /// every later ticket too. Gives the entries that are taken back, in their order; none if an
+    /// every later one, too, that is asked for by now. Gives the entries that are taken back, in their order; none if an
     /// earlier refusal took them already.
     ///
     /// A server alone goes on: nobody else has seen those entries. A leader of others must not use
@@ -62,7 +62,9 @@ impl Replica {
         let Some(saving) = self.answered(ticket) else {
             return Vec::new();
         };
-        self.refusing = !self.saving.is_empty();
+        if ticket.number > self.refused_up_to {
+            self.refused_up_to = self.tickets;
+        }
         if !self.is_alone() {
             self.pause_taking(now);
         }
@@ -136,7 +138,13 @@ impl Replica {
     /// May this server's log take entries? After a refusal not before every save that was asked for
     /// has its answer: what is appended must follow what the storage kept.
     pub(crate) fn can_append(&self, now: Now) -> bool {
-        !self.refusing && now.clock >= self.full_until
+        !self.is_refusing() && now.clock >= self.full_until
+    }
+
+    /// Are there refusals still to come? What is asked for meanwhile, a ballot, is saved behind them.
+    pub(super) fn is_refusing(&self) -> bool {
+        let first = self.saving.front();
+        first.is_some_and(|(ticket, _)| ticket.number <= self.refused_up_to)
     }
 
     /// The disk was full, or gave something damaged: takes nothing for a while.

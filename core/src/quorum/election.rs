@@ -21,7 +21,7 @@ impl Replica {
         self.part != Part::Leader
             && self.may_vote()
             && self.members.newest().has_vote(self.server)
-            && !self.refusing
+            && !self.is_refusing()
             && self
                 .incoming
                 .as_ref()

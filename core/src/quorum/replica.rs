@@ -101,8 +101,9 @@ pub struct Replica {
     pub(super) tickets: u64,
     /// Saves that are not yet answered, in the order of their tickets.
     pub(super) saving: VecDeque<(Ticket, Saving)>,
-    /// A save was refused, and there are answers to later ones still to come: refusals, too.
-    pub(super) refusing: bool,
+    /// The number of the last save that was asked for when one was refused: the answers up to it
+    /// are refusals, too.
+    pub(super) refused_up_to: u64,
     /// A cut that was refused must be saved before the next entry.
     pub(super) owed_cut: Option<Zxid>,
     /// The disk was full: nothing is taken before this.
@@ -174,7 +175,7 @@ impl Replica {
             incarnation,
             tickets: 0,
             saving: VecDeque::new(),
-            refusing: false,
+            refused_up_to: 0,
             owed_cut: None,
             full_until: Instant::ORIGIN,
             acts: Vec::new(),
@@ -590,7 +591,8 @@ impl Replica {
         for (_, saving) in &self.saving {
             saving.digest_into(&mut number);
         }
-        number(self.refusing.into());
+        let is_refused = |(ticket, _): &&(Ticket, _)| ticket.number <= self.refused_up_to;
+        number(self.saving.iter().filter(is_refused).count() as u64);
         number(self.owed_cut.map_or(0, |after| after.0 + 1));
         number(self.heard_at.0);
         number(self.full_until.0);

@@ -41,8 +41,11 @@ pub enum LogJob {
     /// The node has stepped a `Refused`: what is asked for from here on no longer builds on what
     /// was refused. Until this arrives every save after a refused one is refused too. Whoever
     /// steps the node sends it after each `Refused` that was stepped, before the saves that this
-    /// step asks for; one too many does no harm.
-    Resume,
+    /// step asks for. One for a ticket that was refused before the disk was full again does nothing.
+    Resume {
+        /// Of the save that was refused.
+        ticket: Ticket,
+    },
     /// Store a piece of another server's snapshot; see
     /// [`althing_core::node::effect::Effect::TakeChunk`].
     Take(Piece),
@@ -103,8 +106,11 @@ pub struct Durable {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Saves {
     Accepted,
-    /// They may build on one that was refused.
-    Refused,
+    /// They may build on one that was refused, or on one after it.
+    Refused {
+        /// The first one.
+        since: Ticket,
+    },
 }
 
 /// What is done in one turn, in this order.
@@ -195,9 +201,9 @@ impl<D: Disk> LogWriter<D> {
             match job {
                 LogJob::Save { ticket, record } => match self.saves {
                     Saves::Accepted => group.push(ticket, &record, self.floor),
-                    Saves::Refused => answer(Input::Refused(ticket)),
+                    Saves::Refused { .. } => answer(Input::Refused(ticket)),
                 },
-                LogJob::Resume => self.saves = Saves::Accepted,
+                LogJob::Resume { ticket } => self.resume(ticket),
                 LogJob::Take(taken) => piece = Some(taken),
                 LogJob::Prune { up_to } => {
                     self.floor = self.floor.max(up_to);
@@ -217,15 +223,24 @@ impl<D: Disk> LogWriter<D> {
         }
     }
 
+    /// The node knows that this ticket was refused, and what was asked for after it.
+    fn resume(&mut self, ticket: Ticket) {
+        if let Saves::Refused { since } = self.saves
+            && ticket.number >= since.number
+        {
+            self.saves = Saves::Accepted;
+        }
+    }
+
     /// Makes the group durable, or takes it back, and answers its tickets.
     async fn append(
         &mut self,
         group: Group,
         answer: &mut impl FnMut(Input),
     ) -> Result<(), StorageError> {
-        if group.tickets.is_empty() {
+        let Some(first) = group.tickets.first().copied() else {
             return Ok(());
-        }
+        };
         match self.write(&group.payload).await {
             Ok(()) => {
                 self.durable = group.after;
@@ -233,7 +248,7 @@ impl<D: Disk> LogWriter<D> {
             }
             Err(Failure::Full) => {
                 tracing::warn!(saves = group.tickets.len(), "no space in the log");
-                self.saves = Saves::Refused;
+                self.saves = Saves::Refused { since: first };
                 group
                     .tickets
                     .into_iter()
@@ -268,7 +283,7 @@ impl<D: Disk> LogWriter<D> {
         let taken = match self.saves {
             Saves::Accepted => self.taker.take(piece).await?,
             // There is no space; and what is asked for builds on what was refused.
-            Saves::Refused => {
+            Saves::Refused { .. } => {
                 self.taker.discard().await?;
                 Taken::Refused
             }

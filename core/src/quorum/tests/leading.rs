@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{
-    BEAT, ELECTION, ME, Stage, THREE, TWO, change_to, directory, founded_by, txn, txn_of_bytes,
+    BEAT, ELECTION, ME, Stage, THREE, TWO, at, change_to, directory, founded_by, txn, txn_of_bytes,
 };
 use crate::ids::{ServerId, Zxid};
 use crate::quorum::act::{Act, Alarm, Part};
@@ -275,6 +275,27 @@ fn members_change_in_two_steps_and_one_change_at_a_time() {
     stage.change(settled);
     assert_eq!(stage.replica.settled(), None);
     assert!(stage.replica.reconfigured(&voters, &none).is_some());
+}
+
+/// The disk has something else to do between the two refusals.
+#[test]
+fn a_ballot_that_is_asked_for_between_two_refusals_is_saved() {
+    let mut stage = leader();
+    let last = stage.replica.last();
+    for _ in 0..2 {
+        stage.replica.propose(txn()).expect("a position");
+    }
+    stage.gather();
+    stage.refuse_one();
+    assert_ne!(stage.replica.part(), Part::Leader);
+    stage.append(TWO, 2, last, &[]);
+    assert!(!stage.replica.can_append(stage.now));
+    stage.refuse_one();
+    stage.wait(ELECTION);
+    assert!(stage.replica.can_append(stage.now), "the ballot follows them");
+    stage.append(TWO, 2, last, &[at(2, 0)]);
+    stage.save_all();
+    assert_eq!(stage.replica.last(), at(2, 0));
 }
 
 /// Nobody else has seen what its disk refused.

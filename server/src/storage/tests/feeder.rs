@@ -165,7 +165,7 @@ impl Books {
             incarnation: self.incarnation,
             number: 0,
             unanswered: VecDeque::new(),
-            refusing: false,
+            refused_up_to: 0,
             installing: false,
             to_log,
             to_snapshots,
@@ -219,7 +219,8 @@ struct Feeder {
     incarnation: u64,
     number: u64,
     unanswered: VecDeque<(Job, Option<Step>)>,
-    refusing: bool,
+    /// The number of the last save that was asked for when one was refused.
+    refused_up_to: u64,
     /// Nothing builds on the log before it is known whether a snapshot has taken its place.
     installing: bool,
     to_log: UnboundedSender<LogJob>,
@@ -236,7 +237,6 @@ impl Feeder {
                 let (to, zxid, offset) = (ServerId(2), books.floor, 0);
                 let _ = self.to_reader.send(ReadJob { to, zxid, offset });
             }
-            _ if self.refusing => {}
             Ask::Ballot => {
                 books.epoch += 1;
                 self.save(Record::Ballot(Ballot {
@@ -248,7 +248,7 @@ impl Feeder {
                     },
                 }));
             }
-            _ if self.installing => {}
+            _ if self.installing || self.is_refusing() => {}
             Ask::Snapshot => {
                 let until = self.surely_kept(books);
                 books.floor = books.floor.max(until);
@@ -323,6 +323,15 @@ impl Feeder {
         }
     }
 
+    /// Are there refusals still to come?
+    fn is_refusing(&self) -> bool {
+        let is_refused = |(job, _): &(Job, _)| match job {
+            Job::Save(ticket, _) => ticket.number <= self.refused_up_to,
+            _ => false,
+        };
+        self.unanswered.iter().any(is_refused)
+    }
+
     /// What is asked for and not yet answered, as far as it changes the log.
     fn pending(&self) -> impl Iterator<Item = &Step> {
         self.unanswered.iter().filter_map(|(_, step)| step.as_ref())
@@ -367,7 +376,8 @@ impl Feeder {
         match (answer, job) {
             (Input::Saved(ticket), Job::Save(asked, record)) => {
                 assert_eq!(ticket, asked);
-                assert!(!self.refusing, "saved, and builds on what was refused");
+                let builds_on_refused = ticket.number <= self.refused_up_to;
+                assert!(!builds_on_refused, "saved, and builds on what was refused");
                 books.saves += 1;
                 books.cuts += usize::from(matches!(record, Record::Cut(_)));
                 books.done.extend(step);
@@ -375,9 +385,10 @@ impl Feeder {
             (Input::Refused(ticket), Job::Save(asked, _)) => {
                 assert_eq!(ticket, asked);
                 books.refused += 1;
-                let is_save = |(job, _): &(Job, _)| matches!(job, Job::Save(..));
-                self.refusing = self.unanswered.iter().any(is_save);
-                let _ = self.to_log.send(LogJob::Resume);
+                if ticket.number > self.refused_up_to {
+                    self.refused_up_to = self.number;
+                }
+                let _ = self.to_log.send(LogJob::Resume { ticket });
             }
             (Input::ChunkTaken { offset, .. }, Job::Piece(stored)) => {
                 assert_eq!(offset, stored);

@@ -99,7 +99,7 @@ fn without_space_everything_up_to_the_resumption_is_refused() {
         save(1, entry(at(1), GROUP_BYTES_MAX)),
         save(2, entry(at(2), 0)),
         save(3, new_ballot()),
-        LogJob::Resume,
+        LogJob::Resume { ticket: ticket(1) },
         save(4, entry(at(1), 7)),
     ];
     let (recovered, answers, result) = run(&disk, faults, jobs);
@@ -116,6 +116,44 @@ fn without_space_everything_up_to_the_resumption_is_refused() {
     disk.lose_power(&mut Chance(7));
     let (recovered, _, _) = run(&disk, Faults::default(), Vec::new());
     assert_eq!(recovered, [at(0), at(1)]);
+}
+
+/// Otherwise the log would take what builds on what it has refused.
+#[test]
+fn a_late_resumption_is_none_for_what_was_refused_later() {
+    let disk = CrashDisk::default();
+    let (_, answers, result) = run(&disk, Faults::default(), vec![save(1, entry(at(0), 0))]);
+    result.expect("space");
+    assert_answers(&answers, &[Input::Saved(ticket(1))]);
+    let before: usize = disk.files().values().map(Vec::len).sum();
+
+    let faults = Faults {
+        space: Some(before + 3000),
+        ..Faults::default()
+    };
+    let resume = |number| {
+        let ticket = ticket(number);
+        LogJob::Resume { ticket }
+    };
+    let jobs = vec![
+        save(1, entry(at(1), GROUP_BYTES_MAX)),
+        save(2, entry(at(2), 0)),
+        resume(1),
+        save(3, entry(at(1), GROUP_BYTES_MAX)),
+        resume(2),
+        save(4, entry(at(2), 0)),
+        resume(3),
+        save(5, entry(at(1), 7)),
+        resume(4),
+        save(6, entry(at(2), 0)),
+    ];
+    let (_, answers, result) = run(&disk, faults, jobs);
+    result.expect("want of space ends nothing");
+    let refused = (1..=4).map(|number| Input::Refused(ticket(number)));
+    let saved = (5..=6).map(|number| Input::Saved(ticket(number)));
+    assert_answers(&answers, &refused.chain(saved).collect::<Vec<_>>());
+    let (recovered, _, _) = run(&disk, Faults::default(), Vec::new());
+    assert_eq!(recovered, [at(0), at(1), at(2)]);
 }
 
 #[test]
