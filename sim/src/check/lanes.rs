@@ -200,20 +200,11 @@ mod tests {
     use althing_core::node::request::Request;
     use althing_core::store::txn::Txn;
     use althing_core::time::WallTime;
-    use althing_core::tree::op::{ANY_VERSION, Op};
-    use althing_core::tree::path::Path;
 
     use super::*;
-    use crate::check::tests::locals::{SECRET, SESSION, client, handshake};
+    use crate::check::tests::locals::{SECRET, SESSION, client, deletion, handshake};
     use crate::check::wire;
     use crate::history::{History, LinkId, Moment, Received, Sent as Frame, What};
-
-    fn deletion(path: &str) -> Op {
-        Op::Delete {
-            path: Path::parse(path).expect("a path"),
-            version: ANY_VERSION,
-        }
-    }
 
     /// What the client does and hears, on which link.
     enum Does {

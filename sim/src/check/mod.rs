@@ -97,6 +97,7 @@ fn service(
     let log = agreement::agreement::build(known.founders.clone(), history, findings);
     let mut wire = wire::join(history, findings);
     writes::attach(&log, &mut wire);
+    rates::count_refused(history, &mut wire);
     let replayed = replay::replay(&log, &wire, findings);
     writes::check(known.clients, &log, &wire, &replayed, findings);
     match known.weather {

@@ -11,14 +11,20 @@ use std::time::Duration;
 
 use althing_core::code::Code;
 use althing_core::config::{Rate, Rates};
-use althing_core::ids::{ServerId, SessionId};
+use althing_core::ids::{ConnectionId, ServerId, SessionId};
+use althing_core::node::event::Event;
 use althing_core::node::request::Request;
+use althing_core::store::txn::Attachment;
 use althing_core::tree::acl::Identity;
 
 use crate::check::findings::Findings;
 use crate::check::wire::{Asked, Link, Wire};
+use crate::history::{History, What};
 use crate::plan::{FaultKind, Plan};
 use crate::reference::access;
+
+/// A session, and one of its attachments.
+type Owned = (SessionId, Attachment);
 
 /// What is made of an imprecise sum: a hundredth of a request.
 const GRAIN: f64 = 0.01;
@@ -47,6 +53,41 @@ pub fn costs(request: &Request) -> bool {
 pub fn is_throttled(asked: &Asked<'_>) -> bool {
     let answer = asked.answer.map(|answer| answer.result);
     matches!(answer, Some(Err(Code::ThrottledOp)))
+}
+
+/// Counts for each link what its server says that it refused as over a limit: where the connection
+/// was lost, no answer tells.
+pub fn count_refused(history: &History, wire: &mut Wire<'_>) {
+    let mut attached: BTreeMap<(ServerId, ConnectionId), Option<Owned>> = BTreeMap::new();
+    let mut refused: BTreeMap<Owned, usize> = BTreeMap::new();
+    for moment in &history.moments {
+        let What::Said { server, event } = &moment.what else {
+            continue;
+        };
+        match event {
+            Event::Attached {
+                connection,
+                session,
+                attachment,
+            } => {
+                attached.insert((*server, *connection), Some((*session, *attachment)));
+            }
+            Event::LocalServed { connection, .. } | Event::ReadOnlyServed { connection, .. } => {
+                attached.insert((*server, *connection), None);
+            }
+            Event::LimitReached { connection, .. } => {
+                if let Some(Some(owned)) = attached.get(&(*server, *connection)) {
+                    *refused.entry(*owned).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    for link in &mut wire.links {
+        let owned = link.session().zip(link.attachment);
+        let count = owned.and_then(|owned| refused.get(&owned).copied());
+        link.refused = count.unwrap_or(0);
+    }
 }
 
 /// A request that took its tokens, as far as anybody knows.

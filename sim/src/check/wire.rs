@@ -82,6 +82,8 @@ pub struct Link<'a> {
     pub frames: Vec<Frame<'a>>,
     /// The attachment that this link's writes name; `None` if the run does not tell.
     pub attachment: Option<Attachment>,
+    /// How many of its requests the server says it has refused as over a limit.
+    pub refused: usize,
     /// The identities that its client has proven, each with the index of the proving request.
     proven: Vec<(usize, Identity)>,
 }
@@ -242,6 +244,7 @@ impl<'a> Joining<'a> {
                 asked: Vec::new(),
                 frames: Vec::new(),
                 attachment: None,
+                refused: 0,
                 proven: Vec::new(),
             });
             self.next.push(0);

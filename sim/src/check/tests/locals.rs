@@ -6,6 +6,8 @@ use std::sync::Arc;
 use althing_core::ids::{Password, ServerId, SessionId, Zxid};
 use althing_core::node::reply::ConnectResponse;
 use althing_core::node::request::ConnectRequest;
+use althing_core::tree::op::{ANY_VERSION, Op};
+use althing_core::tree::path::Path;
 
 use crate::history::{LinkId, Received, Sent, What};
 
@@ -23,6 +25,14 @@ pub const OTHER: Password = Password([4; 16]);
 /// The one client.
 pub fn client() -> Arc<str> {
     Arc::from("client-1")
+}
+
+/// A write.
+pub fn deletion(path: &str) -> Op {
+    Op::Delete {
+        path: Path::parse(path).expect("a path"),
+        version: ANY_VERSION,
+    }
 }
 
 /// What is asked for on a new link to a server, and what is answered.
