@@ -362,7 +362,11 @@ fn what_comes_late_of_an_earlier_life_holds_nobody_up() {
     trio.deliver();
     let asked = ["/b", "/b/b"].map(|path| trio.send(client, lasting(path)));
     trio.pass(200);
-    assert_eq!(owner(&trio, "/late"), Some(0), "it comes as if it was newer");
+    assert_eq!(
+        owner(&trio, "/late"),
+        Some(0),
+        "it comes as if it was newer"
+    );
     let answers = asked.map(|xid| trio.answer(client, xid).map(|answer| answer.is_ok()));
     assert_eq!(answers, [Some(true); 2]);
     assert!(trio.ask(client, lasting("/c")).is_ok());

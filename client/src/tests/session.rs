@@ -355,7 +355,10 @@ async fn a_session_of_one_server_alone_is_offered_to_it_first() {
     assert_eq!(peer.address, "one:2181");
     drop(peer);
     let peer = servers.accept().await;
-    assert_eq!(peer.address, "one:2181", "it may be the only one that knows it");
+    assert_eq!(
+        peer.address, "one:2181",
+        "it may be the only one that knows it"
+    );
     peer.hang_up().await;
     let mut peer = servers.accept().await;
     assert_eq!(peer.address, "two:2181", "another may know it, too");

@@ -212,9 +212,8 @@ impl Node {
     /// Something is executed: if it was in this server's lane, it is kept no more. If it tells that
     /// the leader has ended this lane, what is kept goes in another one.
     pub(super) fn follow_lane(&mut self, entry: &Entry) {
-        let is_own = |origin: &Origin| {
-            origin.is_local() && origin.session.opener() == self.config.server
-        };
+        let is_own =
+            |origin: &Origin| origin.is_local() && origin.session.opener() == self.config.server;
         let Some(origin) = entry.txn.origin.filter(is_own) else {
             return;
         };

@@ -16,11 +16,12 @@ use crate::time::{Duration, Now};
 const SUSPICION_JITTER: Duration = Duration::from_millis(20);
 
 impl Replica {
-    /// May this server stand for election? Its own vote must count, and it must be able to save it.
+    /// May this server stand for election? It must not have forgotten votes, and be able to save
+    /// its own.
     pub(super) fn may_stand(&self) -> bool {
         self.part != Part::Leader
             && self.may_vote()
-            && self.members.newest().has_vote(self.server)
+            && self.members.may_lead(self.server)
             && !self.is_refusing()
             && self
                 .incoming

@@ -52,6 +52,15 @@ impl Members {
         }
     }
 
+    /// May this server be needed as a leader? It has a vote; or it had one before a change that it
+    /// does not know to be agreed. Then perhaps only it has the change in its log, and those who
+    /// vote by it cannot lead since theirs is shorter. Its own vote does not count there.
+    pub fn may_lead(&self, server: ServerId) -> bool {
+        let pending = self.pending.iter().map(|(_, membership)| membership);
+        let has_vote = |membership: &Membership| membership.has_vote(server);
+        self.newest().has_vote(server) || pending.chain([&self.executed]).any(has_vote)
+    }
+
     /// Is a change of the members in the log and not yet executed?
     pub fn is_changing(&self) -> bool {
         !self.pending.is_empty() || self.executed.incoming.is_some()

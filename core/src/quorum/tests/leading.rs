@@ -292,7 +292,10 @@ fn a_ballot_that_is_asked_for_between_two_refusals_is_saved() {
     assert!(!stage.replica.can_append(stage.now));
     stage.refuse_one();
     stage.wait(ELECTION);
-    assert!(stage.replica.can_append(stage.now), "the ballot follows them");
+    assert!(
+        stage.replica.can_append(stage.now),
+        "the ballot follows them"
+    );
     stage.append(TWO, 2, last, &[at(2, 0)]);
     stage.save_all();
     assert_eq!(stage.replica.last(), at(2, 0));
