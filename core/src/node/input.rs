@@ -44,8 +44,8 @@ pub enum Input {
     /// A save is durable. Completions arrive in the order of the tickets.
     Saved(Ticket),
     /// A save was refused before it became durable, for want of space. The storage has cut its
-    /// tail back to before this ticket's records, durably, and refuses every later ticket, too, that
-    /// the node has asked for before it is told of this one.
+    /// tail back to before this ticket's records, durably, and refuses every later ticket, too,
+    /// that the node has asked for before it is told of this one.
     Refused(Ticket),
     /// A snapshot is complete and durable.
     SnapshotMade {

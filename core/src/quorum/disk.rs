@@ -53,8 +53,8 @@ impl Replica {
     }
 
     /// A save was refused for want of space; the storage cut its log back to before it and refuses
-    /// every later one, too, that is asked for by now. Gives the entries that are taken back, in their order; none if an
-    /// earlier refusal took them already.
+    /// every later one, too, that is asked for by now. Gives the entries that are taken back, in
+    /// their order; none if an earlier refusal took them already.
     ///
     /// A server alone goes on: nobody else has seen those entries. A leader of others must not use
     /// their positions again, for others may have them: it leaves its epoch to another.
@@ -141,7 +141,7 @@ impl Replica {
         !self.is_refusing() && now.clock >= self.full_until
     }
 
-    /// Are there refusals still to come? What is asked for meanwhile, a ballot, is saved behind them.
+    /// Are there refusals still to come? A ballot that is asked for meanwhile is saved behind them.
     pub(super) fn is_refusing(&self) -> bool {
         let first = self.saving.front();
         first.is_some_and(|(ticket, _)| ticket.number <= self.refused_up_to)

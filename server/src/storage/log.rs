@@ -41,7 +41,8 @@ pub enum LogJob {
     /// The node has stepped a `Refused`: what is asked for from here on no longer builds on what
     /// was refused. Until this arrives every save after a refused one is refused too. Whoever
     /// steps the node sends it after each `Refused` that was stepped, before the saves that this
-    /// step asks for. One for a ticket that was refused before the disk was full again does nothing.
+    /// step asks for. One that comes after the disk was full again, for a ticket before that, does
+    /// nothing.
     Resume {
         /// Of the save that was refused.
         ticket: Ticket,
